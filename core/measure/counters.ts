@@ -1,0 +1,62 @@
+/** Named event counters of one thread, in shared memory so that the session can read them at the end. */
+export const Counter = {
+  kicks: 0,
+  kicksSuppressed: 1,
+  interrupts: 2,
+  interruptsSuppressed: 3,
+  commands: 4,
+  errorResponses: 5,
+  sleeps: 6,
+  sleepNs: 7,
+  spinNs: 8,
+  spins: 9,
+  fencesTimedOut: 10,
+  superseded: 11,
+  ringErrors: 12,
+  unknownQueueKicks: 13,
+  cursorErrors: 14,
+  cursorUpdates: 15,
+  cursorMoves: 16,
+  imports: 17,
+  importFallbacks: 18,
+  framesPresented: 19,
+  framesVerified: 20,
+  framesTorn: 21,
+  moveNotifies: 22,
+  reattaches: 23,
+  configChanges: 24,
+  segmentsImported: 25,
+  /** The latest vblank wake-up, ns after its time (a maximum, not a sum). */
+  vblankLateMaxNs: 26,
+  /** Vblank wake-ups more than 1 ms late. */
+  vblankLate: 27,
+  framesCrcChecked: 28,
+  flushes: 29,
+  /** Import work (CREATE_BLOB or ATTACH with import), ns. */
+  importNs: 30,
+  /** The slowest import, ns (a maximum). */
+  importMaxNs: 31,
+} as const;
+export const COUNTERS = 64;
+
+export class Counters {
+  readonly cells: Float64Array;
+
+  static readonly bytes = COUNTERS * 8;
+
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(COUNTERS * 8), byteOffset = 0) {
+    this.cells = new Float64Array(buffer, byteOffset, COUNTERS);
+  }
+
+  add(counter: number, by: number): void {
+    this.cells[counter] += by;
+  }
+
+  max(counter: number, value: number): void {
+    if (value > this.cells[counter]) this.cells[counter] = value;
+  }
+
+  get(counter: number): number {
+    return this.cells[counter];
+  }
+}
