@@ -1,0 +1,75 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import { InputError } from './errors.ts';
+import { SCHEMA_VERSION } from './run-document.ts';
+import type { RunDocument } from './run-document.ts';
+import schema from './schema/run-1.schema.json' with { type: 'json' };
+
+let compiled: ValidateFunction | undefined;
+
+/**
+ * What is wrong with a run document, in one line that names the place (`scenarios[2].results.fps is missing`);
+ * null when it keeps to the schema.
+ */
+export function runDocumentError(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object';
+  const version = (value as Record<string, unknown>)['schemaVersion'];
+  if (version === undefined) return 'schemaVersion is missing';
+  if (version !== SCHEMA_VERSION) return `schemaVersion ${JSON.stringify(version)} is unknown; this version of scanout reads ${SCHEMA_VERSION}`;
+  compiled ??= new Ajv2020({ allowUnionTypes: true }).compile(schema);
+  if (compiled(value)) return null;
+  const error = mostTelling(compiled.errors ?? []);
+  return error === undefined ? 'does not keep to the schema' : describe(error, value);
+}
+
+/** Checks `value`; throws InputError, its message beginning with `origin` (a file name, say). */
+export function checkRunDocument(value: unknown, origin: string): RunDocument {
+  const error = runDocumentError(value);
+  if (error !== null) throw new InputError(`${origin}: not a run document: ${error}`);
+  return value as RunDocument;
+}
+
+/** A nullable object fails both branches of its anyOf; the deepest error is the one the author made. */
+function mostTelling(errors: readonly ErrorObject[]): ErrorObject | undefined {
+  let best: ErrorObject | undefined;
+  for (const error of errors) {
+    if (error.keyword === 'anyOf') continue;
+    if (best === undefined || depth(error) > depth(best)) best = error;
+  }
+  return best ?? errors[0];
+}
+
+function depth(error: ErrorObject): number {
+  return error.instancePath.split('/').length + (error.keyword === 'required' ? 1 : 0);
+}
+
+function describe(error: ErrorObject, document: object): string {
+  const steps = error.instancePath.split('/').slice(1).map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  if (error.keyword === 'required') {
+    const missing = (error.params as { missingProperty: string }).missingProperty;
+    return `${placeOf([...steps, missing])} is missing`;
+  }
+  let wording = error.message ?? 'does not keep to the schema';
+  if (error.keyword === 'enum') {
+    wording = `must be one of ${(error.params as { allowedValues: unknown[] }).allowedValues.map((v) => JSON.stringify(v)).join(', ')}`;
+  }
+  return `${placeOf(steps)} ${wording}, is ${shown(valueAt(document, steps))}`;
+}
+
+function placeOf(steps: readonly string[]): string {
+  let place = '';
+  for (const step of steps) place += /^\d+$/.test(step) ? `[${step}]` : `${place === '' ? '' : '.'}${step}`;
+  return place === '' ? 'the document' : place;
+}
+
+function valueAt(document: unknown, steps: readonly string[]): unknown {
+  let value = document;
+  for (const step of steps) value = (value as Record<string, unknown> | undefined)?.[step];
+  return value;
+}
+
+function shown(value: unknown): string {
+  // NaN and infinities are not JSON: stringify would call them null.
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined');
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
