@@ -26,15 +26,18 @@ export function parseRun(text: string, origin: string): RunDocument {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const open = text.trim() === '' ? 'it is empty' : `${truncated(error) ? 'it ends in the middle' : reasonOf(error)}`;
-    throw new InputError(`${origin}: not JSON: ${open}`);
+    throw new InputError(`${origin}: not JSON: ${jsonFault(text, error)}`);
   }
   return checkRunDocument(value, origin);
 }
 
-function truncated(error: unknown): boolean {
-  return error instanceof SyntaxError && /end of JSON input|Unterminated string|after array element|after property/.test(error.message)
-    && !/at position \d+.*Unexpected token/.test(error.message);
+function jsonFault(text: string, error: unknown): string {
+  if (text.trim() === '') return 'it is empty';
+  const message = error instanceof Error ? error.message : String(error);
+  const position = /at position (\d+)/.exec(message)?.[1];
+  // An error at the very end is a file that was cut off.
+  if (position === undefined || Number(position) >= text.trimEnd().length) return 'it is cut off before its end';
+  return message.replaceAll(/\s+/g, ' ');
 }
 
 /** Node's reason without the system call and the path, on one line. */
