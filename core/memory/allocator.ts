@@ -11,7 +11,7 @@ export type PageLayout = 'contiguous' | '2m' | '64k' | '4k';
 export const PAGE_LAYOUTS: readonly PageLayout[] = ['contiguous', '2m', '64k', '4k'];
 
 /**
- * Scattered blocks are drawn from the lowest free ones, this many for each one wanted and MIN_WINDOW at least.
+ * Scattered blocks are drawn from the lowest free ones, this many for each one wanted and MIN_WINDOW pages at least.
  * Drawn from the whole region, one 4K frame of single pages would leave no large block free anywhere.
  */
 const SCATTER = 2;
@@ -113,7 +113,7 @@ export class PageAllocator {
     const count = Math.ceil(pages / blockPages);
     const blocks = this.#freeBlocks(blockPages);
     if (blocks.length < count) return null;
-    const window = blocks.subarray(0, Math.max(count * SCATTER, MIN_WINDOW));
+    const window = blocks.subarray(0, Math.max(count * SCATTER, MIN_WINDOW / blockPages));
     const order = scatter(window, count, this.#random);
     const list = new SegmentList(count);
     for (let i = 0; i < count; i++) {
