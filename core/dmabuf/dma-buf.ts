@@ -34,6 +34,8 @@ const NO_PAGES = new SegmentList(1);
  */
 export class DmaBuf {
   readonly exporter: DmaBufOps;
+  /** The exporter's. */
+  readonly priv: unknown;
   /** Bytes. */
   readonly size: number;
   /** Shared by the exporter and all importers. */
@@ -50,11 +52,13 @@ export class DmaBuf {
   revoked = false;
   #refcount = 1;
 
-  constructor(exporter: DmaBufOps, size: number, pages: SegmentList, resv: Reservation = new Reservation()) {
+  /** @param resv the exporter's own object's, where it has one @param priv what the exporter wants to find again */
+  constructor(exporter: DmaBufOps, size: number, pages: SegmentList, resv: Reservation = new Reservation(), priv: unknown = null) {
     this.exporter = exporter;
     this.size = size;
     this.pages = pages;
     this.resv = resv;
+    this.priv = priv;
   }
 
   get exporterName(): string {
