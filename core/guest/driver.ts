@@ -1,0 +1,345 @@
+import type { DmaBuf } from '../dmabuf/dma-buf.ts';
+import { Fence } from '../dmabuf/fence.ts';
+import type { Clock } from '../measure/clock.ts';
+import type { Counters } from '../measure/counters.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
+import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
+import type { PageAllocator, PageLayout } from '../memory/allocator.ts';
+import type { MemoryRegion } from '../memory/region.ts';
+import type { SegmentList } from '../memory/segments.ts';
+import { BlobFlag, BlobMem, Command, Feature, Format } from '../protocol/constants.ts';
+import { MEM_ENTRY_BYTES, Size } from '../protocol/layout.ts';
+import { writeAttachBacking, writeCreate2d, writeCreateBlob, writeMemEntry, writeResource } from '../protocol/write.ts';
+import type { Doorbell } from '../ring/doorbell.ts';
+import type { DriverQueue, QueueConfig } from '../ring/queue.ts';
+import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, Interrupt, Status } from '../ring/registers.ts';
+import { COMMAND_SLOT_BYTES, CommandQueue, type CommandOwner } from './command-queue.ts';
+import { CursorQueue } from './cursor.ts';
+import { DisplayState } from './display.ts';
+import { type DumbBuffer, type GuestResource, ResourceIds } from './resource.ts';
+
+/** The host did not answer as the protocol says it must: the driver cannot go on. */
+export class DriverError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'DriverError';
+  }
+}
+
+/** Places a queue in guest memory and gives its driver side; what the layout (split, packed) needs is its matter. */
+export type QueueFactory = (space: AddressSpace, allocator: PageAllocator, size: number, features: { indirect: boolean; eventIdx: boolean }) => {
+  queue: DriverQueue;
+  config: QueueConfig;
+};
+
+export interface GuestOptions {
+  readonly space: AddressSpace;
+  readonly registers: DeviceRegisters;
+  /** Ringing it is a kick. */
+  readonly hostDoorbell: Doorbell;
+  /** The guest's own: slept on while it waits. */
+  readonly guestDoorbell: Doorbell;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  /** Guest RAM for rings, commands, entries and dumb buffers. */
+  readonly memory: PageAllocator;
+  readonly openQueue: QueueFactory;
+  /** Feature bits the driver may accept; what the device does not offer is left out. */
+  readonly wantedFeatures: { readonly lo: number; readonly hi: number };
+  readonly controlQueueSize?: number;
+  readonly cursorQueueSize?: number;
+  /** Gives flush fences; null stands for a failed allocation. Replaced by tests only. */
+  readonly allocateFence?: () => Fence | null;
+}
+
+const bit = (features: number, number: number): boolean => (features & (1 << number)) !== 0;
+/** A wait for the host that lasts this long means that it is gone. */
+const HOST_GONE_NS = 10e9;
+
+/** The virtio-gpu driver: probe, resources, commands. Planes, PRIME import and cursor are files of their own. */
+export class VirtioGpuDriver {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly ids = new ResourceIds();
+  /** dma-bufs that this driver exported itself: importing one gives the resource back. */
+  readonly exported = new Map<DmaBuf, GuestResource>();
+  readonly commands: CommandQueue;
+  readonly cursor: CursorQueue;
+  readonly display: DisplayState;
+  readonly hasBlob: boolean;
+  readonly hasEdid: boolean;
+  readonly numScanouts: number;
+  readonly #options: GuestOptions;
+  readonly #fences: Fence[] = [];
+  readonly #fenceContext = 1;
+  #seqno = 0;
+  #configPending = false;
+  #queuesOpen = false;
+
+  /** Probes the device: blocks on the guest's doorbell until it answers. @throws DriverError if it does not, or refuses the features */
+  constructor(options: GuestOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.counters = options.counters;
+    const { registers } = options;
+    this.#setStatus(0);
+    this.#setStatus(Status.ACKNOWLEDGE);
+    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER);
+    const lo = registers.deviceFeaturesLo & options.wantedFeatures.lo;
+    const hi = registers.deviceFeaturesHi & options.wantedFeatures.hi;
+    registers.setDriverFeatures(lo, hi);
+    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
+    if ((registers.deviceStatus & Status.FEATURES_OK) === 0) {
+      throw new DriverError(`the device refuses the features 0x${hi.toString(16)}_${lo.toString(16)}`);
+    }
+    this.hasBlob = bit(lo, Feature.RESOURCE_BLOB);
+    this.hasEdid = bit(lo, Feature.EDID);
+    const ring = { indirect: bit(lo, Feature.INDIRECT_DESC), eventIdx: bit(lo, Feature.EVENT_IDX) };
+
+    const controlSize = options.controlQueueSize ?? 64;
+    const cursorSize = options.cursorQueueSize ?? 16;
+    const control = this.#openQueue(CONTROL_QUEUE, controlSize, ring);
+    const cursor = this.#openQueue(CURSOR_QUEUE, cursorSize, ring);
+    const slots = this.#contiguous((controlSize + cursorSize) * COMMAND_SLOT_BYTES);
+    this.commands = new CommandQueue(control, slots.region[0], slots.offset[0], controlSize, options.counters, options.hostDoorbell);
+    this.cursor = new CursorQueue(
+      cursor,
+      slots.region[0],
+      slots.offset[0] + controlSize * COMMAND_SLOT_BYTES,
+      cursorSize,
+      options.counters,
+      options.hostDoorbell,
+    );
+    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
+    if ((registers.deviceStatus & Status.DRIVER_OK) === 0) throw new DriverError('the device did not accept the queues');
+    this.numScanouts = registers.numScanouts;
+    this.display = new DisplayState(this, this.numScanouts, this.hasEdid);
+    this.#queuesOpen = true;
+    this.display.refresh();
+    this.waitFor(() => !this.display.refreshing);
+  }
+
+  /** Takes responses, cursor completions and config changes. Never blocks. @returns whether anything progressed */
+  poll(): boolean {
+    let progressed = this.commands.poll();
+    if (this.cursor.poll()) progressed = true;
+    const { registers } = this.#options;
+    if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) !== 0) this.#configPending = true;
+    if (this.#configPending && !this.display.refreshing && this.display.hasRoom()) {
+      this.#configPending = false;
+      this.display.configChanged(registers);
+      progressed = true;
+    }
+    return progressed;
+  }
+
+  /** Before sleeping on the doorbell: asks for interrupts. @returns true if something came meanwhile: poll again */
+  prepareSleep(): boolean {
+    const control = this.commands.enableInterrupts();
+    const cursor = this.cursor.enableInterrupts();
+    return control || cursor;
+  }
+
+  endSleep(): void {
+    this.commands.disableInterrupts();
+    this.cursor.disableInterrupts();
+  }
+
+  /**
+   * Blocks until `done` holds, as the kernel's uninterruptible waits do (move_notify, probing). For slow paths.
+   * @throws DriverError when the host has been silent for 10 s, needs a reset, or the session was asked to stop
+   */
+  waitFor(done: () => boolean): void {
+    const { guestDoorbell, registers, clock } = this.#options;
+    clock.read();
+    const giveUp = clock.slot[0] + HOST_GONE_NS;
+    for (;;) {
+      const sample = guestDoorbell.sample();
+      if (this.#queuesOpen) this.poll();
+      if (done()) return;
+      if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset');
+      if (registers.stopRequested) throw new DriverError('stopped while waiting for the host');
+      clock.read();
+      if (clock.slot[0] >= giveUp) throw new DriverError('the host has not answered for 10 s');
+      if (this.#queuesOpen && this.prepareSleep()) continue;
+      guestDoorbell.sleep(sample, giveUp);
+      if (this.#queuesOpen) this.endSleep();
+    }
+  }
+
+  /** Wakes the host for a register write. */
+  kickHost(): void {
+    this.#options.hostDoorbell.ring();
+  }
+
+  /** A free command slot; waits for responses when all are taken. */
+  openCommand(): number {
+    let slot = this.commands.open();
+    if (slot < 0) {
+      this.commands.notify();
+      this.waitFor(() => this.commands.hasRoom(1));
+      slot = this.commands.open();
+    }
+    return slot;
+  }
+
+  /** Enqueues, waiting for ring room if there is none. For slow paths: a frame asks `commands.hasRoom` first. */
+  submit(
+    slot: number,
+    requestBytes: number,
+    responseBytes: number,
+    entriesAddress: number,
+    entriesBytes: number,
+    fence: Fence | null,
+    owner: CommandOwner | null,
+    kind: number,
+  ): void {
+    let at = slot;
+    const { commands } = this;
+    while (!commands.submit(at, requestBytes, responseBytes, entriesAddress, entriesBytes, fence, owner, kind)) {
+      if (commands.inFlight === 0) throw new DriverError(`a command of ${entriesBytes} bytes of entries does not fit an empty ring`);
+      commands.notify();
+      const before = commands.inFlight;
+      this.waitFor(() => commands.inFlight < before);
+      // The request's bytes are still in the slot that submit() gave back: it is the next one out.
+      at = commands.open();
+      if (at !== slot) this.#moveRequest(slot, at);
+    }
+  }
+
+  /** A fence for a command, pending. @throws DriverError never; see `allocateFlushFence` for the fallible one */
+  newFence(): Fence {
+    const fence = this.#fences.pop() ?? new Fence(this.#fenceContext, 0);
+    this.#seqno = (this.#seqno + 1) | 0;
+    fence.reset(this.#seqno);
+    return fence;
+  }
+
+  /** A flush's fence; null: no memory. */
+  allocateFlushFence(): Fence | null {
+    const { allocateFence } = this.#options;
+    return allocateFence === undefined ? this.newFence() : allocateFence();
+  }
+
+  /** Takes back a fence that no reservation and no queue holds any more. */
+  dropFence(fence: Fence): void {
+    if (fence.state !== 'pending' && this.#fences.length < 64) this.#fences.push(fence);
+  }
+
+  /** Contiguous guest memory for `count` mem_entries. */
+  allocateEntries(count: number): { address: number; region: MemoryRegion; offset: number; free: () => void } {
+    const pages = this.#contiguous(pageAlign(Math.max(1, count) * MEM_ENTRY_BYTES));
+    const region = pages.region[0];
+    return { address: region.gpa + pages.offset[0], region, offset: pages.offset[0], free: () => this.#options.memory.free(pages) };
+  }
+
+  /**
+   * DRM_IOCTL_MODE_CREATE_DUMB: with the blob feature a guest blob, without it a 2D resource with backing.
+   * @throws DriverError when guest RAM has no room or the host refuses
+   */
+  createDumb(width: number, height: number, layout: PageLayout, format: number = Format.B8G8R8X8): DumbBuffer {
+    const stride = width * 4;
+    const pages = this.#options.memory.alloc(pageAlign(stride * height), layout);
+    if (pages === null) throw new DriverError(`guest RAM has no room for a ${width}x${height} buffer in layout ${layout}`);
+    const id = this.ids.take();
+    const entries = this.allocateEntries(pages.count);
+    const words = entries.region.u32;
+    for (let i = 0; i < pages.count; i++) {
+      const address = pages.region[i].gpa + pages.offset[i];
+      writeMemEntry(words, (entries.offset + i * MEM_ENTRY_BYTES) / 4, address >>> 0, Math.floor(address / 2 ** 32), pages.bytes[i]);
+    }
+    const bytes = pages.count * MEM_ENTRY_BYTES;
+    const reply = new Reply();
+    const { commands } = this;
+    let slot = this.openCommand();
+    let at = commands.requestWord(slot);
+    if (this.hasBlob) {
+      const size = writeCreateBlob(commands.words, at, id, BlobMem.GUEST, BlobFlag.SHAREABLE, pages.count, 0, 0, pages.length, 0);
+      this.submit(slot, size, Size.header, entries.address, bytes, null, reply, 0);
+    } else {
+      this.submit(slot, writeCreate2d(commands.words, at, id, format, width, height), Size.header, 0, 0, null, null, 0);
+      slot = this.openCommand();
+      at = commands.requestWord(slot);
+      const size = writeAttachBacking(commands.words, at, id, pages.count);
+      this.submit(slot, size, Size.header, entries.address, bytes, null, reply, 0);
+    }
+    commands.notify();
+    this.waitFor(() => reply.done);
+    entries.free();
+    if (!reply.ok) throw new DriverError(`the host refused a ${width}x${height} buffer: 0x${reply.type.toString(16)}`);
+    return { kind: 'dumb', id, width, height, stride, blob: this.hasBlob, pages };
+  }
+
+  /** Frees a dumb buffer: UNREF, and its pages once the host has answered. */
+  freeDumb(buffer: DumbBuffer): void {
+    const reply = new Reply();
+    this.#sendUnref(buffer.id, reply);
+    this.waitFor(() => reply.done);
+    this.#options.memory.free(buffer.pages);
+  }
+
+  /** RESOURCE_UNREF; the resource is gone when the response arrives. */
+  unref(id: number): void {
+    const reply = new Reply();
+    this.#sendUnref(id, reply);
+    this.waitFor(() => reply.done);
+  }
+
+  /** Ends the device: status 0, waited for. Pending fences end `cancelled`. */
+  reset(): void {
+    this.#setStatus(0);
+    this.commands.cancelFences();
+  }
+
+  #sendUnref(id: number, reply: Reply): void {
+    const { commands } = this;
+    const slot = this.openCommand();
+    this.submit(slot, writeResource(commands.words, commands.requestWord(slot), Command.RESOURCE_UNREF, id), Size.header, 0, 0, null, reply, 0);
+    commands.notify();
+  }
+
+  #moveRequest(from: number, to: number): void {
+    const { words } = this.commands;
+    words.copyWithin(this.commands.requestWord(to), this.commands.requestWord(from), this.commands.requestWord(from) + 24);
+  }
+
+  #openQueue(index: number, size: number, ring: { indirect: boolean; eventIdx: boolean }): DriverQueue {
+    const { space, memory, openQueue, registers } = this.#options;
+    const { queue, config } = openQueue(space, memory, size, ring);
+    registers.setQueueSize(index, size);
+    registers.setQueueAddresses(index, config.descriptorAddress, config.driverAddress, config.deviceAddress);
+    registers.setQueueReady(index, true);
+    return queue;
+  }
+
+  #contiguous(bytes: number): SegmentList {
+    const list = this.#options.memory.alloc(pageAlign(Math.max(bytes, PAGE_SIZE)), 'contiguous');
+    if (list === null) throw new DriverError(`guest RAM has no ${bytes} contiguous bytes left`);
+    return list;
+  }
+
+  /** Writes the status register and waits until the device has taken it. */
+  #setStatus(status: number): void {
+    const { registers, hostDoorbell } = this.#options;
+    registers.status = status;
+    hostDoorbell.ring();
+    // FEATURES_OK may be refused: then the device answers without it.
+    const mask = ~Status.FEATURES_OK;
+    this.waitFor(() => (registers.deviceStatus & mask) === (status & mask));
+  }
+}
+
+/** A response that somebody waits for. */
+export class Reply implements CommandOwner {
+  done = false;
+  type = 0;
+
+  get ok(): boolean {
+    return this.type >= 0x1100 && this.type < 0x1200;
+  }
+
+  commandDone(_kind: number, response: number): void {
+    this.type = response;
+    this.done = true;
+  }
+}

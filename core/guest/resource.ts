@@ -1,0 +1,61 @@
+import type { Attachment, DmaBuf } from '../dmabuf/dma-buf.ts';
+import type { Fence } from '../dmabuf/fence.ts';
+import type { SgTable } from '../dmabuf/sg-table.ts';
+import type { SegmentList } from '../memory/segments.ts';
+
+/** Resource ids are never reused; 0 is "none" and 1 is the console's on a Linux guest (virtgpu_object.c). */
+export class ResourceIds {
+  #next = 2;
+
+  take(): number {
+    if (this.#next > 0xffffffff) throw new RangeError('resource ids are used up');
+    return this.#next++;
+  }
+}
+
+/** A buffer of the driver's own in guest RAM (DRM dumb buffer). With the blob feature it is a guest blob. */
+export interface DumbBuffer {
+  readonly kind: 'dumb';
+  readonly id: number;
+  readonly width: number;
+  readonly height: number;
+  readonly stride: number;
+  readonly blob: boolean;
+  readonly pages: SegmentList;
+}
+
+/**
+ * Another device's buffer, imported by PRIME as a guest blob (virtgpu_prime.c). Its reservation object *is* the
+ * dma-buf's: a flush fence added here is what the exporter waits for before it moves the buffer.
+ */
+export interface ImportedBuffer {
+  readonly kind: 'imported';
+  readonly id: number;
+  /** null once freed. */
+  dmabuf: DmaBuf | null;
+  attachment: Attachment | null;
+  /** The mapping whose addresses the host holds; null while detached. */
+  sg: SgTable | null;
+  /** RESOURCE_CREATE_BLOB was sent. */
+  created: boolean;
+  /** The host has a backing that matches `sg`. */
+  attached: boolean;
+  /** Times it was detached by move_notify. */
+  moves: number;
+}
+
+export type GuestResource = DumbBuffer | ImportedBuffer;
+
+/** What a plane shows (drm_framebuffer with its virtio-gpu plane state). */
+export interface Framebuffer {
+  readonly resource: GuestResource;
+  readonly width: number;
+  readonly height: number;
+  readonly stride: number;
+  /** VIRTIO_GPU_FORMAT_*. */
+  readonly format: number;
+  /** The flush fence of its commit in progress; null between commits (prepare_fb allocates, cleanup_fb drops). */
+  fence: Fence | null;
+  /** Set by a prepare_fb that had to attach the backing anew. */
+  reattached: boolean;
+}
