@@ -1,0 +1,50 @@
+import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
+import { plain } from './format.ts';
+import type { RunDocument } from './run-document.ts';
+import { sharedSettings, summarise } from './summary.ts';
+import { machineWords } from './terminal.ts';
+
+/** The run as GitHub-flavoured Markdown: the same verdict and tables as on the terminal. Ends with a newline. */
+export function renderMarkdown(run: RunDocument): string {
+  const summary = summarise(run);
+  const blocks: string[] = ['# scanout'];
+  if (run.partial) blocks.push(`> **${escapeMarkdown(summary.warnings[0] ?? '')}**`);
+  if (summary.verdicts.length > 0) {
+    blocks.push(summary.verdicts.map(({ label, text }) => `- **${escapeMarkdown(label)}:** ${escapeMarkdown(text)}`).join('\n'));
+  }
+  const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
+  if (warnings.length > 0) blocks.push(`**Mind:**\n\n${warnings.map((warning) => `- ${escapeMarkdown(warning)}`).join('\n')}`);
+  for (const group of summary.groups) {
+    const unit = group.rateHz === null ? ' (updates a second)' : '';
+    const columns = wideColumns(group);
+    const rows = group.scenarios.map((s) => [`${s.path}${s.results.disturbed ? ' (disturbed)' : ''}`, ...columns.map((column) => column.cell(s))]);
+    blocks.push(`## ${escapeMarkdown(group.label)}${unit}`, escapeMarkdown(sharedSettings(group.scenarios)), table(['path', ...columns.map((c) => c.title)], rows));
+  }
+  if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
+  blocks.push("## The machine's limits", table(['limit', 'measured in the same run'], limitRows(run.limits)));
+  for (const ratios of ratioTables(summary.groups)) {
+    blocks.push(`**${ratios.title}**`, table(['', ...ratios.paths], ratios.rows.map((row) => [row.label, ...row.cells])));
+  }
+  blocks.push('## Checks');
+  blocks.push(run.checks.length === 0 ? 'None were made.' : table(['check', 'status', 'figures'], run.checks.map((c) => [c.name, c.status, c.detail])));
+  blocks.push('## Machine and command', escapeMarkdown(machineWords(run)), codeBlock(run.command));
+  blocks.push(`scanout ${escapeMarkdown(run.scanoutVersion)}, suite ${escapeMarkdown(run.suite)}, ${run.startedAt} to ${run.finishedAt}`);
+  return `${blocks.join('\n\n')}\n`;
+}
+
+/** Text that came from elsewhere: on one line, its Markdown and HTML without effect. */
+export function escapeMarkdown(text: string): string {
+  return plain(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll(/[\\`*_[\]|#~$!]/g, '\\$&');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
+  const rule = `| ${head.map((_, i) => (i === 0 ? '---' : '---:')).join(' | ')} |`;
+  return [line(head), rule, ...rows.map(line)].join('\n');
+}
+
+function codeBlock(text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}sh\n${plain(text)}\n${fence}`;
+}

@@ -1,0 +1,176 @@
+import { byteSize, compact, counted, duration, grouped, plain, rateName, sizeName } from './format.ts';
+import { PATHS, REPLACED_PATH } from './run-document.ts';
+import type { Metrics, RunDocument, Scenario } from './run-document.ts';
+
+/** Scenarios that may be compared: one table in every rendering. */
+export interface Group {
+  /** `4K at 60 Hz`, with whatever else sets it apart. */
+  label: string;
+  width: number;
+  height: number;
+  rateHz: number | null;
+  /** In the order of PATHS. */
+  scenarios: Scenario[];
+}
+
+export interface Summary {
+  /** What a reader must know before believing the figures. */
+  warnings: string[];
+  /** One sentence a group. */
+  verdicts: { label: string; text: string }[];
+  groups: Group[];
+}
+
+type Setting = 'sink' | 'ring' | 'layout' | 'renderer' | 'buffers' | 'heads' | 'host';
+const SETTINGS: readonly Setting[] = ['sink', 'ring', 'layout', 'renderer', 'buffers', 'heads', 'host'];
+
+export function summarise(run: RunDocument): Summary {
+  const groups = groupScenarios(run.scenarios);
+  return {
+    warnings: warningsOf(run, groups),
+    verdicts: groups.map((group) => ({ label: group.label, text: verdictOf(group) })),
+    groups,
+  };
+}
+
+/** Bytes copied a second, 10^9. */
+export function copiedGBps(metrics: Metrics): number {
+  return (metrics.bytesCopiedPerFrame * metrics.fps) / 1e9;
+}
+
+/** Mean work of both sides a frame, µs. */
+export function workUs(metrics: Metrics): number {
+  return metrics.hostServiceUs.mean + metrics.guestServiceUs.mean;
+}
+
+/** `60 frames a second`, or `updates a second` where no vblank paces them. */
+export function rateWords(scenario: Scenario): string {
+  return `${compact(scenario.results.fps)} ${scenario.rateHz === null ? 'updates' : 'frames'} a second`;
+}
+
+/** Paced before max, larger before smaller. */
+export function groupScenarios(scenarios: readonly Scenario[]): Group[] {
+  const byPlace = new Map<string, Scenario[]>();
+  for (const scenario of scenarios) push(byPlace, `${scenario.width}x${scenario.height}@${scenario.rateHz ?? 'max'}`, scenario);
+  const groups: Group[] = [];
+  for (const members of byPlace.values()) groups.push(...splitBySettings(members));
+  return groups.sort(
+    (a, b) => Number(a.rateHz === null) - Number(b.rateHz === null) || (a.rateHz ?? 0) - (b.rateHz ?? 0) || b.width * b.height - a.width * a.height,
+  );
+}
+
+/** Paths may differ in settings within a table; one path with two settings makes a table of each. */
+function splitBySettings(members: readonly Scenario[]): Group[] {
+  const paths = new Set(members.map((scenario) => scenario.path));
+  if (paths.size === members.length) return [groupOf(members, '')];
+  const varying = SETTINGS.filter((setting) => new Set(members.map((scenario) => scenario[setting])).size > 1);
+  const parts = new Map<string, Scenario[]>();
+  for (const scenario of members) push(parts, varying.map((setting) => settingWords(setting, scenario)).join(', '), scenario);
+  return [...parts].map(([suffix, part]) => groupOf(part, suffix));
+}
+
+function groupOf(members: readonly Scenario[], suffix: string): Group {
+  const { width, height, rateHz } = members[0];
+  const scenarios = [...members].sort((a, b) => PATHS.indexOf(a.path) - PATHS.indexOf(b.path));
+  return { label: `${sizeName(width, height)} at ${rateName(rateHz)}${suffix === '' ? '' : `, ${suffix}`}`, width, height, rateHz, scenarios };
+}
+
+export function settingWords(setting: Setting, scenario: Scenario): string {
+  switch (setting) {
+    case 'sink': return `${scenario.sink} sink`;
+    case 'ring': return `${scenario.ring} ring`;
+    case 'layout': return scenario.layout === 'contiguous' ? 'contiguous pages' : `${scenario.layout} pages`;
+    case 'renderer': return `${scenario.renderer} renderer`;
+    case 'buffers': return counted(scenario.buffers, 'buffer', 'buffers');
+    case 'heads': return counted(scenario.heads, 'head', 'heads');
+    case 'host': return `host in ${plain(scenario.host)}`;
+  }
+}
+
+/** The settings that all of these scenarios share, in words; the others, `varies`. */
+export function sharedSettings(scenarios: readonly Scenario[]): string {
+  const words = SETTINGS.map((setting) => {
+    const values = new Set(scenarios.map((scenario) => scenario[setting]));
+    return values.size > 1 ? `${setting} varies` : settingWords(setting, scenarios[0]);
+  });
+  return words.join(', ');
+}
+
+/** The settings of the whole run when every group has the same; null when a rendering has to say them group by group. */
+export function commonSettings(groups: readonly Group[]): string | null {
+  const [first, ...others] = groups.map((group) => sharedSettings(group.scenarios));
+  return first !== undefined && others.every((other) => other === first) ? first : null;
+}
+
+function verdictOf(group: Group): string {
+  const replaced = group.scenarios.find((scenario) => scenario.path === REPLACED_PATH);
+  const imported = importing(group, 'udmabuf') ?? importing(group, 'vfio');
+  if (imported === undefined) return `${group.scenarios.map(figures).join('; ')}. No importing path has results here.`;
+  if (replaced === undefined) return `${figures(imported)}. ${REPLACED_PATH} has no results here, so no saving is named.`;
+  return `${figures(imported)}; ${figures(replaced)}; ${savings(imported, replaced)}.`;
+}
+
+function importing(group: Group, path: 'udmabuf' | 'vfio'): Scenario | undefined {
+  return group.scenarios.find((scenario) => scenario.path === path);
+}
+
+function figures(scenario: Scenario): string {
+  const { results } = scenario;
+  const rate = scenario.rateHz === null ? `${rateWords(scenario)}, ` : '';
+  const copies = counted(results.copiesPerFrame, 'copy', 'copies');
+  const gbps = copiedGBps(results);
+  const fallback = results.fallback === null ? '' : ' (fell back to copying)';
+  const work = `host ${duration(results.hostServiceUs.mean)} a frame, guest ${duration(results.guestServiceUs.mean)}`;
+  return `${scenario.path}${fallback} ${rate}${copies}, ${gbps === 0 ? '0.0' : gbps.toFixed(2)} GB/s, ${work}`;
+}
+
+function savings(imported: Scenario, replaced: Scenario): string {
+  const a = imported.results;
+  const b = replaced.results;
+  const parts: string[] = [];
+  const paced = imported.rateHz !== null;
+  const bytes = b.bytesCopiedPerFrame - a.bytesCopiedPerFrame;
+  const gbps = copiedGBps(b) - copiedGBps(a);
+  if (bytes > 0 && (!paced || gbps > 0)) parts.push(paced ? `${gbps.toFixed(2)} GB/s of copying` : `${byteSize(bytes)} of copying a frame`);
+  const work = workUs(b) - workUs(a);
+  if (work > 0) parts.push(`${duration(work)} of guest and host work a frame`);
+  const against = `against ${replaced.path}, which it replaces`;
+  const times = !paced && b.fps > 0 && a.fps > b.fps ? `makes ${compact(a.fps / b.fps)} times the updates and ` : '';
+  if (parts.length === 0) return `${imported.path} saves nothing ${against}`;
+  const extra = work < 0 ? `, at ${duration(-work)} more work a frame` : '';
+  return `${imported.path} ${times}saves ${parts.join(' and ')} ${against}${extra}`;
+}
+
+function warningsOf(run: RunDocument, groups: readonly Group[]): string[] {
+  const warnings: string[] = [];
+  if (run.partial) warnings.push(`Partial run: ${plain(run.partialReason ?? 'it ended early')}. Only what was measured until then is shown.`);
+  if (run.scenarios.length === 0) warnings.push('No scenario has results.');
+  for (const group of groups) {
+    for (const scenario of group.scenarios) {
+      for (const fault of faultsOf(scenario)) warnings.push(`${scenario.path}, ${group.label}: ${fault}`);
+    }
+  }
+  for (const check of run.checks) {
+    if (check.status !== 'pass') warnings.push(`Check ${check.status === 'fail' ? 'failed' : 'inconclusive'}: ${plain(check.name)}: ${plain(check.detail)}`);
+  }
+  for (const skipped of run.skipped) warnings.push(`No results for ${plain(skipped.id)}: ${plain(skipped.reason)}`);
+  return warnings;
+}
+
+function faultsOf(scenario: Scenario): string[] {
+  const { results } = scenario;
+  const faults: string[] = [];
+  if (results.disturbed) faults.push('disturbed: the machine was busy in every repetition, so its times are not to be trusted.');
+  if ((results.framesTorn ?? 0) > 0) faults.push(`${grouped(results.framesTorn ?? 0)} of ${grouped(results.framesVerified)} verified frames were torn.`);
+  if (results.framesTimedOut > 0) faults.push(`${counted(results.framesTimedOut, 'frame', 'frames')} timed out waiting for the fence.`);
+  if (results.errorResponses > 0) faults.push(`${counted(results.errorResponses, 'error response', 'error responses')} from the host.`);
+  if (results.fallback !== null) faults.push(`fell back to copying: ${plain(results.fallback.reason)}`);
+  for (const failure of scenario.workerFailures) faults.push(`a worker failed: ${plain(failure)}`);
+  return faults;
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}

@@ -1,0 +1,142 @@
+import { limitRows, narrowColumns, ratioTables } from './columns.ts';
+import { grouped, plain } from './format.ts';
+import type { RunDocument } from './run-document.ts';
+import { commonSettings, sharedSettings, summarise } from './summary.ts';
+import type { Group } from './summary.ts';
+
+const WIDTH = 80;
+
+export interface TerminalOptions {
+  /** ANSI colours; off unless asked for. */
+  colour?: boolean;
+}
+
+interface Paint {
+  strong(text: string): string;
+  warn(text: string): string;
+  faint(text: string): string;
+}
+
+const PLAIN_PAINT: Paint = { strong: (text) => text, warn: (text) => text, faint: (text) => text };
+const ANSI_PAINT: Paint = {
+  strong: (text) => `\u001b[1m${text}\u001b[22m`,
+  warn: (text) => `\u001b[33m${text}\u001b[39m`,
+  faint: (text) => `\u001b[2m${text}\u001b[22m`,
+};
+
+/** The run as text of at most 80 columns: verdict, tables, limits, checks, how to repeat it. Ends with a newline. */
+export function renderTerminal(run: RunDocument, options: TerminalOptions = {}): string {
+  const paint = options.colour === true ? ANSI_PAINT : PLAIN_PAINT;
+  const summary = summarise(run);
+  const lines: string[] = [];
+  if (run.partial) lines.push(...wrap(summary.warnings[0] ?? '', 0).map(paint.warn), '');
+  for (const { label, text } of summary.verdicts) {
+    const [first = '', ...rest] = wrap(`${label}: ${text}`, 2);
+    lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
+  }
+  const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
+  if (warnings.length > 0) lines.push('', ...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
+  const settings = commonSettings(summary.groups);
+  for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
+  if (summary.groups.length > 0) {
+    lines.push('');
+    if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
+    lines.push(...wrap('host, guest: work for a frame without waiting, mean. present: from submit until shown.', 0).map(paint.faint));
+  }
+  lines.push('', ...limitLines(run, summary.groups, paint));
+  lines.push('', ...checkLines(run, paint));
+  lines.push('', paint.strong('Machine'), ...wrap(`  ${machineWords(run)}`, 2));
+  lines.push('', paint.strong('Repeat with'), ...wrapCommand(run.command));
+  return `${lines.join('\n')}\n`;
+}
+
+/** CPU, cores, kernel, Node and copier in one sentence. */
+export function machineWords(run: RunDocument): string {
+  const { cpu, cores, kernel, node, v8, copier, stealPercent } = run.environment;
+  const steal = stealPercent === null ? 'steal unknown' : `steal ${stealPercent.toFixed(1)}%`;
+  return plain(`${cpu}, ${cores} cores, ${kernel}, Node ${node}, V8 ${v8}, copier ${copier}, ${steal}`);
+}
+
+function groupTable(group: Group, withSettings: boolean, paint: Paint): string[] {
+  const columns = narrowColumns(group);
+  const marked = group.scenarios.some((scenario) => scenario.results.disturbed);
+  const rows = group.scenarios.map((scenario) => [
+    scenario.path + (scenario.results.disturbed ? '*' : ''),
+    ...columns.map((column) => column.cell(scenario)),
+  ]);
+  const heads = [['', ...columns.map((column) => column.head[0])], ['path', ...columns.map((column) => column.head[1])]];
+  const widths = heads[0].map((_, i) => Math.max(...[...heads, ...rows].map((row) => row[i].length)));
+  const needed = widths.reduce((sum, width) => sum + width, 0);
+  const gap = needed + 2 * (widths.length - 1) <= WIDTH ? '  ' : ' ';
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(gap).trimEnd();
+  const unit = group.rateHz === null ? ' (updates a second)' : '';
+  const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
+  const lines = [paint.strong(title), ...settings, ...heads.map((head) => paint.faint(line(head))), ...rows.map(line), verifiedLine(group)];
+  if (marked) lines.push('* disturbed: the machine was busy, its times are not to be trusted');
+  return lines;
+}
+
+function verifiedLine(group: Group): string {
+  let verified = 0;
+  let torn = 0;
+  for (const { results } of group.scenarios) {
+    verified += results.framesVerified;
+    torn += results.framesTorn ?? 0;
+  }
+  return verified === 0 ? 'No frame was verified.' : `Verified: ${grouped(verified)} frames, ${grouped(torn)} torn.`;
+}
+
+function limitLines(run: RunDocument, groups: readonly Group[], paint: Paint): string[] {
+  const rows = limitRows(run.limits);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = [paint.strong("The machine's limits, measured in the same run")];
+  for (const [name, value] of rows) lines.push(...wrap(`  ${name.padEnd(width)}  ${plain(value)}`, width + 4));
+  for (const table of ratioTables(groups)) {
+    const cellWidths = table.paths.map((path) => Math.max(path.length, 7));
+    const room = WIDTH - cellWidths.reduce((sum, cell) => sum + cell + 1, 0);
+    const labelWidth = Math.min(room, Math.max(...table.rows.map((row) => row.label.length)));
+    const cells = (texts: readonly string[]): string => texts.map((text, i) => ` ${text.padStart(cellWidths[i])}`).join('');
+    lines.push('', table.title, paint.faint(' '.repeat(labelWidth) + cells(table.paths)));
+    for (const row of table.rows) {
+      // A label that does not fit has a line of its own.
+      if (row.label.length > labelWidth) lines.push(...wrap(row.label, 2), ' '.repeat(labelWidth) + cells(row.cells));
+      else lines.push(row.label.padEnd(labelWidth) + cells(row.cells));
+    }
+  }
+  return lines;
+}
+
+function checkLines(run: RunDocument, paint: Paint): string[] {
+  if (run.checks.length === 0) return [paint.strong('Checks'), '  none were made'];
+  const lines = [paint.strong('Checks')];
+  for (const check of run.checks) {
+    const text = wrap(`  ${check.status.padEnd(12)}  ${plain(check.name)}: ${plain(check.detail)}`, 16);
+    lines.push(...(check.status === 'pass' ? text : text.map(paint.warn)));
+  }
+  return lines;
+}
+
+/** Breaks at spaces (inside a word only when it alone is too long); following lines are indented. */
+export function wrap(text: string, indent: number, width = WIDTH): string[] {
+  const lines: string[] = [];
+  const margin = ' '.repeat(indent);
+  let rest = text;
+  while (rest.length > width) {
+    let end = rest.lastIndexOf(' ', width);
+    // A number keeps its unit.
+    if (/^ (µs|ms|ns|s|[kMG]?B|GB\/s|Hz)(?![A-Za-z])/.test(rest.slice(end))) end = rest.lastIndexOf(' ', end - 1);
+    // Never break inside the margin: that would not move on.
+    if (end <= indent || rest.slice(0, end).trim() === '') end = width;
+    lines.push(rest.slice(0, end).trimEnd());
+    rest = margin + rest.slice(end).trimStart();
+  }
+  lines.push(rest.trimEnd());
+  return lines;
+}
+
+/** A command stays ready to paste: broken with backslashes, at spaces. */
+function wrapCommand(command: string): string[] {
+  const lines = wrap(`  ${plain(command)}`, 4, WIDTH - 2);
+  return lines.map((line, i) => (i < lines.length - 1 ? `${line} \\` : line));
+}
