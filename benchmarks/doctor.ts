@@ -1,0 +1,158 @@
+import { setTimeout } from 'node:timers/promises';
+import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
+import { pickCopyKernel } from '../core/memory/copier.ts';
+import type { Environment } from '../reports/run-document.ts';
+import { type DeviceAccess, maxMapCount, readEnvironment, StealMeter, udmabufAccess, udmabufLimits } from './environment.ts';
+import { loadLibc } from './limits/libc.ts';
+
+/** What the doctor looked at, as `scanout doctor --json` prints it. */
+export interface Findings {
+  environment: Environment;
+  copier: { picked: string; measured: { name: string; gigabytesPerSecond: number }[] };
+  /** Null: koffi can be loaded; else why not. */
+  koffiUnavailable: string | null;
+  /** Null: cannot be tried without koffi. */
+  memfd: boolean | null;
+  udmabuf: { access: DeviceAccess; listLimit: number | null; sizeLimitMb: number | null };
+  maxMapCount: number | null;
+}
+
+/** One finding: what it is, its value, and what follows from it. */
+export interface Fact {
+  name: string;
+  value: string;
+  meaning: string;
+}
+
+const WIDTH = 80;
+const NAME_WIDTH = 14;
+const STEAL_WINDOW_MS = 250;
+/** A 3840 × 2160 frame of 4 bytes a pixel. */
+const FRAME_4K_BYTES = 3840 * 2160 * 4;
+/** Segments of a 4K frame whose pages are all scattered. */
+const SCATTERED_4K_PAGES = 8100;
+
+/** Looks at this machine. @returns what `scanout doctor` prints, ended by a newline */
+export async function doctor(json: boolean): Promise<string> {
+  const findings = await examine();
+  const facts = factsOf(findings);
+  if (json) return `${JSON.stringify({ ...findings, facts }, null, 2)}\n`;
+  return `${facts.flatMap(lines).join('\n')}\n`;
+}
+
+export async function examine(): Promise<Findings> {
+  const steal = new StealMeter();
+  await setTimeout(STEAL_WINDOW_MS);
+  const environment = await readEnvironment('', steal);
+  const { kernel, measured } = pickCopyKernel(new MonotonicClock(monotonicNowNs()));
+  environment.copier = kernel.name;
+  const libc = await loadLibc();
+  return {
+    environment,
+    copier: { picked: kernel.name, measured },
+    koffiUnavailable: 'value' in libc ? null : libc.unavailable,
+    memfd: 'value' in libc ? libc.value.hasMemfd() : null,
+    udmabuf: { access: udmabufAccess(), ...udmabufLimits() },
+    maxMapCount: maxMapCount(),
+  };
+}
+
+export function factsOf(findings: Findings): Fact[] {
+  const { environment, copier, udmabuf } = findings;
+  const { cores } = environment;
+  const picked = copier.measured.find(({ name }) => name === copier.picked)?.gigabytesPerSecond ?? 0;
+  const others = copier.measured
+    .filter(({ name }) => name !== copier.picked)
+    .map(({ name, gigabytesPerSecond }) => `${name} ${gigabytesPerSecond.toFixed(1)}`);
+  return [
+    fact('cpu', environment.cpu, ''),
+    fact(
+      'cores',
+      String(cores),
+      cores >= 3
+        ? 'one each for guest and host, and one to spare'
+        : cores === 2
+          ? 'one each for guest and host; other load disturbs them'
+          : 'guest and host share it: latencies show the scheduler',
+    ),
+    fact('memory', `${gibibytes(environment.memoryBytes)} GiB`, ''),
+    fact('system', `${environment.kernel}, ${environment.platform}-${environment.arch}`, ''),
+    fact('node', environment.node, ''),
+    fact('v8', environment.v8, ''),
+    fact(
+      'copier',
+      `${copier.picked} ${picked.toFixed(1)} GB/s${others.length > 0 ? ` (${others.join(', ')})` : ''}`,
+      picked > 0 ? `4K frame in ${(FRAME_4K_BYTES / picked / 1e6).toFixed(1)} ms` : '',
+    ),
+    fact(
+      'koffi',
+      findings.koffiUnavailable === null ? 'yes' : 'no',
+      findings.koffiUnavailable === null
+        ? 'C memcpy is measured on the same buffers'
+        : `the memcpy limit will be unavailable (${findings.koffiUnavailable})`,
+    ),
+    fact(
+      'compiler',
+      environment.compiler ?? 'none',
+      environment.compiler === null ? 'the C ping-pong will be unavailable' : 'the C ping-pong is measured',
+    ),
+    fact('udmabuf', `/dev/udmabuf ${udmabuf.access}${udmabufParameters(udmabuf)}`, 'not needed, runs use a model of it'),
+    fact(
+      'memfd',
+      findings.memfd === null ? 'unknown' : findings.memfd ? 'yes' : 'no',
+      findings.memfd === null ? 'it takes koffi to try' : 'not needed, guest and host are threads',
+    ),
+    fact('max maps', findings.maxMapCount === null ? 'unknown' : String(findings.maxMapCount), mapMeaning(findings.maxMapCount)),
+    fact(
+      'steal',
+      environment.stealPercent === null ? 'unknown' : `${environment.stealPercent.toFixed(1)}% in ${STEAL_WINDOW_MS} ms`,
+      (environment.stealPercent ?? 0) > 2 ? 'the hypervisor takes CPU time away: expect disturbed repetitions' : '',
+    ),
+    fact(
+      'load',
+      environment.loadAverage.map((load) => load.toFixed(2)).join(' '),
+      environment.loadAverage[0] > 0.5 * cores ? 'the machine is busy: expect disturbed repetitions' : 'quiet enough to measure',
+    ),
+  ];
+}
+
+function udmabufParameters({ listLimit, sizeLimitMb }: Findings['udmabuf']): string {
+  const limits = [listLimit === null ? '' : `list_limit ${listLimit}`, sizeLimitMb === null ? '' : `size_limit_mb ${sizeLimitMb}`];
+  const text = limits.filter(Boolean).join(', ');
+  return text && ` (${text})`;
+}
+
+function mapMeaning(count: number | null): string {
+  if (count === null) return '';
+  const frames = Math.floor(count / SCATTERED_4K_PAGES);
+  return `enough to map ${frames} scattered 4K frames page by page`;
+}
+
+function gibibytes(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(1);
+}
+
+function fact(name: string, value: string, meaning: string): Fact {
+  return { name, value, meaning };
+}
+
+/** A fact in lines of at most 80 columns, the second and later ones indented. */
+export function lines({ name, value, meaning }: Fact): string[] {
+  const words = (meaning === '' ? value : `${value}; ${meaning}`).split(/\s+/);
+  const result: string[] = [];
+  let line = name.padEnd(NAME_WIDTH);
+  let empty = true;
+  for (const word of words) {
+    if (!empty && line.length + 1 + word.length > WIDTH) {
+      result.push(line);
+      line = ' '.repeat(NAME_WIDTH);
+      empty = true;
+    }
+    line += (empty ? '' : ' ') + word;
+    empty = false;
+    // A word longer than a line is cut: nothing here is worth a broken table.
+    if (line.length > WIDTH) line = `${line.slice(0, WIDTH - 1)}…`;
+  }
+  result.push(line);
+  return result;
+}
