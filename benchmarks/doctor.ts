@@ -82,7 +82,7 @@ export function factsOf(findings: Findings): Fact[] {
     fact(
       'copier',
       `${copier.picked} ${picked.toFixed(1)} GB/s${others.length > 0 ? ` (${others.join(', ')})` : ''}`,
-      picked > 0 ? `4K frame in ${(FRAME_4K_BYTES / picked / 1e6).toFixed(1)} ms` : '',
+      picked > 0 ? `4K in ${(FRAME_4K_BYTES / picked / 1e6).toFixed(1)} ms` : '',
     ),
     fact(
       'koffi',
