@@ -1,5 +1,6 @@
-import { type CopyKernel } from './copy-kernels.ts';
+import { type BatchCopyKernel, type CopyKernel, isBatchCopyKernel, RUN_WORDS } from './copy-kernels.ts';
 import type { CopyStage, Ledger } from './ledger.ts';
+import type { MemoryRegion } from './region.ts';
 import type { SegmentList } from './segments.ts';
 
 export { type CopyKernel, copyKernels } from './copy-kernels.ts';
@@ -16,10 +17,18 @@ export class Copier {
   /** Segments the last run ended in: where the next row's search starts. */
   #toIndex = 0;
   #fromIndex = 0;
+  /** The kernel again if it takes batches, and the runs gathered for it: how many, between which regions. */
+  readonly #batch: BatchCopyKernel | null;
+  readonly #capacity: number;
+  #pending = 0;
+  #pendingTo: MemoryRegion | null = null;
+  #pendingFrom: MemoryRegion | null = null;
 
   constructor(kernel: CopyKernel, ledger: Ledger) {
     this.name = kernel.name;
     this.#kernel = kernel;
+    this.#batch = isBatchCopyKernel(kernel) ? kernel : null;
+    this.#capacity = this.#batch === null ? 0 : Math.floor(this.#batch.runs.length / RUN_WORDS);
     this.#ledger = ledger;
   }
 
@@ -34,6 +43,7 @@ export class Copier {
       this.#toIndex = to.find(toOffset);
       this.#fromIndex = from.find(fromOffset);
       this.#run(to, toOffset, from, fromOffset, bytes);
+      this.#flush();
     }
     this.#ledger.charge(stage, bytes);
   }
@@ -64,13 +74,13 @@ export class Copier {
       } else {
         for (let row = 0; row < rows; row++) this.#run(to, toOffset + row * toStride, from, fromOffset + row * fromStride, rowBytes);
       }
+      this.#flush();
     }
     this.#ledger.charge(stage, bytes);
   }
 
   /** Copies a checked range; the two indices are at or before the segments it starts in. */
   #run(to: SegmentList, toOffset: number, from: SegmentList, fromOffset: number, bytes: number): void {
-    const kernel = this.#kernel;
     let toIndex = this.#toIndex;
     let fromIndex = this.#fromIndex;
     while (to.start[toIndex] + to.bytes[toIndex] <= toOffset) toIndex++;
@@ -84,7 +94,7 @@ export class Copier {
       const toLeft = to.bytes[toIndex] - toSkip;
       const fromLeft = from.bytes[fromIndex] - fromSkip;
       const run = Math.min(toLeft, fromLeft, left);
-      kernel.copy(to.region[toIndex], to.offset[toIndex] + toSkip, from.region[fromIndex], from.offset[fromIndex] + fromSkip, run);
+      this.#piece(to.region[toIndex], to.offset[toIndex] + toSkip, from.region[fromIndex], from.offset[fromIndex] + fromSkip, run);
       left -= run;
       if (run === toLeft) {
         toIndex++;
@@ -95,6 +105,34 @@ export class Copier {
         fromSkip = 0;
       } else fromSkip += run;
     }
+  }
+
+  /** Copies one run now, or gathers it for a kernel that takes batches. */
+  #piece(to: MemoryRegion, toOffset: number, from: MemoryRegion, fromOffset: number, bytes: number): void {
+    const batch = this.#batch;
+    if (batch === null || bytes > 0xffff_ffff) {
+      this.#flush();
+      this.#kernel.copy(to, toOffset, from, fromOffset, bytes);
+      return;
+    }
+    if (to !== this.#pendingTo || from !== this.#pendingFrom || this.#pending === this.#capacity) {
+      this.#flush();
+      this.#pendingTo = to;
+      this.#pendingFrom = from;
+    }
+    const at = this.#pending * RUN_WORDS;
+    batch.runs[at] = toOffset;
+    batch.runs[at + 1] = fromOffset;
+    batch.runs[at + 2] = bytes;
+    this.#pending++;
+  }
+
+  #flush(): void {
+    const count = this.#pending;
+    if (count === 0 || this.#batch === null || this.#pendingTo === null || this.#pendingFrom === null) return;
+    // First: runs of a copy that failed must not be copied with the next one.
+    this.#pending = 0;
+    this.#batch.copyRuns(this.#pendingTo, this.#pendingFrom, count);
   }
 }
 
