@@ -1,0 +1,117 @@
+import { COLUMN_NOTE, limitRows, narrowColumns, ratioTables, wideColumns } from '../columns.ts';
+import type { Column } from '../columns.ts';
+import { byteSize, rateName, trimmed } from '../format.ts';
+import { REPLACED_PATH } from '../run-document.ts';
+import type { RunDocument } from '../run-document.ts';
+import { commonSettings, sharedSettings, summarise } from '../summary.ts';
+import type { Group, Summary } from '../summary.ts';
+import { rateCharts } from './charts.ts';
+import { html, raw } from './escape.ts';
+import type { Markup } from './escape.ts';
+import { STYLE } from './style.ts';
+
+/** The run as one HTML file that needs no network, no script and no other file. */
+export function renderHtml(run: RunDocument): string {
+  const summary = summarise(run);
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<title>scanout: suite ${run.suite}, ${run.startedAt}</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<header>
+<h1>How a guest's frame reaches the host: imported or copied</h1>
+<p class="soft">scanout ${run.scanoutVersion}, suite ${run.suite}, ${run.startedAt} to ${run.finishedAt}${run.partial ? ', partial' : ''}</p>
+</header>
+<main>
+${verdictSection(run, summary)}
+${summarySection(summary)}
+${chartSections(summary.groups)}
+${limitSection(run, summary.groups)}
+${checkSection(run)}
+${machineSection(run)}
+</main>
+<footer>${COLUMN_NOTE} A GB is 10^9 bytes. At max rate frames are not shown at that pace: the figures are updates a second. ${REPLACED_PATH} is what importing replaces; savings are counted against it.</footer>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+function verdictSection(run: RunDocument, summary: Summary): Markup {
+  const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
+  return html`<section aria-label="Verdict">
+${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
+<ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
+${warnings.length === 0 ? '' : html`<div class="warn" id="warnings"><strong>Mind</strong><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
+</section>`;
+}
+
+function summarySection(summary: Summary): Markup {
+  if (summary.groups.length === 0) return html``;
+  const common = commonSettings(summary.groups);
+  return html`<h2>Summary</h2>
+${common === null ? '' : html`<p class="soft">All scenarios: ${common}.</p>`}
+${summary.groups.map((group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
+${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
+<div class="scroll">${groupTable(group, narrowColumns(group))}</div>
+<details><summary>All figures</summary><div class="scroll">${groupTable(group, wideColumns(group))}</div></details>
+`)}`;
+}
+
+function groupTable(group: Group, columns: readonly Column[]): Markup {
+  return html`<table><thead><tr><th scope="col">path</th>${columns.map((column) => html`<th scope="col">${column.title}</th>`)}</tr></thead><tbody>
+${group.scenarios.map((s) => html`<tr${s.path === REPLACED_PATH ? raw(' class="reference"') : ''}><th scope="row">${s.path}${s.results.disturbed ? raw(' (disturbed)') : ''}</th>${columns.map((column) => html`<td>${column.cell(s)}</td>`)}</tr>
+`)}</tbody></table>`;
+}
+
+function chartSections(groups: readonly Group[]): Markup {
+  const byRate = new Map<number | null, Group[]>();
+  for (const group of groups) byRate.set(group.rateHz, [...(byRate.get(group.rateHz) ?? []), group]);
+  return html`${[...byRate].map(([rateHz, members]) => {
+    const id = rateHz === null ? 'max' : `hz${String(rateHz).replace('.', '-')}`;
+    return html`<h2>${rateHz === null ? 'At max rate (updates a second)' : `At ${rateName(rateHz)}`}</h2>\n${rateCharts(members, id)}\n`;
+  })}`;
+}
+
+function limitSection(run: RunDocument, groups: readonly Group[]): Markup {
+  return html`<h2>The machine's limits</h2>
+<p class="soft">Measured in the same run; results are shown as ratios to them.</p>
+<table class="text"><tbody>${limitRows(run.limits).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`)}</tbody></table>
+${ratioTables(groups).map((table) => html`<h3>${table.title}</h3>
+<div class="scroll"><table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
+${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
+`)}`;
+}
+
+function checkSection(run: RunDocument): Markup {
+  if (run.checks.length === 0) return html`<h2>Checks</h2>\n<p>None were made.</p>`;
+  return html`<h2>Checks</h2>
+<div class="scroll"><table class="text"><thead><tr><th scope="col">check</th><th scope="col">status</th><th scope="col">figures</th></tr></thead><tbody>
+${run.checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
+}
+
+function machineSection(run: RunDocument): Markup {
+  const e = run.environment;
+  const rows: [string, string][] = [
+    ['CPU', `${e.cpu}, ${e.cores} cores`],
+    ['Memory', byteSize(e.memoryBytes)],
+    ['Kernel', `${e.kernel} (${e.platform}, ${e.arch})`],
+    ['Node', `${e.node}, V8 ${e.v8}`],
+    ['Copier', e.copier],
+    ['C compiler', e.compiler ?? 'none found'],
+    ['Load average', e.loadAverage.map((load) => load.toFixed(2)).join(', ')],
+    ['Steal', e.stealPercent === null ? 'unknown' : `${trimmed(e.stealPercent, 1)}%`],
+    ['Governor', e.governor ?? 'unknown'],
+    ['Seed', String(run.seed)],
+  ];
+  return html`<h2>Machine</h2>
+<dl>${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+<h2>Repeat with</h2>
+<pre id="command">${run.command}</pre>`;
+}

@@ -1,0 +1,30 @@
+/** A chart's axis: where a value lies, in [0, 1], and the values that get a label. */
+export interface Scale {
+  at(value: number): number;
+  readonly ticks: readonly number[];
+}
+
+/** From 0 to a round value at or past `max`, with four to seven ticks of 1, 2 or 5 times a power of ten. */
+export function linearScale(max: number): Scale {
+  const top = max > 0 && Number.isFinite(max) ? max : 1;
+  const rough = top / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10) * power;
+  const count = Math.max(1, Math.ceil(top / step - 1e-9));
+  const end = step * count;
+  return { at: (value) => clamp(value / end), ticks: Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12))) };
+}
+
+/** Whole decades around [min, max]; what lies outside is drawn at the edge. */
+export function logScale(min: number, max: number): Scale {
+  const low = Math.floor(Math.log10(Math.max(min, 0.1)));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(max, 0.1))));
+  return {
+    at: (value) => clamp((Math.log10(Math.max(value, 1e-9)) - low) / (high - low)),
+    ticks: Array.from({ length: high - low + 1 }, (_, i) => Number((10 ** (low + i)).toPrecision(12))),
+  };
+}
+
+function clamp(value: number): number {
+  return Math.min(1, Math.max(0, value));
+}

@@ -1,0 +1,64 @@
+/** The report's style sheet: light and dark by the reader's setting, black on white in print. */
+export const STYLE = `
+:root{color-scheme:light dark;--page:#f9f9f7;--card:#fcfcfb;--ink:#0b0b0b;--soft:#52514e;--line:#e1e0d9;--rule:#c3c2b7;--warn-ink:#7a4a00;--warn:#fdf3dc;--bad:#b3261e;--good:#006300;
+--c0:#2a78d6;--c1:#eb6834;--c2:#1baf7a;--c3:#eda100;--c4:#4a3aa7;--c5:#008300;--c6:#e87ba4;--texture:#fcfcfb}
+@media (prefers-color-scheme:dark){:root{--page:#0d0d0d;--card:#1a1a19;--ink:#fff;--soft:#c3c2b7;--line:#2c2c2a;--rule:#4a4a46;--warn-ink:#f5d48a;--warn:#33270c;--bad:#ff8a80;--good:#5fcf5f;
+--c0:#3987e5;--c1:#d95926;--c2:#199e70;--c3:#c98500;--c4:#9085e9;--c5:#008300;--c6:#d55181;--texture:#1a1a19}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
+main,header,footer{max-width:1200px;margin:0 auto;padding:0 20px}
+header{padding-top:28px}
+h1{font-size:22px;margin:0 0 2px}
+h2{font-size:18px;margin:36px 0 10px}
+h3{font-size:15px;margin:22px 0 6px}
+p{margin:6px 0}
+.soft{color:var(--soft);font-size:13px}
+.verdict{list-style:none;margin:18px 0;padding:0}
+.verdict li{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--c0);border-radius:4px;padding:10px 14px;margin:8px 0;overflow-wrap:anywhere}
+.verdict li:first-child{font-size:17px}
+.warn{background:var(--warn);color:var(--warn-ink);border:1px solid currentColor;border-radius:4px;padding:10px 14px;margin:14px 0;overflow-wrap:anywhere}
+.warn ul{margin:4px 0 0;padding-left:20px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px}
+figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:14px 16px;min-width:0}
+figcaption{font-weight:600;margin-bottom:8px}
+svg{display:block;width:100%;height:auto;max-width:720px}
+svg text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)}
+svg .block{font-weight:600}
+svg .row,svg .end{font-variant-numeric:tabular-nums}
+svg .row{text-anchor:end}
+svg .tick{text-anchor:middle;fill:var(--soft);font-size:11px}
+svg .key,svg .end{fill:var(--soft)}
+svg .grid{stroke:var(--line)}
+svg .zero{stroke:var(--rule)}
+svg .span{stroke:var(--rule);stroke-width:2}
+svg rect.mark{stroke:var(--card);stroke-width:.75}
+svg .p0{fill:var(--c0);stroke:var(--card)}
+svg .p1{fill:var(--card);stroke:var(--c1);stroke-width:2}
+svg .texture{stroke:var(--texture);stroke-width:1.1;fill:none;opacity:.75}
+.c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;background:var(--card)}
+caption{text-align:left;font-weight:600;padding:6px 0}
+th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}
+td{white-space:nowrap}
+thead th{color:var(--soft);font-weight:500;border-bottom-color:var(--rule)}
+th[scope=row]{text-align:left;font-weight:500;white-space:nowrap}
+thead th:first-child{text-align:left}
+table.text td{text-align:left;white-space:normal;overflow-wrap:anywhere}
+table.text thead th{text-align:left}
+tr.reference th,tr.reference td{background:color-mix(in srgb,var(--c1) 9%,transparent)}
+.fail{color:var(--bad);font-weight:600}.inconclusive{color:var(--warn-ink);font-weight:600}.pass{color:var(--good)}
+details{margin-top:8px}
+summary{cursor:pointer;color:var(--soft);font-size:13px}
+pre{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:10px 14px;white-space:pre-wrap;overflow-wrap:anywhere;font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:0;font-size:13px}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
+@media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#333;--line:#ccc;--rule:#888;--warn-ink:#000;--warn:#fff;--bad:#000;--good:#000;
+--c0:#2a78d6;--c1:#eb6834;--c2:#1baf7a;--c3:#eda100;--c4:#4a3aa7;--c5:#008300;--c6:#e87ba4;--texture:#fff}
+*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+body{font-size:11px}main,header,footer{max-width:none;padding:0}
+details:not([open]){display:none}
+figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
+.charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}}
+`;
