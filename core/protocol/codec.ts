@@ -75,6 +75,11 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** A copy of `[from, to)` in memory of its own (`slice` of a Node Buffer would be a view). */
+export function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(from, to));
+}
+
 /** The header's fields without padding; `view` has at least 24 bytes. */
 export function readHeader(view: DataView): HeaderFields {
   return {
@@ -91,7 +96,7 @@ export function readRest(into: HeaderFields, bytes: Uint8Array, view: DataView, 
   const found = [view.getUint32(4 * Header.ringIdx, true) >>> 8];
   for (const word of pads) found.push(view.getUint32(4 * word, true));
   if (found.some((pad) => pad !== 0)) into.pads = found;
-  if (bytes.length > end) into.trailing = bytes.slice(end);
+  if (bytes.length > end) into.trailing = copyOf(bytes, end, bytes.length);
 }
 
 /**

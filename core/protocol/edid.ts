@@ -42,7 +42,8 @@ const FIRST_DATA_BLOCK = 5;
 
 /**
  * An EDID of 128 bytes, or 256 with the DisplayID extension, whose preferred mode is `options`.
- * @throws RangeError when a side, the refresh rate or the serial number is out of range, or the pixel clock is past DisplayID's 2^24 × 10 kHz.
+ * @throws RangeError when a side, the refresh rate or the serial number is out of range, or the pixel clock is past
+ * DisplayID's 2^24 × 10 kHz.
  */
 export function buildEdid(options: EdidOptions): Uint8Array {
   const { width, height, refreshHz } = options;
@@ -50,7 +51,9 @@ export function buildEdid(options: EdidOptions): Uint8Array {
   checkSide('width', width);
   checkSide('height', height);
   if (!(refreshHz >= 1 && refreshHz <= 1000)) throw new RangeError(`EDID refresh rate must be 1 … 1000 Hz, not ${refreshHz}`);
-  if (!Number.isInteger(serial) || serial < 0 || serial > 0xffffffff) throw new RangeError(`EDID serial number must be a u32, not ${serial}`);
+  if (!Number.isInteger(serial) || serial < 0 || serial > 0xffffffff) {
+    throw new RangeError(`EDID serial number must be a u32, not ${serial}`);
+  }
   const timing = reducedBlanking(width, height, refreshHz);
   if (timing.clock10kHz > 0x1000000) throw new RangeError(`${width}×${height} at ${refreshHz} Hz needs a pixel clock past DisplayID's`);
   const large = width > 4095 || height > 4095 || timing.vBlank > 4095 || timing.clock10kHz > 0xffff;
@@ -115,7 +118,9 @@ function modeOf(timing: Timing): EdidMode {
 }
 
 function checkSide(what: string, pixels: number): void {
-  if (!Number.isInteger(pixels) || pixels < 1 || pixels > MAX_SIDE) throw new RangeError(`EDID ${what} must be 1 … ${MAX_SIDE} px, not ${pixels}`);
+  if (!Number.isInteger(pixels) || pixels < 1 || pixels > MAX_SIDE) {
+    throw new RangeError(`EDID ${what} must be 1 … ${MAX_SIDE} px, not ${pixels}`);
+  }
 }
 
 /** At 96 dots an inch. */

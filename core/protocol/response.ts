@@ -1,7 +1,7 @@
 /** Responses as objects, for tests and messages, decoded from a chain's writable bytes and encoded back (virtio-gpu §1). */
 import { MAX_SCANOUTS, Response } from './constants.ts';
 import type { ResponseName } from './constants.ts';
-import { decodeByPlan, encodeByPlan, planOf, readHeader, readRest, u32, viewOf, writeHeaderFields, writeRest } from './codec.ts';
+import { copyOf, decodeByPlan, encodeByPlan, planOf, readHeader, readRest, u32, viewOf, writeHeaderFields, writeRest } from './codec.ts';
 import type { DecodeError, HeaderFields, Plan, Scalars } from './codec.ts';
 import { CapsetInfo, DisplayInfo, DisplayOne, EDID_MAX_BYTES, EdidResponse, MapInfo, ResourceUuid, Size } from './layout.ts';
 
@@ -75,16 +75,16 @@ export function decodeResponse(bytes: Uint8Array): ResponseMessage | DecodeError
       const size = view.getUint32(4 * EdidResponse.size, true);
       if (size > EDID_MAX_BYTES) return { error: `OK_EDID says ${size} bytes of EDID, there is room for ${EDID_MAX_BYTES}` };
       readRest(header, bytes, view, [EdidResponse.padding], Size.respEdid);
-      return { name, ...header, size, edid: bytes.slice(4 * EdidResponse.edid, Size.respEdid) };
+      return { name, ...header, size, edid: copyOf(bytes, 4 * EdidResponse.edid, Size.respEdid) };
     }
     case 'OK_RESOURCE_UUID': {
       if (bytes.length < Size.respResourceUuid) return short(name, Size.respResourceUuid, bytes);
       readRest(header, bytes, view, [], Size.respResourceUuid);
-      return { name, ...header, uuid: bytes.slice(4 * ResourceUuid.uuid, Size.respResourceUuid) };
+      return { name, ...header, uuid: copyOf(bytes, 4 * ResourceUuid.uuid, Size.respResourceUuid) };
     }
     case 'OK_CAPSET':
       readRest(header, bytes, view, [], bytes.length);
-      return { name, ...header, data: bytes.slice(Size.header) };
+      return { name, ...header, data: copyOf(bytes, Size.header, bytes.length) };
     default:
       return { error: `${name} has no decoder` };
   }
@@ -99,7 +99,8 @@ export function encodeResponse(response: ResponseMessage): Uint8Array {
   if (plan !== null) return encodeByPlan(plan, response as unknown as HeaderFields & Readonly<Record<string, unknown>>);
   switch (response.name) {
     case 'OK_DISPLAY_INFO': {
-      if (response.heads.length !== MAX_SCANOUTS) throw new RangeError(`OK_DISPLAY_INFO has ${MAX_SCANOUTS} heads, not ${response.heads.length}`);
+      const count = response.heads.length;
+      if (count !== MAX_SCANOUTS) throw new RangeError(`OK_DISPLAY_INFO has ${MAX_SCANOUTS} heads, not ${count}`);
       return fixed(response, Size.respDisplayInfo, [], (view) => {
         for (let i = 0; i < MAX_SCANOUTS; i++) writeHead(view, 4 * (DisplayInfo.heads + i * DisplayInfo.stride), response.heads[i]);
       });
