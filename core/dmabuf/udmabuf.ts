@@ -1,5 +1,6 @@
 import { PAGE_SIZE } from '../memory/address.ts';
 import type { MemoryRegion } from '../memory/region.ts';
+import type { SegmentList } from '../memory/segments.ts';
 import { DmaBuf, type DmaBufOps } from './dma-buf.ts';
 import { fail, type Failure, type Result } from './errno.ts';
 import { SegmentPool } from './segment-pool.ts';
@@ -107,23 +108,23 @@ export function createUdmabufList(
   const pages = pool.take(count);
   for (let i = 0; i < count; i++) {
     const memfd = memfds[index[i]] ?? null;
-    const refused = checkItem(memfd, i, offset[i], size[i]);
-    if (refused !== null || memfd === null) {
+    const refused = memfd === null ? fail('EBADFD', `item ${i}: bad file descriptor`) : addItem(pages, memfd, i, offset[i], size[i]);
+    if (refused !== null) {
       pool.give(pages);
-      return refused ?? fail('EBADFD', `item ${i}: bad file descriptor`);
+      return refused;
     }
-    pages.append(memfd.region, offset[i], size[i]);
   }
   return { ok: true, value: new DmaBuf(OPS, total, pages) };
 }
 
-function checkItem(memfd: Memfd | null, item: number, offset: number, size: number): Failure | null {
-  if (memfd === null) return fail('EBADFD', `item ${item}: bad file descriptor`);
+/** @returns null when added */
+function addItem(pages: SegmentList, memfd: Memfd, item: number, offset: number, size: number): Failure | null {
   if (memfd.kind === 'other') return fail('EBADFD', `item ${item}: neither shmem nor hugetlbfs`);
   const seals = memfd.seals;
   if (!seals.shrink) return fail('EINVAL', `item ${item}: F_SEAL_SHRINK is not set`);
   if (seals.write || seals.futureWrite) return fail('EINVAL', `item ${item}: sealed against writing`);
   if (size === 0) return fail('EINVAL', `item ${item}: size 0`);
   if (offset > memfd.size || size > memfd.size - offset) return fail('EINVAL', `item ${item}: past the end of its file`);
+  pages.append(memfd.region, offset, size);
   return null;
 }

@@ -125,9 +125,10 @@ export class VfioDevice {
    * Reset, close or memory disabled: takes all buffers back. For each: invalidate, wait for its fences (BOOKKEEP), then,
    * unlocked, until no importer maps it. Attach and map answer ENODEV until `restore`.
    * @returns ETIMEDOUT if the wait gave up with fences or mappings left; revoked nevertheless
-   * @throws LockError if an exported buffer's reservation is held
+   * @throws LockError, nothing revoked, if an exported buffer's reservation is held
    */
   revoke(): Result<void> {
+    for (const dmabuf of this.#exported) dmabuf.resv.assertNotHeld('revoke');
     this.#revoked = true;
     let stuck = 0;
     for (const dmabuf of this.#exported.slice()) {
@@ -149,6 +150,7 @@ export class VfioDevice {
   /** Memory is enabled again: buffers can be attached and mapped. Does nothing unless revoked; nothing brings a closed device back. */
   restore(): void {
     if (!this.#revoked || this.#closed) return;
+    for (const dmabuf of this.#exported) dmabuf.resv.assertNotHeld('restore');
     this.#revoked = false;
     for (const dmabuf of this.#exported) {
       dmabuf.resv.lock();
