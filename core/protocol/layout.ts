@@ -36,7 +36,7 @@ export const MemEntry = { addrLo: 0, addrHi: 1, length: 2, padding: 3 } as const
 export const CreateBlob = {
   resource: 6,
   blobMem: 7,
-  flags: 8,
+  blobFlags: 8,
   nrEntries: 9,
   blobIdLo: 10,
   blobIdHi: 11,

@@ -152,13 +152,13 @@ export function writeAttachBacking(w: Uint32Array, at: number, id: number, nrEnt
 
 /** RESOURCE_CREATE_BLOB without its entries; size in bytes, blob id opaque. */
 export function writeCreateBlob(
-  w: Uint32Array, at: number, id: number, blobMem: number, flags: number, nrEntries: number, blobIdLo: number, blobIdHi: number,
+  w: Uint32Array, at: number, id: number, blobMem: number, blobFlags: number, nrEntries: number, blobIdLo: number, blobIdHi: number,
   sizeLo: number, sizeHi: number,
 ): number {
   writeHeader(w, at, Command.RESOURCE_CREATE_BLOB);
   w[at + CreateBlob.resource] = id;
   w[at + CreateBlob.blobMem] = blobMem;
-  w[at + CreateBlob.flags] = flags;
+  w[at + CreateBlob.blobFlags] = blobFlags;
   w[at + CreateBlob.nrEntries] = nrEntries;
   w[at + CreateBlob.blobIdLo] = blobIdLo;
   w[at + CreateBlob.blobIdHi] = blobIdHi;
