@@ -3,7 +3,7 @@ import type { CopyStage, Ledger } from './ledger.ts';
 import type { MemoryRegion } from './region.ts';
 import type { SegmentList } from './segments.ts';
 
-export { type CopyKernel, copyKernels } from './copy-kernels.ts';
+export { type CopyKernel, copyKernelNamed, copyKernels } from './copy-kernels.ts';
 export { pickCopyKernel } from './pick-copy-kernel.ts';
 
 /**
@@ -17,9 +17,9 @@ export class Copier {
   /** Segments the last run ended in: where the next row's search starts. */
   #toIndex = 0;
   #fromIndex = 0;
-  /** The kernel again if it takes batches, and the runs gathered for it: how many, between which regions. */
+  /** The kernel again if it takes batches, its table (else empty), and the words gathered there, between which regions. */
   readonly #batch: BatchCopyKernel | null;
-  readonly #capacity: number;
+  readonly #table: Uint32Array;
   #pending = 0;
   #pendingTo: MemoryRegion | null = null;
   #pendingFrom: MemoryRegion | null = null;
@@ -28,7 +28,7 @@ export class Copier {
     this.name = kernel.name;
     this.#kernel = kernel;
     this.#batch = isBatchCopyKernel(kernel) ? kernel : null;
-    this.#capacity = this.#batch === null ? 0 : Math.floor(this.#batch.runs.length / RUN_WORDS);
+    this.#table = this.#batch === null ? new Uint32Array(0) : this.#batch.runs;
     this.#ledger = ledger;
   }
 
@@ -79,22 +79,49 @@ export class Copier {
     this.#ledger.charge(stage, bytes);
   }
 
-  /** Copies a checked range; the two indices are at or before the segments it starts in. */
+  /**
+   * Copies a checked range, or gathers its runs for a kernel that takes batches; the two indices are at or before
+   * the segments it starts in. What the loop needs is in locals: V8 reloads fields after each store.
+   */
   #run(to: SegmentList, toOffset: number, from: SegmentList, fromOffset: number, bytes: number): void {
+    const { region: toRegions, offset: toOffsets, bytes: toBytes } = to;
+    const { region: fromRegions, offset: fromOffsets, bytes: fromBytes } = from;
+    const table = this.#table;
     let toIndex = this.#toIndex;
     let fromIndex = this.#fromIndex;
-    while (to.start[toIndex] + to.bytes[toIndex] <= toOffset) toIndex++;
-    while (from.start[fromIndex] + from.bytes[fromIndex] <= fromOffset) fromIndex++;
-    this.#toIndex = toIndex;
-    this.#fromIndex = fromIndex;
+    while (to.start[toIndex] + toBytes[toIndex] <= toOffset) toIndex++;
+    while (from.start[fromIndex] + fromBytes[fromIndex] <= fromOffset) fromIndex++;
     let toSkip = toOffset - to.start[toIndex];
     let fromSkip = fromOffset - from.start[fromIndex];
     let left = bytes;
+    let pending = this.#pending;
+    let pendingTo = this.#pendingTo;
+    let pendingFrom = this.#pendingFrom;
+    this.#toIndex = toIndex;
+    this.#fromIndex = fromIndex;
     while (left > 0) {
-      const toLeft = to.bytes[toIndex] - toSkip;
-      const fromLeft = from.bytes[fromIndex] - fromSkip;
-      const run = Math.min(toLeft, fromLeft, left);
-      this.#piece(to.region[toIndex], to.offset[toIndex] + toSkip, from.region[fromIndex], from.offset[fromIndex] + fromSkip, run);
+      const toLeft = toBytes[toIndex] - toSkip;
+      const fromLeft = fromBytes[fromIndex] - fromSkip;
+      let run = toLeft < fromLeft ? toLeft : fromLeft;
+      if (left < run) run = left;
+      const toRegion = toRegions[toIndex];
+      const fromRegion = fromRegions[fromIndex];
+      const direct = table.length === 0 || run > 0xffff_ffff;
+      if (direct || toRegion !== pendingTo || fromRegion !== pendingFrom || pending === table.length) {
+        this.#pending = pending;
+        this.#flush();
+        pending = 0;
+        this.#pendingTo = pendingTo = toRegion;
+        this.#pendingFrom = pendingFrom = fromRegion;
+      }
+      if (direct) {
+        this.#kernel.copy(toRegion, toOffsets[toIndex] + toSkip, fromRegion, fromOffsets[fromIndex] + fromSkip, run);
+      } else {
+        table[pending] = toOffsets[toIndex] + toSkip;
+        table[pending + 1] = fromOffsets[fromIndex] + fromSkip;
+        table[pending + 2] = run;
+        pending += RUN_WORDS;
+      }
       left -= run;
       if (run === toLeft) {
         toIndex++;
@@ -105,34 +132,15 @@ export class Copier {
         fromSkip = 0;
       } else fromSkip += run;
     }
-  }
-
-  /** Copies one run now, or gathers it for a kernel that takes batches. */
-  #piece(to: MemoryRegion, toOffset: number, from: MemoryRegion, fromOffset: number, bytes: number): void {
-    const batch = this.#batch;
-    if (batch === null || bytes > 0xffff_ffff) {
-      this.#flush();
-      this.#kernel.copy(to, toOffset, from, fromOffset, bytes);
-      return;
-    }
-    if (to !== this.#pendingTo || from !== this.#pendingFrom || this.#pending === this.#capacity) {
-      this.#flush();
-      this.#pendingTo = to;
-      this.#pendingFrom = from;
-    }
-    const at = this.#pending * RUN_WORDS;
-    batch.runs[at] = toOffset;
-    batch.runs[at + 1] = fromOffset;
-    batch.runs[at + 2] = bytes;
-    this.#pending++;
+    this.#pending = pending;
   }
 
   #flush(): void {
-    const count = this.#pending;
-    if (count === 0 || this.#batch === null || this.#pendingTo === null || this.#pendingFrom === null) return;
+    const words = this.#pending;
+    if (words === 0 || this.#batch === null || this.#pendingTo === null || this.#pendingFrom === null) return;
     // First: runs of a copy that failed must not be copied with the next one.
     this.#pending = 0;
-    this.#batch.copyRuns(this.#pendingTo, this.#pendingFrom, count);
+    this.#batch.copyRuns(this.#pendingTo, this.#pendingFrom, words / RUN_WORDS);
   }
 }
 

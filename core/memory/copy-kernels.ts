@@ -12,7 +12,7 @@ export const RUN_WORDS = 4;
 
 /** A kernel that copies many runs between the same two regions in one call. */
 export interface BatchCopyKernel extends CopyKernel {
-  /** Where the caller puts the runs, RUN_WORDS apart. Its contents are lost at the next `copy` or `copyRuns`. */
+  /** Where the caller puts the runs, RUN_WORDS apart; a whole number of runs long. Its contents are lost at the next `copy` or `copyRuns`. */
   readonly runs: Uint32Array;
   /** Copies the table's first `count` runs, in order; `count` is at least 1. */
   copyRuns(to: MemoryRegion, from: MemoryRegion, count: number): void;
@@ -27,6 +27,17 @@ export function copyKernels(): CopyKernel[] {
   const kernels: CopyKernel[] = [new TypedArraySet()];
   if (WebAssembly.validate(COPY_MODULE)) kernels.unshift(new WasmMemoryCopy());
   return kernels;
+}
+
+/**
+ * The kernel of that name, as a worker needs it that is told which one was picked.
+ * @throws RangeError when this runtime has none of that name
+ */
+export function copyKernelNamed(name: string): CopyKernel {
+  const kernels = copyKernels();
+  const kernel = kernels.find((each) => each.name === name);
+  if (!kernel) throw new RangeError(`no copy kernel is named ${name}; there are ${kernels.map((each) => each.name).join(', ')}`);
+  return kernel;
 }
 
 /** `TypedArray.prototype.set`: everywhere there, but needs a view object a copy. */

@@ -11,6 +11,8 @@ const BUDGET_NS = 40e6;
 /**
  * Measures the kernels in turns on a 4K and a 1080p frame and takes the one with the least time for both.
  * A clock that stands still measures nothing: the first kernel is taken then and every rate is 0.
+ * Making 66 MB of scratch pages present comes on top of the measurement and can take longer than it: measure once
+ * a process, give others the name.
  * @returns the kernel, and each kernel's rate by its best round in bytes a nanosecond
  */
 export function pickCopyKernel(

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Clock, VirtualClock } from '../../../core/measure/clock.ts';
-import { Copier, type CopyKernel, copyKernels, pickCopyKernel } from '../../../core/memory/copier.ts';
+import { Copier, type CopyKernel, copyKernelNamed, copyKernels, pickCopyKernel } from '../../../core/memory/copier.ts';
+import { RUN_WORDS } from '../../../core/memory/copy-kernels.ts';
 import { COPY_STAGES, CopyStage, Ledger } from '../../../core/memory/ledger.ts';
-import type { MemoryRegion } from '../../../core/memory/region.ts';
+import { createSharedMemory, type MemoryRegion } from '../../../core/memory/region.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { testRegion } from './regions.ts';
 
@@ -83,6 +84,48 @@ describe.each(copyKernels().map((kernel): [string, CopyKernel] => [kernel.name, 
     );
   });
 
+  test('copies more runs than a batch holds, between changing regions', () => {
+    const to = new SegmentList();
+    const from = new SegmentList();
+    for (let i = 0; i < 5000; i++) to.append(targets[i >> 9 & 1], i * 9, 3 + (i % 5));
+    for (let i = 0; i < 4000; i++) from.append(sources[i >> 10 & 1], i * 12, 7);
+    const bytes = Math.min(to.length, from.length) - 1;
+    const expected = image();
+    naive(expected, to, 1, bytesOf(from), 0, bytes);
+    new Copier(kernel, new Ledger()).copy(to, 1, from, 0, bytes, CopyStage.transfer);
+    expect(same(image(), expected)).toBe(true);
+  });
+
+  test('reaches offsets past 2 GiB', () => {
+    const size = 0xc000_0000;
+    const big = testRegion(4, 0, size, createSharedMemory(size));
+    const to = new SegmentList();
+    to.append(big, size - 100, 100);
+    to.append(big, 0x8000_0000, 100);
+    const from = new SegmentList();
+    from.append(sources[0], 50, 200);
+    const copier = new Copier(kernel, new Ledger());
+    copier.copy(to, 0, from, 0, 200, CopyStage.transfer);
+    expect(bytesOf(to)).toEqual(bytesOf(from));
+    const back = new SegmentList();
+    back.append(targets[0], 0, 200);
+    copier.copy(back, 0, to, 0, 200, CopyStage.transfer);
+    expect(bytesOf(back)).toEqual(bytesOf(from));
+  });
+
+  test('nothing of a failed copy is made up for by the next one', () => {
+    const bad = new SegmentList();
+    bad.append(targets[0], 0, 10);
+    bad.append(targets[0], SIZE + 1, 10);
+    bad.append(targets[0], 500, 10);
+    const { to, from, copier } = thousand(kernel);
+    expect(() => copier.copy(bad, 0, from, 0, 30, CopyStage.transfer)).toThrow(Error);
+    const expected = image();
+    naive(expected, to, 990, bytesOf(from), 0, 10);
+    copier.copy(to, 990, from, 0, 10, CopyStage.transfer);
+    expect(same(image(), expected)).toBe(true);
+  });
+
   test('copies between two regions of one memory', () => {
     const list = (offset: number): SegmentList => {
       const segments = new SegmentList();
@@ -155,6 +198,30 @@ describe.each(copyKernels().map((kernel): [string, CopyKernel] => [kernel.name, 
     copier.copyRect(to, 1000, 4, from, 1000, 4, 0, 0, CopyStage.transfer);
     expect(same(image(), before)).toBe(true);
   });
+});
+
+test('a run of 4 GiB, too long for a batch, is copied by itself and in its turn', () => {
+  const calls: (string | number)[] = [];
+  const kernel = {
+    name: 'recorder',
+    runs: new Uint32Array(4 * RUN_WORDS),
+    copy: (_to: MemoryRegion, _toOffset: number, _from: MemoryRegion, _fromOffset: number, bytes: number) => calls.push('copy', bytes),
+    copyRuns: (_to: MemoryRegion, _from: MemoryRegion, count: number) => calls.push('batch', count),
+  };
+  const to = new SegmentList();
+  const from = new SegmentList();
+  for (const [list, region] of [[to, targets[0]], [from, sources[0]]] as const) {
+    list.append(region, 8, 8);
+    list.append(region, 0, 2 ** 32);
+    list.append(region, 0, 8);
+  }
+  new Copier(kernel, new Ledger()).copy(to, 0, from, 0, to.length, CopyStage.migrate);
+  expect(calls).toEqual(['batch', 1, 'copy', 2 ** 32, 'batch', 1]);
+});
+
+test('a kernel is found by its name, and an unknown name lists those there are', () => {
+  for (const { name } of copyKernels()) expect(copyKernelNamed(name).name).toBe(name);
+  expect(() => copyKernelNamed('dma')).toThrow(/typed-array-set/);
 });
 
 describe('pickCopyKernel', () => {
