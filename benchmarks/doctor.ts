@@ -106,12 +106,12 @@ export function factsOf(findings: Findings): Fact[] {
     fact(
       'steal',
       environment.stealPercent === null ? 'unknown' : `${environment.stealPercent.toFixed(1)}% in ${STEAL_WINDOW_MS} ms`,
-      (environment.stealPercent ?? 0) > 2 ? 'the hypervisor takes CPU time away: expect disturbed repetitions' : '',
+      (environment.stealPercent ?? 0) > 2 ? 'much: expect disturbed repetitions' : '',
     ),
     fact(
       'load',
       environment.loadAverage.map((load) => load.toFixed(2)).join(' '),
-      environment.loadAverage[0] > 0.5 * cores ? 'the machine is busy: expect disturbed repetitions' : 'quiet enough to measure',
+      environment.loadAverage[0] > 0.5 * cores ? 'busy: expect disturbed repetitions' : 'quiet enough to measure',
     ),
   ];
 }
