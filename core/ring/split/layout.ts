@@ -57,3 +57,23 @@ export function needEvent(event: number, next: number, old: number): boolean {
 export function isQueueSize(size: number, max: number): boolean {
   return Number.isInteger(size) && size >= 1 && size <= max && (size & (size - 1)) === 0;
 }
+
+/** Where a queue's areas go when laid out one after the other, each on cache lines of its own. */
+export interface SplitPlacement {
+  readonly descriptorAddress: number;
+  readonly driverAddress: number;
+  readonly deviceAddress: number;
+  /** First address after the queue. */
+  readonly end: number;
+}
+
+/** Two cache lines: neighbouring lines are prefetched in pairs. */
+const AREA_ALIGN = 128;
+
+/** Lays a queue of `size` out from `base`, which is a multiple of 128. */
+export function placeSplitQueue(base: number, size: number): SplitPlacement {
+  const after = (address: number, bytes: number): number => Math.ceil((address + bytes) / AREA_ALIGN) * AREA_ALIGN;
+  const driverAddress = after(base, descriptorBytes(size));
+  const deviceAddress = after(driverAddress, availBytes(size));
+  return { descriptorAddress: base, driverAddress, deviceAddress, end: after(deviceAddress, usedBytes(size)) };
+}
