@@ -43,11 +43,11 @@ export function reducedBlanking(width: number, height: number, refreshHz: number
 
 /**
  * Refresh rate of a timing, Hz. The pixel clock is rounded to 10 kHz, so a rate that lies within that rounding of a
- * whole number is the whole number.
+ * whole number is the whole number. Below about 100 × 100 px 10 kHz are more than half a hertz, so it can be one off.
  */
 export function refreshOf(timing: Timing): number {
   const pixels = (timing.width + timing.hBlank) * (timing.height + timing.vBlank);
   const hz = (timing.clock10kHz * 10_000) / pixels;
   const whole = Math.round(hz);
-  return Math.abs(hz - whole) <= 5_000 / pixels && whole > 0 ? whole : hz;
+  return whole > 0 && Math.abs(whole * pixels - timing.clock10kHz * 10_000) <= 5_000 ? whole : hz;
 }
