@@ -41,8 +41,10 @@ export interface GuestOptions {
   readonly guestDoorbell: Doorbell;
   readonly clock: Clock;
   readonly counters: Counters;
-  /** Guest RAM for rings, commands, entries and dumb buffers. */
+  /** Guest RAM for rings, commands and entries. */
   readonly memory: PageAllocator;
+  /** Guest RAM for dumb buffers. */
+  readonly pixels: PageAllocator;
   readonly openQueue: QueueFactory;
   /** Feature bits the driver may accept; what the device does not offer is left out. */
   readonly wantedFeatures: { readonly lo: number; readonly hi: number };
@@ -239,7 +241,7 @@ export class VirtioGpuDriver {
    */
   createDumb(width: number, height: number, layout: PageLayout, format: number = Format.B8G8R8X8): DumbBuffer {
     const stride = width * 4;
-    const pages = this.#options.memory.alloc(pageAlign(stride * height), layout);
+    const pages = this.#options.pixels.alloc(pageAlign(stride * height), layout);
     if (pages === null) throw new DriverError(`guest RAM has no room for a ${width}x${height} buffer in layout ${layout}`);
     const id = this.ids.take();
     const entries = this.allocateEntries(pages.count);
@@ -275,7 +277,7 @@ export class VirtioGpuDriver {
     const reply = new Reply();
     this.#sendUnref(buffer.id, reply);
     this.waitFor(() => reply.done);
-    this.#options.memory.free(buffer.pages);
+    this.#options.pixels.free(buffer.pages);
   }
 
   /** RESOURCE_UNREF; the resource is gone when the response arrives. */

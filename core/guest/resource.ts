@@ -56,6 +56,8 @@ export interface Framebuffer {
   readonly format: number;
   /** The flush fence of its commit in progress; null between commits (prepare_fb allocates, cleanup_fb drops). */
   fence: Fence | null;
+  /** A flush fence whose 50 ms ran out: the host may still read the buffer until it is signalled. */
+  overdue: Fence | null;
   /** Set by a prepare_fb that had to attach the backing anew. */
   reattached: boolean;
 }

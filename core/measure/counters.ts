@@ -36,6 +36,14 @@ export const Counter = {
   importNs: 30,
   /** The slowest import, ns (a maximum). */
   importMaxNs: 31,
+  /** Rings of the other side's doorbell that had to wake a sleeper (a system call). */
+  wakeUps: 32,
+  /** Rings that found it awake. */
+  wakeUpsSuppressed: 33,
+  /** Buffers that could not be moved when asked (pinned, or no room). */
+  movesRefused: 34,
+  /** Buffers moved between VRAM and system memory. */
+  moves: 35,
 } as const;
 export const COUNTERS = 64;
 

@@ -1,0 +1,245 @@
+import type { GpuBuffer } from '../dmabuf/gpu.ts';
+import { FenceUsage } from '../dmabuf/reservation.ts';
+import type { Clock } from '../measure/clock.ts';
+import { Counter, type Counters } from '../measure/counters.ts';
+import { FrameColumn, type FrameLog } from '../measure/frame-log.ts';
+import type { Copier } from '../memory/copier.ts';
+import { CopyStage } from '../memory/ledger.ts';
+import type { SegmentList } from '../memory/segments.ts';
+import type { Plane, Rect } from './plane.ts';
+import type { Renderer, RenderTarget } from './renderer.ts';
+import type { Framebuffer } from './resource.ts';
+
+/** One buffer of a head's swap chain. */
+export interface Surface {
+  readonly target: RenderTarget;
+  readonly framebuffer: Framebuffer;
+  /** The GPU's buffer that is drawn into; null when the dumb buffer itself is. */
+  readonly gpu: GpuBuffer | null;
+  /** The dumb buffer that the GPU's buffer is read back into; null on the importing paths. */
+  readonly readback: SegmentList | null;
+}
+
+export interface HeadPlan {
+  readonly plane: Plane;
+  /** Two: double buffering; three: the next frame is drawn while a commit waits. */
+  readonly surfaces: readonly Surface[];
+}
+
+export interface CompositorOptions {
+  readonly heads: readonly HeadPlan[];
+  readonly renderer: Renderer;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly log: FrameLog;
+  readonly copier: Copier;
+  /** The virtual vblank's period, ns; ticks at its multiples on the session's timeline. 0: as fast as the host answers. */
+  readonly periodNs: number;
+  /** What each frame changes, when the framebuffer stays the same; null: the whole frame. */
+  readonly damage: Rect | null;
+  /** Called with each surface that has come free, before it is drawn into again: where a buffer may be moved. */
+  readonly onFree?: (surface: Surface, frame: number) => void;
+}
+
+const NONE = -1;
+
+/** One head's swap chain: at most one surface ready, one in commit, one on screen. */
+class HeadState {
+  readonly plane: Plane;
+  readonly surfaces: readonly Surface[];
+  readonly row: Int32Array;
+  readonly busy: Uint8Array;
+  /** Frames drawn, which is the number of the next. */
+  drawn = 0;
+  /** Frames whose commit has ended. */
+  committed = 0;
+  ready = NONE;
+  committing = NONE;
+  front = NONE;
+  /** The next tick at which a frame is due. */
+  tick = 0;
+  /** The tick at which the ready frame was due: earlier than `tick` if it has missed some. */
+  due = 0;
+
+  constructor(plan: HeadPlan) {
+    this.plane = plan.plane;
+    this.surfaces = plan.surfaces;
+    this.row = new Int32Array(plan.surfaces.length);
+    this.busy = new Uint8Array(plan.surfaces.length);
+  }
+}
+
+/**
+ * Draws frames and flips them: on a virtual vblank (open loop: a frame is due at each tick, and latency counts
+ * from there) or as fast as the host answers (closed loop). `poll` never blocks.
+ */
+export class Compositor {
+  /** When something is due by itself (a tick, the end of a fence's 50 ms), ns; Infinity: nothing. */
+  readonly deadline = new Float64Array(1);
+  /** Work done since the last frame ended, ns; the outer loop adds, the frame that ends next takes it. */
+  readonly busyNs = new Float64Array(1);
+  /** Frames whose commit ended, over all heads. */
+  committed = 0;
+  /** Frames that could not be committed (prepare_fb failed). */
+  failed = 0;
+  /** False: draws nothing more; what is under way ends. */
+  running = true;
+  readonly #options: CompositorOptions;
+  readonly #heads: HeadState[];
+
+  constructor(options: CompositorOptions) {
+    this.#options = options;
+    this.#heads = options.heads.map((plan) => new HeadState(plan));
+    for (const head of this.#heads) {
+      if (head.surfaces.length < 1) throw new RangeError('a head needs at least one surface');
+    }
+  }
+
+  /** Frames drawn on a head so far. */
+  drawn(head: number): number {
+    return this.#heads[head].drawn;
+  }
+
+  /** True when nothing is in commit. */
+  get idle(): boolean {
+    for (const head of this.#heads) if (head.committing !== NONE) return false;
+    return true;
+  }
+
+  /** Begins ticking at the first tick after the clock's time. Call once before the first poll of a paced run. */
+  start(): void {
+    const { clock, periodNs } = this.#options;
+    if (periodNs === 0) return;
+    clock.read();
+    const tick = Math.floor(clock.slot[0] / periodNs) + 1;
+    for (const head of this.#heads) {
+      head.tick = tick;
+      head.due = tick;
+    }
+  }
+
+  /** One step of every head. @returns whether anything progressed */
+  poll(): boolean {
+    let progressed = false;
+    this.deadline[0] = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.#heads.length; i++) if (this.#step(this.#heads[i])) progressed = true;
+    return progressed;
+  }
+
+  #step(head: HeadState): boolean {
+    let progressed = false;
+    if (head.committing !== NONE) {
+      if (head.plane.poll()) {
+        this.#endCommit(head);
+        progressed = true;
+      } else if (head.plane.deadline < this.deadline[0]) {
+        this.deadline[0] = head.plane.deadline;
+      }
+    }
+    if (head.ready === NONE && this.running && this.#draw(head)) progressed = true;
+    if (head.ready !== NONE && head.committing === NONE && this.#flip(head)) progressed = true;
+    else if (this.#options.periodNs !== 0 && (this.running || head.ready !== NONE)) this.#passTicks(head);
+    return progressed;
+  }
+
+  #endCommit(head: HeadState): void {
+    const { log } = this.#options;
+    const done = head.committing;
+    head.committing = NONE;
+    if (head.front !== NONE && head.front !== done) head.busy[head.front] = 0;
+    head.front = done;
+    log.cells[head.row[done] + FrameColumn.guestService] = this.busyNs[0];
+    this.busyNs[0] = 0;
+    head.committed++;
+    this.committed++;
+  }
+
+  /** Draws the next frame into a free surface. */
+  #draw(head: HeadState): boolean {
+    const free = this.#freeSurface(head);
+    if (free === NONE) return false;
+    const { log, clock, renderer, onFree } = this.#options;
+    const surface = head.surfaces[free];
+    const frame = head.drawn;
+    if (onFree !== undefined) onFree(surface, frame);
+    const row = log.begin(head.plane.head, frame);
+    head.row[free] = row;
+    clock.read();
+    log.cells[row + FrameColumn.renderStart] = clock.slot[0];
+    log.cells[row + FrameColumn.scheduled] = clock.slot[0];
+    renderer.render(surface.target, frame);
+    clock.read();
+    log.cells[row + FrameColumn.renderEnd] = clock.slot[0];
+    head.drawn = frame + 1;
+    head.busy[free] = 1;
+    head.ready = free;
+    return true;
+  }
+
+  /** A surface that neither the screen nor a commit nor the host (an overdue fence) has. With one surface: itself once idle. */
+  #freeSurface(head: HeadState): number {
+    const { surfaces } = head;
+    for (let i = 0; i < surfaces.length; i++) {
+      if (head.busy[i] === 1 && !(surfaces.length === 1 && head.committing === NONE)) continue;
+      const { framebuffer } = surfaces[i];
+      if (framebuffer.overdue !== null) {
+        if (framebuffer.overdue.state === 'pending') continue;
+        framebuffer.overdue = null;
+      }
+      const { resource } = framebuffer;
+      // Implicit synchronisation: the GPU's job waits for the fences on the buffer.
+      if (resource.kind === 'imported' && resource.dmabuf !== null && !resource.dmabuf.resv.idle(FenceUsage.READ)) continue;
+      return i;
+    }
+    return NONE;
+  }
+
+  /** Commits the ready surface if its time has come. */
+  #flip(head: HeadState): boolean {
+    const { periodNs, clock, log, damage, counters, copier } = this.#options;
+    if (periodNs !== 0) {
+      clock.read();
+      const late = clock.slot[0] - head.tick * periodNs;
+      if (late < 0) return false;
+      if (late > 1e6) counters.add(Counter.vblankLate, 1);
+      counters.max(Counter.vblankLateMaxNs, late);
+    }
+    const at = head.ready;
+    const surface = head.surfaces[at];
+    const row = head.row[at];
+    if (surface.readback !== null) {
+      copier.copy(surface.readback, 0, surface.target.pages, 0, surface.target.stride * surface.target.height, CopyStage.readback);
+    }
+    if (periodNs !== 0) {
+      log.cells[row + FrameColumn.scheduled] = head.due * periodNs;
+    }
+    if (!head.plane.begin(surface.framebuffer, damage, row)) {
+      if (head.plane.lastError === null) return false;
+      // The frame is lost, its surface free again; the next one is drawn in its place.
+      this.failed++;
+      head.busy[at] = 0;
+      head.ready = NONE;
+      head.drawn--;
+      return true;
+    }
+    head.ready = NONE;
+    head.committing = at;
+    if (periodNs !== 0) {
+      head.tick++;
+      head.due = head.tick;
+    }
+    if (head.plane.idle) this.#endCommit(head);
+    return true;
+  }
+
+  /** Ticks that pass without a flip are missed; the next one is the deadline. */
+  #passTicks(head: HeadState): void {
+    const { periodNs, clock } = this.#options;
+    clock.read();
+    const waits = head.committing !== NONE || head.ready === NONE;
+    const now = clock.slot[0];
+    if (waits && now >= head.tick * periodNs) head.tick = Math.floor(now / periodNs) + 1;
+    const next = head.tick * periodNs;
+    if (next < this.deadline[0]) this.deadline[0] = next;
+  }
+}

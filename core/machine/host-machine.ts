@@ -1,0 +1,150 @@
+import { Memfd, UDMABUF_DEFAULTS } from '../dmabuf/udmabuf.ts';
+import { VfioDevice } from '../dmabuf/vfio.ts';
+import { HostDevice } from '../host/device.ts';
+import type { Clock } from '../measure/clock.ts';
+import { Counters } from '../measure/counters.ts';
+import { FrameLog } from '../measure/frame-log.ts';
+import { AddressSpace } from '../memory/address-space.ts';
+import { pageAlign } from '../memory/address.ts';
+import { Ledger } from '../memory/ledger.ts';
+import { createSharedMemory, MemoryRegion, type RegionPlan } from '../memory/region.ts';
+import { Feature } from '../protocol/constants.ts';
+import type { Doorbell } from '../ring/doorbell.ts';
+import { DeviceRegisters } from '../ring/registers.ts';
+import { DisplaySink } from '../sink/display.ts';
+import { LatchSink } from '../sink/latch.ts';
+import type { Sink } from '../sink/sink.ts';
+import { VerifySink } from '../sink/verify.ts';
+import { copierNamed } from './guest-machine.ts';
+import { type MachineOptions, pathUsesBlob } from './options.ts';
+import type { MachinePlan } from './plan.ts';
+
+/** Ids of the host's own memory start here; below are the guest's regions. */
+const HOST_REGION = 1000;
+
+/** The host's half of a machine: the device and its sink. Its loop belongs to whoever runs it. */
+export class HostMachine {
+  readonly device: HostDevice;
+  readonly sink: Sink;
+  readonly registers: DeviceRegisters;
+  readonly counters: Counters;
+  readonly ledger: Ledger;
+  readonly log: FrameLog;
+
+  constructor(plan: MachinePlan, clock: Clock, guestDoorbell: Doorbell) {
+    const { options } = plan;
+    this.registers = new DeviceRegisters(new Int32Array(plan.control));
+    this.counters = new Counters(plan.hostCounters);
+    this.ledger = new Ledger(plan.hostLedger);
+    this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
+    const copier = copierNamed(options.copier, this.ledger);
+    const { space, regions, memfds, vfioDevices } = hostView(plan.regions);
+    const pool = new ImagePool();
+    const timing = {
+      heads: options.heads,
+      periodNs: options.rateHz === null ? 0 : 1e9 / options.rateHz,
+      phaseNs: options.rateHz === null ? 0 : (1e9 / options.rateHz) * options.sinkPhase,
+      scanoutNs: options.scanoutUs * 1000,
+      counters: this.counters,
+    };
+    this.sink =
+      options.sink === 'verify'
+        ? new VerifySink({ ...timing, crcEvery: options.crcEvery, expectSequence: true })
+        : options.sink === 'display'
+          ? new DisplaySink({ ...timing, copier, allocateTexture: (bytes) => pool.allocate(bytes), freeTexture: (region) => pool.free(region) })
+          : new LatchSink(timing);
+    this.device = new HostDevice({
+      space,
+      regions,
+      registers: this.registers,
+      guestDoorbell,
+      clock,
+      counters: this.counters,
+      frameLog: this.log,
+      copier,
+      sink: this.sink,
+      profile: options.profile,
+      policy: options.policy,
+      udmabuf: { ...UDMABUF_DEFAULTS, listLimit: options.listLimit, sizeLimitMb: options.sizeLimitMb },
+      maxEntries: options.maxEntries,
+      maxHostmem: options.maxHostmem,
+      displays: Array.from({ length: options.heads }, () => ({ width: options.width, height: options.height, refreshHz: options.rateHz ?? 60 })),
+      offeredFeatures: offeredFeatures(options),
+      allocateImage: (bytes) => pool.allocate(bytes),
+      freeImage: (region) => pool.free(region),
+      vfioDevices,
+      memfdOf: (region) => memfds.get(region) ?? null,
+      fencesOff: !options.fences,
+    });
+  }
+}
+
+/** The host's own view of the guest's memory: a memfd a RAM region, a VFIO device for those that own BARs. */
+export function hostView(plans: readonly RegionPlan[]): {
+  space: AddressSpace;
+  regions: MemoryRegion[];
+  memfds: Map<MemoryRegion, Memfd>;
+  vfioDevices: VfioDevice[];
+} {
+  const space = new AddressSpace();
+  const regions: MemoryRegion[] = [];
+  const memfds = new Map<MemoryRegion, Memfd>();
+  const devices = new Map<string, VfioDevice>();
+  for (const plan of plans) {
+    const region = new MemoryRegion(plan);
+    regions[region.id] = region;
+    space.add(region);
+    if (region.kind === 'ram') {
+      memfds.set(region, new Memfd({ region }));
+    } else if (region.device !== null && region.bar !== null) {
+      let device = devices.get(region.device);
+      if (device === undefined) {
+        device = new VfioDevice(region.device);
+        devices.set(region.device, device);
+      }
+      device.addRegion(region.bar, region);
+    }
+  }
+  return { space, regions, memfds, vfioDevices: [...devices.values()] };
+}
+
+/** Memory of the host's own, for images and textures: reused by size, so that no frame pays a first touch. */
+export class ImagePool {
+  readonly #free = new Map<number, MemoryRegion[]>();
+  #next = HOST_REGION;
+
+  allocate(bytes: number): MemoryRegion | null {
+    const size = pageAlign(bytes);
+    const reused = this.#free.get(size)?.pop();
+    if (reused !== undefined) {
+      reused.u32.fill(0);
+      return reused;
+    }
+    try {
+      const id = this.#next++;
+      const memory = createSharedMemory(size);
+      // Not part of the guest's address space: the address only names it.
+      const region = new MemoryRegion({ id, name: `host-${id}`, kind: 'ram', gpa: 0, size, device: null, bar: null, memory });
+      // First touch now, not in the first frame.
+      for (let at = 0; at < region.u32.length; at += 1024) region.u32[at] = 0;
+      return region;
+    } catch {
+      // No memory: the caller answers OUT_OF_MEMORY.
+      return null;
+    }
+  }
+
+  free(region: MemoryRegion): void {
+    const list = this.#free.get(region.size);
+    if (list === undefined) this.#free.set(region.size, [region]);
+    else list.push(region);
+  }
+}
+
+function offeredFeatures(options: MachineOptions): { lo: number; hi: number } {
+  const blob = pathUsesBlob(options.path) ? 1 << Feature.RESOURCE_BLOB : 0;
+  return {
+    lo: (1 << Feature.EDID) | blob | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX),
+    hi: 1 << (Feature.VERSION_1 - 32),
+  };
+}

@@ -1,0 +1,90 @@
+import type { PageLayout } from '../memory/allocator.ts';
+
+/**
+ * How a frame gets from the guest's GPU to the host's sink. With the blob feature: `vfio` (imported from the GPU's
+ * BAR), `udmabuf` (imported from guest RAM), `readback-blob` (read back into a dumb guest blob, which is imported).
+ * Without: `copy` (drawn into a dumb buffer, TRANSFER), `readback-copy` (read back into it, TRANSFER).
+ */
+export const PATHS = ['vfio', 'udmabuf', 'readback-blob', 'copy', 'readback-copy'] as const;
+export type Path = (typeof PATHS)[number];
+
+/** CPU copies of every pixel that a path makes before the sink. */
+export const COPIES: Readonly<Record<Path, number>> = { vfio: 0, udmabuf: 0, 'readback-blob': 1, copy: 1, 'readback-copy': 2 };
+
+export const pathUsesBlob = (path: Path): boolean => path === 'vfio' || path === 'udmabuf' || path === 'readback-blob';
+
+/** What a machine is: plain data, posted to the threads that run it. */
+export interface MachineOptions {
+  readonly path: Path;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Buffers a head, ≥ 1. */
+  readonly buffers: number;
+  /** How the pages of guest RAM and VRAM lie. */
+  readonly layout: PageLayout;
+  /** Scanouts, 1 … 16. */
+  readonly heads: number;
+  /** Guest vblank and sink rate, Hz; null: as fast as the host answers. */
+  readonly rateHz: number | null;
+  readonly renderer: 'stamp' | 'paint';
+  readonly sink: 'latch' | 'verify' | 'display';
+  /** From when the sink begins to show a frame to its last read, µs. */
+  readonly scanoutUs: number;
+  /** The sink's vblank after the guest's, as a part of the period, 0 … 1. */
+  readonly sinkPhase: number;
+  /** verify: CRC of one frame in N; 0: none. */
+  readonly crcEvery: number;
+  /** What the host does when an import is impossible. */
+  readonly policy: 'copy' | 'error';
+  readonly profile: 'series' | 'qemu-10.2';
+  readonly listLimit: number;
+  readonly sizeLimitMb: number;
+  readonly maxEntries: number;
+  /** Bytes. */
+  readonly maxHostmem: number;
+  /** Linux without blob flips without waiting. */
+  readonly linuxPacing: boolean;
+  /** false: negative control, flushes are answered before the sink has read. */
+  readonly fences: boolean;
+  /** Frames drawn between moves of a buffer VRAM ↔ system memory; 0: never. */
+  readonly migrateEvery: number;
+  /** Each frame's damage, when the framebuffer stays the same (one buffer); null: whole frames. */
+  readonly damage: { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | null;
+  readonly seed: number;
+  /** How long a thread spins before it sleeps, µs. */
+  readonly spinUs: number;
+  /** Name of the copy kernel. */
+  readonly copier: string;
+  /** Frame log rows a head, a power of two. */
+  readonly logCapacity: number;
+}
+
+export const DEFAULT_OPTIONS: MachineOptions = {
+  path: 'udmabuf',
+  width: 1920,
+  height: 1080,
+  buffers: 2,
+  layout: '64k',
+  heads: 1,
+  rateHz: null,
+  renderer: 'stamp',
+  sink: 'latch',
+  scanoutUs: 0,
+  sinkPhase: 0.5,
+  crcEvery: 0,
+  policy: 'copy',
+  profile: 'series',
+  listLimit: 1024,
+  sizeLimitMb: 64,
+  maxEntries: 16384,
+  maxHostmem: 1024 * 1024 * 1024,
+  linuxPacing: false,
+  fences: true,
+  migrateEvery: 0,
+  damage: null,
+  seed: 1,
+  spinUs: 50,
+  copier: 'wasm-memory-copy',
+  logCapacity: 65536,
+};

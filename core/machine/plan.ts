@@ -1,0 +1,113 @@
+import { Counters } from '../measure/counters.ts';
+import { FrameLog } from '../measure/frame-log.ts';
+import { pageAlign } from '../memory/address.ts';
+import { Ledger } from '../memory/ledger.ts';
+import { createSharedMemory, type RegionPlan } from '../memory/region.ts';
+import { DeviceRegisters } from '../ring/registers.ts';
+import { COPIES, type MachineOptions, pathUsesBlob } from './options.ts';
+
+const MIB = 1024 * 1024;
+/** Guest RAM ends here and goes on above 4 GiB: the hole of PCI devices and firmware. */
+const HIGH_RAM = 4 * 1024 * MIB;
+/** A 64-bit BAR's place. */
+const BAR = 256 * 1024 * MIB;
+
+export const Region = { lowRam: 0, highRam: 1, vram: 2 } as const;
+export const GPU_NAME = 'gpu0';
+export const VRAM_BAR = 0;
+
+/** A machine's shared memory and options: posted whole to the threads that run it. */
+export interface MachinePlan {
+  readonly options: MachineOptions;
+  readonly regions: readonly RegionPlan[];
+  /** DeviceRegisters, then the session's own words. */
+  readonly control: SharedArrayBuffer;
+  readonly guestCounters: SharedArrayBuffer;
+  readonly hostCounters: SharedArrayBuffer;
+  readonly guestLedger: SharedArrayBuffer;
+  readonly hostLedger: SharedArrayBuffer;
+  readonly frameLog: SharedArrayBuffer;
+  /** `monotonicNowNs()` at the session's start. */
+  readonly originNs: number;
+}
+
+/** Words of the control block after the registers. */
+export const SessionWord = {
+  /** 0 warm-up, 1 measuring, 2 draining. Written by the guest's loop. */
+  phase: DeviceRegisters.words,
+} as const;
+const SESSION_WORDS = 32;
+
+export const frameBytes = (options: { width: number; height: number }): number => options.width * 4 * options.height;
+
+/** Bytes of pixels that a machine of these options needs: guest RAM, VRAM and the host's copies. */
+export function memoryNeeded(options: MachineOptions): { ram: number; vram: number; host: number } {
+  const buffer = pageAlign(frameBytes(options));
+  const all = buffer * options.buffers * options.heads;
+  const { path } = options;
+  const moves = options.migrateEvery > 0;
+  const inVram = path === 'vfio' || path === 'readback-blob' || path === 'readback-copy';
+  const inRam = path !== 'vfio' || moves;
+  return {
+    ram: inRam ? all : 0,
+    vram: inVram || moves ? all : 0,
+    host: pathUsesBlob(path) ? 0 : all,
+  };
+}
+
+/**
+ * Shared memory for one machine.
+ * @throws RangeError naming the option if a region would pass 4 GiB, the size of the largest shared memory
+ */
+export function planMachine(options: MachineOptions, originNs: number): MachinePlan {
+  const need = memoryNeeded(options);
+  const entries = Math.ceil((frameBytes(options) / 4096) * 16 * 2);
+  const low = pageAlign(4 * MIB + entries * 2);
+  // Scattered layouts and moves need room to choose from.
+  const high = need.ram === 0 ? 0 : pageAlign(need.ram * 1.5 + 8 * MIB);
+  const vram = need.vram === 0 ? 0 : pageAlign(need.vram * 1.5 + 8 * MIB);
+  for (const [name, bytes] of [['guest RAM', high], ['VRAM', vram]] as const) {
+    if (bytes > 4 * 1024 * MIB) {
+      throw new RangeError(
+        `${options.width}x${options.height} with ${options.buffers} buffers on ${options.heads} heads needs ${Math.ceil(bytes / MIB)} MiB of ${name}; a region holds 4096 MiB at most`,
+      );
+    }
+  }
+  const regions: RegionPlan[] = [
+    { id: Region.lowRam, name: 'ram-low', kind: 'ram', gpa: 0, size: low, device: null, bar: null, memory: createSharedMemory(low) },
+  ];
+  if (high > 0) {
+    regions.push({ id: Region.highRam, name: 'ram-high', kind: 'ram', gpa: HIGH_RAM, size: high, device: null, bar: null, memory: createSharedMemory(high) });
+  }
+  if (vram > 0) {
+    regions.push({
+      id: Region.vram,
+      name: 'vram',
+      kind: 'device',
+      gpa: BAR,
+      size: vram,
+      device: GPU_NAME,
+      bar: VRAM_BAR,
+      memory: createSharedMemory(vram),
+    });
+  }
+  const control = new SharedArrayBuffer((DeviceRegisters.words + SESSION_WORDS) * 4);
+  let mask = 0;
+  for (const region of regions) mask |= 1 << region.id;
+  new DeviceRegisters(new Int32Array(control)).presentMask = mask;
+  return {
+    options,
+    regions,
+    control,
+    guestCounters: new SharedArrayBuffer(Counters.bytes),
+    hostCounters: new SharedArrayBuffer(Counters.bytes),
+    guestLedger: new SharedArrayBuffer(Ledger.bytes),
+    hostLedger: new SharedArrayBuffer(Ledger.bytes),
+    frameLog: new SharedArrayBuffer(FrameLog.bytes(options.heads, options.logCapacity)),
+    originNs,
+  };
+}
+
+/** Bytes that the path copies for each frame. */
+export const bytesPerFrame = (options: MachineOptions): number =>
+  (COPIES[options.path] + (options.sink === 'display' && !pathUsesBlob(options.path) ? 1 : 0)) * frameBytes(options);

@@ -1,0 +1,139 @@
+import { GuestMachine } from '../core/machine/guest-machine.ts';
+import { SessionWord } from '../core/machine/plan.ts';
+import { MonotonicClock } from '../core/measure/clock.ts';
+import { Counter } from '../core/measure/counters.ts';
+import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
+import { Alive, DeviceRegisters } from '../core/ring/registers.ts';
+import { Counters } from '../core/measure/counters.ts';
+import { runLoop, type Side } from './loop.ts';
+import type { GuestReport, SideTask } from './task.ts';
+import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
+
+export const Phase = { warmUp: 0, measuring: 1, draining: 2 } as const;
+
+/** Runs the guest of a machine: warm-up, the measured part, draining, reset. Blocks its thread until then. */
+export function runGuest(task: SideTask): GuestReport {
+  const { plan, window } = task;
+  const { options } = plan;
+  const clock = new MonotonicClock(plan.originNs);
+  const cells = new Int32Array(plan.control);
+  const registers = new DeviceRegisters(cells);
+  registers.guestAlive = Alive.starting;
+  const counters = new Counters(plan.guestCounters);
+  const bells = { rangCounter: Counter.wakeUps, suppressedCounter: Counter.wakeUpsSuppressed, spinNs: options.spinUs * 1000 };
+  const hostBell = new AtomicsDoorbell(cells, registers.hostDoorbell, clock, counters, bells);
+  const guestBell = new AtomicsDoorbell(cells, registers.guestDoorbell, clock, counters, bells);
+  const guest = new GuestMachine(plan, clock, hostBell, guestBell);
+  registers.guestAlive = Alive.running;
+
+  const { compositor, driver } = guest;
+  const meter = new UsageMeter();
+  const usage: ThreadUsage[] = [];
+  const heads = options.heads;
+  const firstFrame = new Array<number>(heads).fill(0);
+  const endFrame = new Array<number>(heads).fill(0);
+  const times = new Float64Array(8);
+  const start = 0;
+  const end = 1;
+  const phaseEnd = 2;
+  const windowEnd = 3;
+  let phase: number = Phase.warmUp;
+  let committedAtStart = 0;
+  let framesMeasured = 0;
+  const framesPerWindow = window.measureFrames > 0 ? Math.ceil(window.measureFrames / window.usageWindows) : 0;
+  let windowFrames = 0;
+  const spinAt = new Float64Array(2);
+  const sleepAt = new Float64Array(2);
+  const deadline = new Float64Array(1);
+
+  const setPhase = (next: number): void => {
+    phase = next;
+    Atomics.store(cells, SessionWord.phase, next);
+    hostBell.ring();
+  };
+  const beginMeasuring = (): void => {
+    for (let head = 0; head < heads; head++) firstFrame[head] = compositor.drawn(head);
+    committedAtStart = compositor.committed;
+    windowFrames = committedAtStart;
+    setPhase(Phase.measuring);
+    spinAt[0] = counters.get(Counter.spinNs);
+    sleepAt[0] = counters.get(Counter.sleepNs);
+    meter.begin();
+    clock.read();
+    times[start] = clock.slot[0];
+    times[phaseEnd] = window.measureMs > 0 ? times[start] + window.measureMs * 1e6 : Number.POSITIVE_INFINITY;
+  };
+  const endMeasuring = (): void => {
+    clock.read();
+    times[end] = clock.slot[0];
+    usage.push(meter.end());
+    spinAt[1] = counters.get(Counter.spinNs);
+    sleepAt[1] = counters.get(Counter.sleepNs);
+    framesMeasured = compositor.committed - committedAtStart;
+    for (let head = 0; head < heads; head++) endFrame[head] = compositor.drawn(head);
+    compositor.running = false;
+    setPhase(Phase.draining);
+    times[phaseEnd] = Number.POSITIVE_INFINITY;
+  };
+
+  const advancePhase = (): void => {
+    const now = clock.slot[0];
+    if (phase === Phase.warmUp) {
+      if (now >= times[phaseEnd] && compositor.committed >= window.warmupFrames) beginMeasuring();
+    } else if (phase === Phase.measuring) {
+      const done = window.measureFrames > 0 && compositor.committed - committedAtStart >= window.measureFrames;
+      if (done || now >= times[phaseEnd]) endMeasuring();
+      else if (framesPerWindow > 0 && window.usageWindows > 1 && compositor.committed - windowFrames >= framesPerWindow) {
+        windowFrames = compositor.committed;
+        usage.push(meter.end());
+        meter.begin();
+      }
+    }
+  };
+
+  const side: Side = {
+    deadline,
+    get finished() {
+      return (phase === Phase.draining && compositor.idle) || registers.stopRequested;
+    },
+    turn(): boolean {
+      clock.read();
+      times[windowEnd] = clock.slot[0];
+      const answered = driver.poll();
+      const composed = compositor.poll();
+      if (answered || composed) {
+        clock.read();
+        compositor.busyNs[0] += clock.slot[0] - times[windowEnd];
+      }
+      if (phase !== Phase.draining) advancePhase();
+      deadline[0] = Math.min(compositor.deadline[0], times[phaseEnd]);
+      return answered || composed;
+    },
+    prepareSleep: () => driver.prepareSleep(),
+    endSleep: () => driver.endSleep(),
+  };
+
+  clock.read();
+  times[phaseEnd] = clock.slot[0] + window.warmupMs * 1e6;
+  compositor.start();
+  runLoop(side, guestBell, clock, counters, options.spinUs * 1000);
+  if (phase === Phase.warmUp) beginMeasuring();
+  if (phase === Phase.measuring) endMeasuring();
+  const totalFrames = Array.from({ length: heads }, (_, head) => compositor.drawn(head));
+  if (!registers.stopRequested) guest.shutDown();
+  registers.guestAlive = Alive.stopped;
+  hostBell.ring();
+  return {
+    role: 'guest',
+    firstFrame,
+    endFrame,
+    totalFrames,
+    startNs: times[start],
+    endNs: times[end],
+    frames: framesMeasured,
+    failedFrames: compositor.failed,
+    usage,
+    spinNs: spinAt[1] - spinAt[0],
+    sleepNs: sleepAt[1] - sleepAt[0],
+  };
+}

@@ -1,0 +1,83 @@
+import { HostMachine } from '../core/machine/host-machine.ts';
+import { SessionWord } from '../core/machine/plan.ts';
+import { MonotonicClock } from '../core/measure/clock.ts';
+import { Counter, Counters } from '../core/measure/counters.ts';
+import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
+import { Alive, DeviceRegisters } from '../core/ring/registers.ts';
+import { Phase } from './guest-side.ts';
+import { runLoop, type Side } from './loop.ts';
+import type { HostReport, SideTask } from './task.ts';
+import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
+
+/** Runs the host of a machine until the guest has gone or a stop is asked for. Blocks its thread until then. */
+export function runHost(task: SideTask): HostReport {
+  const { plan, window } = task;
+  const { options } = plan;
+  const clock = new MonotonicClock(plan.originNs);
+  const cells = new Int32Array(plan.control);
+  const registers = new DeviceRegisters(cells);
+  registers.hostAlive = Alive.starting;
+  const counters = new Counters(plan.hostCounters);
+  const bells = { rangCounter: Counter.wakeUps, suppressedCounter: Counter.wakeUpsSuppressed, spinNs: options.spinUs * 1000 };
+  const hostBell = new AtomicsDoorbell(cells, registers.hostDoorbell, clock, counters, bells);
+  const guestBell = new AtomicsDoorbell(cells, registers.guestDoorbell, clock, counters, bells);
+  const host = new HostMachine(plan, clock, guestBell);
+  const { device } = host;
+  registers.hostAlive = Alive.running;
+
+  const meter = new UsageMeter();
+  const usage: ThreadUsage[] = [];
+  const framesPerWindow = window.measureFrames > 0 ? Math.ceil(window.measureFrames / window.usageWindows) : 0;
+  const spinAt = new Float64Array(2);
+  const sleepAt = new Float64Array(2);
+  let phase: number = Phase.warmUp;
+  let windowFrames = 0;
+
+  const advancePhase = (): void => {
+    const next = Atomics.load(cells, SessionWord.phase);
+    if (next !== phase) {
+      if (phase === Phase.measuring) {
+        usage.push(meter.end());
+        spinAt[1] = counters.get(Counter.spinNs);
+        sleepAt[1] = counters.get(Counter.sleepNs);
+      }
+      phase = next;
+      if (phase === Phase.measuring) {
+        spinAt[0] = counters.get(Counter.spinNs);
+        sleepAt[0] = counters.get(Counter.sleepNs);
+        windowFrames = counters.get(Counter.framesPresented);
+        meter.begin();
+      }
+    } else if (phase === Phase.measuring && window.usageWindows > 1 && counters.get(Counter.framesPresented) - windowFrames >= framesPerWindow) {
+      windowFrames += framesPerWindow;
+      usage.push(meter.end());
+      meter.begin();
+    }
+  };
+
+  const side: Side = {
+    deadline: device.deadline,
+    get finished() {
+      return registers.stopRequested || registers.guestAlive === Alive.stopped;
+    },
+    turn(): boolean {
+      const progressed = device.poll();
+      advancePhase();
+      return progressed;
+    },
+    prepareSleep: () => device.prepareSleep(),
+    endSleep: () => device.endSleep(),
+  };
+  runLoop(side, hostBell, clock, counters, options.spinUs * 1000);
+  registers.hostAlive = Alive.stopped;
+  return {
+    role: 'host',
+    usage,
+    spinNs: spinAt[1] - spinAt[0],
+    sleepNs: sleepAt[1] - sleepAt[0],
+    fallbacks: [...device.fallbacks],
+    segments: device.largestImport,
+    budgetAfterReset: device.budgetUsed,
+    needsReset: device.needsReset,
+  };
+}

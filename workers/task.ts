@@ -1,0 +1,54 @@
+import type { MachinePlan } from '../core/machine/plan.ts';
+import type { ThreadUsage } from './thread-usage.ts';
+
+/** When a repetition warms up and measures: by time or by frames (over all heads), whichever is given. */
+export interface Window {
+  readonly warmupMs: number;
+  readonly warmupFrames: number;
+  /** 0: no limit by time. */
+  readonly measureMs: number;
+  /** 0: no limit by frames. */
+  readonly measureFrames: number;
+  /** The measured part is cut into this many windows of thread usage (allocation test); 1 ordinarily. */
+  readonly usageWindows: number;
+}
+
+/** What a pool worker is asked to do. */
+export interface SideTask {
+  readonly role: 'guest' | 'host';
+  readonly plan: MachinePlan;
+  readonly window: Window;
+}
+
+export interface GuestReport {
+  readonly role: 'guest';
+  /** Measured: from this frame of each head … */
+  readonly firstFrame: number[];
+  /** … to before this one. */
+  readonly endFrame: number[];
+  /** Frames drawn in all, per head: what copies are divided by. */
+  readonly totalFrames: number[];
+  /** ns on the session's timeline. */
+  readonly startNs: number;
+  readonly endNs: number;
+  /** Frames committed in the measured part. */
+  readonly frames: number;
+  readonly failedFrames: number;
+  readonly usage: ThreadUsage[];
+  readonly spinNs: number;
+  readonly sleepNs: number;
+}
+
+export interface HostReport {
+  readonly role: 'host';
+  readonly usage: ThreadUsage[];
+  readonly spinNs: number;
+  readonly sleepNs: number;
+  readonly fallbacks: { resourceId: number; reason: string }[];
+  /** Segments of the buffers imported, the largest. */
+  readonly segments: number;
+  /** Bytes of host memory held after the guest's reset: 0 unless something leaked. */
+  readonly budgetAfterReset: number;
+  readonly needsReset: boolean;
+}
+export type SideReport = GuestReport | HostReport;

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import v8 from 'node:v8';
+
+/** What a thread used between two points, from the thread itself. */
+export interface ThreadUsage {
+  /** CPU time, user and system, µs. */
+  cpuUs: number;
+  /** Time runnable but not running, ns (/proc/thread-self/schedstat); null where the system does not say. */
+  runQueueWaitNs: number | null;
+  /** Garbage collections. */
+  collections: number;
+  /** `used_heap_size` difference less the measurement's own cost, bytes; null when a collection ran between. */
+  heapBytes: number | null;
+}
+
+/** `used_heap_size` differences count the reading itself: what two readings in a row differ by. */
+function ownCost(): number {
+  let cost = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5; i++) {
+    const before = v8.getHeapStatistics().used_heap_size;
+    cost = Math.min(cost, Math.max(0, v8.getHeapStatistics().used_heap_size - before));
+  }
+  return cost;
+}
+
+/** Measures one window of the calling thread. Allocates outside the window only. */
+export class UsageMeter {
+  readonly #cost = ownCost();
+  #profiler: v8.GCProfiler | null = null;
+  #cpu = 0;
+  #wait: number | null = null;
+  #heap = 0;
+
+  begin(): void {
+    this.#profiler = new v8.GCProfiler();
+    this.#profiler.start();
+    this.#wait = runQueueWait();
+    this.#cpu = cpuUs();
+    this.#heap = v8.getHeapStatistics().used_heap_size;
+  }
+
+  end(): ThreadUsage {
+    const heap = v8.getHeapStatistics().used_heap_size;
+    const cpu = cpuUs();
+    const wait = runQueueWait();
+    const collections = this.#profiler?.stop()?.statistics.length ?? 0;
+    this.#profiler = null;
+    return {
+      cpuUs: cpu - this.#cpu,
+      runQueueWaitNs: wait === null || this.#wait === null ? null : wait - this.#wait,
+      collections,
+      heapBytes: collections > 0 ? null : Math.max(0, heap - this.#heap - this.#cost),
+    };
+  }
+}
+
+function cpuUs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
+}
+
+function runQueueWait(): number | null {
+  try {
+    const fields = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ');
+    return Number(fields[1]);
+  } catch {
+    return null;
+  }
+}
