@@ -85,7 +85,8 @@ export class DmaBuf {
     this.#assertAlive('put');
     this.resv.assertNotHeld('put');
     if (this.#refcount === 1 && this.attachments.length > 0) {
-      throw new ContractError(`the last reference to a dma-buf of ${this.exporterName} is dropped while ${this.attachments[0].importer.name} is attached`);
+      const name = this.attachments[0].importer.name;
+      throw new ContractError(`the last reference to a dma-buf of ${this.exporterName} is dropped while ${name} is attached`);
     }
     this.#refcount--;
     if (this.#refcount > 0) return;

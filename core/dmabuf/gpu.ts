@@ -133,7 +133,9 @@ export class PassthroughGpu {
     if (buffer.pinned) return fail('EBUSY', `${this.name}: the buffer is pinned`);
     if (placement === 'vram' && !buffer.peer2peer) return fail('EOPNOTSUPP', `${this.name}: an importer cannot reach VRAM`);
     const pages = this.#allocate(buffer.size, placement, buffer.layout);
-    if (pages === null) return fail(placement === 'vram' ? 'ENOSPC' : 'ENOMEM', `${this.name}: no room in ${placement} for ${buffer.size} bytes`);
+    if (pages === null) {
+      return fail(placement === 'vram' ? 'ENOSPC' : 'ENOMEM', `${this.name}: no room in ${placement} for ${buffer.size} bytes`);
+    }
     buffer.dmabuf?.moveNotify();
     // An importer's fence on the shared reservation is what keeps its last access apart from the copy below.
     const quiet = () => buffer.resv.idle(FenceUsage.BOOKKEEP) && !buffer.mapped;

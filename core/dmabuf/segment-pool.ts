@@ -23,7 +23,9 @@ export class SegmentPool {
 
   /** The caller uses the list no more. */
   give(list: SegmentList): void {
-    list.clear();
+    // Not clear(): it drops the region array, which would have to grow anew. At most KEPT lists' regions stay referenced.
+    list.count = 0;
+    list.length = 0;
     if (this.#free.length < KEPT) this.#free.push(list);
   }
 }

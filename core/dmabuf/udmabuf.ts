@@ -1,8 +1,8 @@
-import { PAGE_SIZE } from '../memory/address.ts';
 import type { MemoryRegion } from '../memory/region.ts';
 import type { SegmentList } from '../memory/segments.ts';
 import { DmaBuf, type DmaBufOps } from './dma-buf.ts';
 import { fail, type Failure, type Result } from './errno.ts';
+import { isPageAligned } from './page-aligned.ts';
 import { SegmentPool } from './segment-pool.ts';
 
 export interface Seals {
@@ -33,7 +33,9 @@ export class Memfd {
     this.kind = options.kind ?? 'shmem';
     this.seals = options.seals ?? GUEST_RAM_SEALS;
     this.size = options.size ?? region.size;
-    if (!(this.size >= 0 && this.size <= region.size)) throw new RangeError(`memfd of ${this.size} bytes over ${region.name} of ${region.size}`);
+    if (!(this.size >= 0 && this.size <= region.size)) {
+      throw new RangeError(`memfd of ${this.size} bytes over ${region.name} of ${region.size}`);
+    }
   }
 }
 
@@ -99,8 +101,8 @@ export function createUdmabufList(
   const limit = limits.sizeLimitMb * 1024 * 1024;
   let total = 0;
   for (let i = 0; i < count; i++) {
-    if (!(offset[i] >= 0) || offset[i] % PAGE_SIZE !== 0) return fail('EINVAL', `item ${i}: offset ${offset[i]} is not page-aligned`);
-    if (!(size[i] >= 0) || size[i] % PAGE_SIZE !== 0) return fail('EINVAL', `item ${i}: size ${size[i]} is not page-aligned`);
+    if (!isPageAligned(offset[i])) return fail('EINVAL', `item ${i}: offset ${offset[i]} is not page-aligned`);
+    if (!isPageAligned(size[i])) return fail('EINVAL', `item ${i}: size ${size[i]} is not page-aligned`);
     total += size[i];
     if (total > limit) return fail('EINVAL', `${total} bytes or more, size_limit_mb is ${limits.sizeLimitMb}`);
   }

@@ -1,9 +1,9 @@
-import { PAGE_SIZE } from '../memory/address.ts';
 import type { MemoryRegion } from '../memory/region.ts';
 import { notAttachable } from './attachment.ts';
 import { type Attachment, DmaBuf, type DmaBufOps } from './dma-buf.ts';
 import { fail, OK, type Result } from './errno.ts';
 import { FenceUsage } from './reservation.ts';
+import { isPageAligned } from './page-aligned.ts';
 import { SegmentPool } from './segment-pool.ts';
 import type { SgTable } from './sg-table.ts';
 import { NO_WAIT, type Wait } from './wait.ts';
@@ -101,8 +101,8 @@ export class VfioDevice {
     if (region === null || this.#closed) return fail('ENODEV', `${this.name}: region ${regionIndex} is not a claimed BAR`);
     let total = 0;
     for (let i = 0; i < count; i++) {
-      if (!(offset[i] >= 0) || offset[i] % PAGE_SIZE !== 0) return fail('EINVAL', `range ${i}: offset ${offset[i]} is not page-aligned`);
-      if (!(length[i] >= 0) || length[i] % PAGE_SIZE !== 0) return fail('EINVAL', `range ${i}: length ${length[i]} is not page-aligned`);
+      if (!isPageAligned(offset[i])) return fail('EINVAL', `range ${i}: offset ${offset[i]} is not page-aligned`);
+      if (!isPageAligned(length[i])) return fail('EINVAL', `range ${i}: length ${length[i]} is not page-aligned`);
       total += length[i];
       if (total > Number.MAX_SAFE_INTEGER) return fail('EINVAL', 'the summed length overflows');
     }

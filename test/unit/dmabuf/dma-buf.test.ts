@@ -68,7 +68,8 @@ describe('references', () => {
     const { dmabuf, attachment } = setUp();
     dmabuf.detach(attachment);
     dmabuf.put();
-    for (const use of [() => dmabuf.get(), () => dmabuf.put(), () => dmabuf.attach(dynamicImporter())]) expect(use).toThrow(UseAfterFreeError);
+    const uses = [() => dmabuf.get(), () => dmabuf.put(), () => dmabuf.attach(dynamicImporter())];
+    for (const use of uses) expect(use).toThrow(UseAfterFreeError);
   });
 
   test('the last put while an importer is attached throws and changes nothing', () => {

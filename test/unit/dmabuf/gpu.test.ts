@@ -9,6 +9,7 @@ import type { Wait } from '../../../core/dmabuf/wait.ts';
 import { PageAllocator } from '../../../core/memory/allocator.ts';
 import { Copier, copyKernels } from '../../../core/memory/copier.ts';
 import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
+import type { SegmentList } from '../../../core/memory/segments.ts';
 import { Random } from '../../../core/memory/random.ts';
 import { bar, dynamicImporter, errnoOf, must, PAGE, ram, staticImporter } from './fixtures.ts';
 
@@ -19,23 +20,27 @@ function setUp(options: { vram?: number; system?: number; budget?: number; wait?
   const system = new PageAllocator(ram(options.system ?? 64), 0, random);
   const wait = options.wait === undefined ? {} : { wait: options.wait };
   const budget = options.budget ?? (options.vram ?? 16) * PAGE;
-  const gpu = new PassthroughGpu({ name: 'gpu0', vram, system, vramBudget: budget, copier: new Copier(copyKernels()[0], ledger), random, ...wait });
+  const copier = new Copier(copyKernels()[0], ledger);
+  const gpu = new PassthroughGpu({ name: 'gpu0', vram, system, vramBudget: budget, copier, random, ...wait });
   return { gpu, ledger, vram, system };
 }
 
 const vramBuffer = (gpu: PassthroughGpu, pages = 4): GpuBuffer => must(gpu.createBuffer(pages * PAGE, 'vram', '4k'));
 
 function fill(buffer: GpuBuffer, seed: number): void {
-  for (let i = 0; i < buffer.size; i += 4) write(buffer, i, Math.imul(i + 1, seed | 1));
+  for (let i = 0; i < buffer.size; i += 4) write(buffer.pages, i, Math.imul(i + 1, seed | 1));
 }
-function write(buffer: GpuBuffer, at: number, value: number): void {
-  const segment = buffer.pages.find(at);
-  buffer.pages.region[segment].i32[(buffer.pages.offset[segment] + at - buffer.pages.start[segment]) / 4] = value;
+function write(pages: SegmentList, at: number, value: number): void {
+  const segment = pages.find(at);
+  pages.region[segment].i32[(pages.offset[segment] + at - pages.start[segment]) / 4] = value;
+}
+function read(pages: SegmentList, at: number): number {
+  const segment = pages.find(at);
+  return pages.region[segment].i32[(pages.offset[segment] + at - pages.start[segment]) / 4];
 }
 function holds(buffer: GpuBuffer, seed: number): boolean {
   for (let i = 0; i < buffer.size; i += 4) {
-    const segment = buffer.pages.find(i);
-    if (buffer.pages.region[segment].i32[(buffer.pages.offset[segment] + i - buffer.pages.start[segment]) / 4] !== Math.imul(i + 1, seed | 1)) return false;
+    if (read(buffer.pages, i) !== Math.imul(i + 1, seed | 1)) return false;
   }
   return true;
 }
@@ -259,7 +264,7 @@ describe('importers that do not reach VRAM (virtio-gpu §2)', () => {
     const buffer = vramBuffer(gpu);
     const pinner = must(buffer.export().attach(dynamicImporter()));
     locked(buffer, () => must(pinner.pin()));
-    const attachment = must(must({ ok: true, value: buffer.export() }).attach(ramOnly));
+    const attachment = must(buffer.export().attach(ramOnly));
     expect(errnoOf(locked(buffer, () => attachment.map()))).toBe('EBUSY');
     expect(buffer.placement).toBe('vram');
   });
@@ -305,7 +310,8 @@ describe('life of a buffer', () => {
   });
 
   test('any sequence of creating, moving, pinning and destroying keeps contents and accounts', () => {
-    const step = fc.record({ action: fc.constantFrom('create', 'evict', 'restore', 'pin', 'unpin', 'destroy'), which: fc.nat(5), pages: fc.integer({ min: 1, max: 6 }) });
+    const action = fc.constantFrom('create', 'evict', 'restore', 'pin', 'unpin', 'destroy');
+    const step = fc.record({ action, which: fc.nat(5), pages: fc.integer({ min: 1, max: 6 }) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const { gpu, vram, system } = setUp({ vram: 16, system: 48, budget: 14 * PAGE });
@@ -321,16 +327,16 @@ describe('life of a buffer', () => {
             fill(made.value, seed);
           } else if (entry !== undefined) {
             const { buffer } = entry;
-            const attachment = must({ ok: true, value: buffer.dmabuf }) ?? expect.unreachable();
-            const own = attachment.attachments[0];
+            const dmabuf = buffer.dmabuf ?? expect.unreachable();
+            const own = dmabuf.attachments[0];
             if (action === 'evict') gpu.evict(buffer);
             if (action === 'restore') gpu.restore(buffer);
             if (action === 'pin') locked(buffer, () => must(own.pin()));
             if (action === 'unpin' && own.pins > 0) locked(buffer, () => own.unpin());
             if (action === 'destroy') {
-              attachment.reap(own);
+              dmabuf.reap(own);
               buffer.destroy();
-              attachment.put();
+              dmabuf.put();
               live.splice(which, 1);
             }
           }

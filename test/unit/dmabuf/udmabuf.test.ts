@@ -5,7 +5,9 @@ import { dynamicImporter, errnoOf, must, PAGE, ram, staticImporter } from './fix
 const region = ram(64, 0x100000);
 const memfd = new Memfd(region);
 const seals = { shrink: true, write: false, futureWrite: false };
-const item = (page: number, pages = 1, from: Memfd | null = memfd): UdmabufItem => ({ memfd: from, offset: page * PAGE, size: pages * PAGE });
+function item(page: number, pages = 1, from: Memfd | null = memfd): UdmabufItem {
+  return { memfd: from, offset: page * PAGE, size: pages * PAGE };
+}
 const create = (...items: UdmabufItem[]) => createUdmabuf(UDMABUF_DEFAULTS, items);
 
 describe('udmabuf errors (virtio-gpu §3)', () => {

@@ -133,9 +133,12 @@ describe('revoking (virtio-gpu §3)', () => {
       dmabuf.resv.unlock();
       return errnoOf(result);
     };
-    expect([vfio.revoked, errnoOf(dmabuf.attach(dynamicImporter())), errnoOf(born.attach(dynamicImporter())), map()]).toEqual([true, 'ENODEV', 'ENODEV', 'ENODEV']);
+    const answers = () => [errnoOf(dmabuf.attach(dynamicImporter())), errnoOf(born.attach(dynamicImporter())), map()];
+    expect(vfio.revoked).toBe(true);
+    expect(answers()).toEqual(['ENODEV', 'ENODEV', 'ENODEV']);
     vfio.restore();
-    expect([vfio.revoked, errnoOf(dmabuf.attach(dynamicImporter())), errnoOf(born.attach(dynamicImporter())), map()]).toEqual([false, 'ok', 'ok', 'ok']);
+    expect(vfio.revoked).toBe(false);
+    expect(answers()).toEqual(['ok', 'ok', 'ok']);
   });
 
   test('an importer that never lets go is reported, and stays revoked', () => {
