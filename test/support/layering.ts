@@ -101,6 +101,7 @@ export function importsOf(file: string, code: string): string[] {
     /\bimport\s*\(\s*(['"`])(.+?)\1/g,
     /\brequire(?:\.resolve)?\s*\(\s*(['"`])(.+?)\1/g,
     /\bnew\s+URL\s*\(\s*(['"`])(\.{1,2}\/.+?)\1/g,
+    /\bcreateRequire\s*\([^)]*\)\s*(?:\.\s*resolve\s*)?\(\s*(['"`])(.+?)\1/g,
     /\bimport\.meta\.resolve\s*\(\s*(['"`])(.+?)\1/g,
   ];
   for (const pattern of patterns) {
