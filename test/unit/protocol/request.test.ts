@@ -107,6 +107,20 @@ describe('decodeRequest', () => {
     });
   });
 
+  it.each([['RESOURCE_ATTACH_BACKING', 28], ['RESOURCE_CREATE_BLOB', 36]] as const)(
+    '%s with fewer entries than claimed is an error', (name, at) => {
+      const bytes = new Uint8Array(requestBytes(name) + 32);
+      const view = new DataView(bytes.buffer);
+      view.setUint32(0, Command[name], true);
+      for (const [claimed, accepted] of [[1, true], [2, true], [3, false]] as const) {
+        view.setUint32(at, claimed, true);
+        expect('error' in decodeRequest(bytes)).toBe(!accepted);
+      }
+      view.setUint32(at, 2, true);
+      expect(decodeRequest(bytes.subarray(0, -1))).toHaveProperty('error');
+    },
+  );
+
   it('refuses a response type', () => {
     const bytes = written(24, (w) => write.writeSimple(w, 0, 0x1100));
     expect(decodeRequest(bytes)).toEqual({ error: 'unknown request type 0x1100' });
