@@ -66,7 +66,8 @@ export class AddressSpace {
     }
     if (low === 0) return false;
     const region = this.#sorted[low - 1];
-    const offset = address - region.gpa;
+    // Adding 0 turns -0, an address like any 0, into 0.
+    const offset = address - region.gpa + 0;
     // Compared by what is left, not by address + length, which may pass 2^53.
     if (offset >= region.size || length > region.size - offset) return false;
     this.hitRegion = region;

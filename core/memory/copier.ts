@@ -146,10 +146,14 @@ export class Copier {
 
 function check(list: SegmentList, offset: number, stride: number, rowBytes: number, rows: number): void {
   const sane =
-    Number.isSafeInteger(offset) && offset >= 0 &&
-    Number.isSafeInteger(stride) && stride >= 0 &&
-    Number.isSafeInteger(rowBytes) && rowBytes >= 0 &&
-    Number.isSafeInteger(rows) && rows >= 0;
+    Number.isSafeInteger(offset) &&
+    offset >= 0 &&
+    Number.isSafeInteger(stride) &&
+    stride >= 0 &&
+    Number.isSafeInteger(rowBytes) &&
+    rowBytes >= 0 &&
+    Number.isSafeInteger(rows) &&
+    rows >= 0;
   const end = rows === 0 ? offset : offset + (rows - 1) * stride + rowBytes;
   if (!sane || end > list.length) {
     throw new RangeError(`${rows} × ${rowBytes} bytes, ${stride} apart, at ${offset} do not lie in a buffer of ${list.length} bytes`);

@@ -131,7 +131,10 @@ class WasmMemoryCopy implements BatchCopyKernel {
 
   #select(to: WebAssembly.Memory, from: WebAssembly.Memory): void {
     let sources = this.#pairs.get(to);
-    if (!sources) this.#pairs.set(to, (sources = new WeakMap()));
+    if (!sources) {
+      sources = new WeakMap();
+      this.#pairs.set(to, sources);
+    }
     let copy = sources.get(from);
     if (!copy) {
       copy = new WebAssembly.Instance(this.#module, { m: { to, from, runs: this.#table } }).exports['copy'] as CopyFunction;

@@ -13,9 +13,14 @@ export class RowTable {
   readonly views: Uint32Array[] = [];
   readonly #regions: MemoryRegion[] = [];
 
-  /** @throws RangeError if the image does not lie in the buffer or is not word-aligned, or lies in more than 256 regions */
+  /**
+   * @param stride bytes from row to row
+   * @throws RangeError if a row's first word does not lie in the buffer, is not word-aligned where it lies or is cut by
+   *   the end of a segment, or if the image lies in more than 256 regions
+   */
   build(segments: SegmentList, offset: number, stride: number, rows: number): void {
     if (offset % 4 !== 0 || stride % 4 !== 0) throw new RangeError(`offset ${offset} or stride ${stride} is not a multiple of 4`);
+    if (offset < 0 || stride < 0) throw new RangeError(`offset ${offset} or stride ${stride} is negative`);
     if (rows > 0 && offset + (rows - 1) * stride + 4 > segments.length) {
       throw new RangeError(`row ${rows - 1} lies past the buffer's ${segments.length} bytes`);
     }
@@ -29,6 +34,10 @@ export class RowTable {
     for (let r = 0; r < rows; r++) {
       const at = offset + r * stride;
       const i = segments.find(at);
+      const inside = at - segments.start[i];
+      if ((segments.offset[i] + inside) % 4 !== 0 || inside + 4 > segments.bytes[i]) {
+        throw new RangeError(`row ${r} does not begin with a whole, aligned word`);
+      }
       const region = segments.region[i];
       let known = this.#regions.indexOf(region);
       if (known < 0) {
@@ -37,7 +46,7 @@ export class RowTable {
         this.views.push(region.u32);
       }
       this.view[r] = known;
-      this.word[r] = (segments.offset[i] + at - segments.start[i]) / 4;
+      this.word[r] = (segments.offset[i] + inside) / 4;
     }
   }
 }
