@@ -14,7 +14,7 @@ const SOURCE = fileURLToPath(new URL('./ping-pong.c', import.meta.url));
 export async function measureCPingPong(compiler: Compiler | null, seconds: number, signal?: AbortSignal): Promise<Measured<number>> {
   if (compiler === null) return unavailable('no C compiler (cc, gcc or clang) is on the PATH');
   if (availableParallelism() < 2) return unavailable('two spinning threads need two CPUs');
-  const options = signal ? { signal, killSignal: 'SIGKILL' as const } : { killSignal: 'SIGKILL' as const };
+  const options = signal ? { signal } : {};
   const folder = await mkdtemp(join(tmpdir(), 'scanout-'));
   try {
     const program = join(folder, 'ping-pong');
