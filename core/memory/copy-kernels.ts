@@ -90,7 +90,7 @@ const TABLE_RUNS = 1024;
 
 /**
  * WebAssembly `memory.copy` between two memories (multi-memory and threads proposals): V8 calls memmove. The
- * loop over the runs is in wasm too: a call for each 4 KiB page costs about 5%, and boxes offsets from 2^31 on.
+ * loop over the runs is in wasm too: a call for each 4 KiB page costs about 5%.
  * An instance is made for each pair of memories at its first copy; offsets are 32-bit, so a region is at most 4 GiB.
  */
 class WasmMemoryCopy implements BatchCopyKernel {
