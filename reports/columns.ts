@@ -22,13 +22,13 @@ export function narrowColumns(group: Group): Column[] {
   const columns: Column[] = [
     column(paced ? 'frames' : 'updates', 'a second', (s) => compact(s.results.fps)),
     column('copies', 'a frame', (s) => trimmed(s.results.copiesPerFrame, 2)),
-    column('copied', 'GB/s', (s) => copiedGBps(s.results).toFixed(2)),
+    column('copied', 'GB/s', (s) => speed(copiedGBps(s.results))),
     column('host µs', 'a frame', (s) => compact(s.results.hostServiceUs.mean)),
     column('guest µs', 'a frame', (s) => compact(s.results.guestServiceUs.mean)),
     column('present', 'p50 µs', (s) => compact(s.results.latencyUs.submitToPresent.p50)),
     column('present', 'p99 µs', (s) => compact(s.results.latencyUs.submitToPresent.p99)),
   ];
-  if (paced) columns.push(column('vblanks', 'missed', (s) => grouped(s.results.vblanksMissed)));
+  if (paced) columns.push(column('vblanks', 'missed', (s) => tally(s.results.vblanksMissed)));
   return columns;
 }
 
@@ -110,6 +110,15 @@ function ratioTable(groups: readonly Group[], kind: RatioKind): RatioTable {
 
 function column(top: string, bottom: string, cell: (scenario: Scenario) => string): Column {
   return { head: [top, bottom], title: `${top} ${bottom}`, cell };
+}
+
+/** 10^9 bytes a second, to the hundredth while that fits the column. */
+function speed(gbps: number): string {
+  return gbps < 999.995 ? gbps.toFixed(2) : compact(gbps);
+}
+
+function tally(count: number): string {
+  return count < 1e6 ? grouped(count) : compact(count);
 }
 
 function answer(scenario: Scenario, at: 'p50' | 'p99'): string {

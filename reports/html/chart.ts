@@ -32,7 +32,7 @@ export interface Row {
 
 const WIDTH = 640;
 const LEFT = 108;
-const RIGHT = 122;
+const RIGHT = 134;
 const PLOT = WIDTH - LEFT - RIGHT;
 const ROW = 20;
 const BAR = 13;

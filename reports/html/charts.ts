@@ -33,7 +33,7 @@ function latencyChart(groups: readonly Group[], id: string, at: string): Chart {
       return { values: [p50, p99], names: series, show: duration, end: `${duration(p50)} – ${duration(p99)}` };
     }),
     scale: logScale(Math.min(...all.map((latency) => latency.p50)), Math.max(...all.map((latency) => latency.p99))),
-    tick: duration,
+    tick: tick(duration),
   };
 }
 
@@ -51,7 +51,7 @@ function cpuChart(groups: readonly Group[], id: string, at: string): Chart {
       return { values: [hostCpuUsPerFrame, guestCpuUsPerFrame], names: series, show: duration, end: duration(total(scenario)) };
     }),
     scale: linearScale(Math.max(...scenariosOf(groups).map(total))),
-    tick: duration,
+    tick: tick(duration),
   };
 }
 
@@ -65,7 +65,7 @@ function bytesChart(groups: readonly Group[], id: string, at: string): Chart {
     series: ['bytes copied'],
     blocks: blocksOf(groups, (scenario) => ({ values: [bytes(scenario)], names: ['copied'], show: byteSize, end: byteSize(bytes(scenario)) })),
     scale: linearScale(Math.max(...scenariosOf(groups).map(bytes))),
-    tick: byteSize,
+    tick: tick(byteSize),
   };
 }
 
@@ -80,7 +80,7 @@ function stageChart(groups: readonly Group[], id: string, at: string): Chart {
     series: LATENCY_STAGES,
     blocks: blocksOf(groups, (scenario) => ({ values: values(scenario), names: LATENCY_STAGES, show: duration, end: duration(total(scenario)) })),
     scale: linearScale(Math.max(...scenariosOf(groups).map(total))),
-    tick: duration,
+    tick: tick(duration),
   };
 }
 
@@ -121,10 +121,16 @@ function scenariosOf(groups: readonly Group[]): Scenario[] {
   return groups.flatMap((group) => group.scenarios);
 }
 
+/** A tick is a round number: `10 ms`, not `10.0 ms`. */
+function tick(show: (value: number) => string): (value: number) => string {
+  return (value) => show(value).replace(/(\.\d*?)0+ /, '$1 ').replace('. ', ' ').replace(/^0 \S+$/, '0');
+}
+
 function figure(chart: Chart, data: Markup): Markup {
   return html`<figure>
 <figcaption>${chart.title}</figcaption>
-${drawChart(chart)}
+<div class="scroll">${drawChart(chart)}</div>
+${chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*'))) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}
 <details><summary>Data</summary><div class="scroll">${data}</div></details>
 </figure>`;
 }

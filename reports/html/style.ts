@@ -21,7 +21,7 @@ p{margin:6px 0}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:14px 16px;min-width:0}
 figcaption{font-weight:600;margin-bottom:8px}
-svg{display:block;width:100%;height:auto;max-width:720px}
+svg{display:block;width:100%;min-width:460px;height:auto;max-width:720px}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)}
 svg .block{font-weight:600}
 svg .row,svg .end{font-variant-numeric:tabular-nums}
@@ -34,7 +34,7 @@ svg .span{stroke:var(--rule);stroke-width:2}
 svg rect.mark{stroke:var(--card);stroke-width:.75}
 svg .p0{fill:var(--c0);stroke:var(--card)}
 svg .p1{fill:var(--card);stroke:var(--c1);stroke-width:2}
-svg .texture{stroke:var(--texture);stroke-width:1.1;fill:none;opacity:.75}
+svg .texture{stroke:var(--texture);stroke-width:1.1;fill:none;opacity:.65}
 .c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;background:var(--card)}
@@ -58,7 +58,7 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 --c0:#2a78d6;--c1:#eb6834;--c2:#1baf7a;--c3:#eda100;--c4:#4a3aa7;--c5:#008300;--c6:#e87ba4;--texture:#fff}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 body{font-size:11px}main,header,footer{max-width:none;padding:0}
-details:not([open]){display:none}
+details:not([open]){display:none}svg{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
 .charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}}
 `;

@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest';
+import { html } from '../../../reports/html/escape.ts';
+import { linearScale, logScale } from '../../../reports/html/scale.ts';
+import { renderHtml } from '../../../reports/index.ts';
+import { buildRun, buildScenario } from '../../support/run-document.ts';
+
+/** Replaces every free text of a document. */
+function withText(evil: string): ReturnType<typeof buildRun> {
+  const run = buildRun({ command: evil, suite: evil, scanoutVersion: evil, partial: true, partialReason: evil });
+  Object.assign(run.environment, { cpu: evil, kernel: evil, node: evil, v8: evil, platform: evil, arch: evil, copier: evil, compiler: evil, governor: evil });
+  run.limits.memcpyGBps = null;
+  run.limits.unavailable = { memcpyGBps: evil };
+  run.checks = [{ name: evil, status: 'fail', detail: evil }];
+  run.skipped = [{ id: evil, reason: evil }];
+  const [first, second] = [buildScenario({ path: 'udmabuf' }), buildScenario({ path: 'udmabuf' })];
+  first.results.fallback = { reason: evil };
+  first.workerFailures = [evil];
+  first.host = evil;
+  run.scenarios = [first, { ...second, id: 'second' }];
+  return run;
+}
+
+describe('the HTML report', () => {
+  test('escapes every free text', () => {
+    const clean = renderHtml(withText('words'));
+    const text = renderHtml(withText('"><script>alert(1)</script><img src=x onerror=\'a\'>&amp;'));
+    expect(text).not.toContain('<script');
+    expect(text).not.toContain('<img');
+    expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
+    expect(text).toContain('&amp;amp;');
+    // The same elements as with harmless words.
+    expect(text.match(/<[a-z]/gi)?.length).toBe(clean.match(/<[a-z]/gi)?.length);
+  });
+
+  test('names no other file and no script', () => {
+    const text = renderHtml(buildRun());
+    expect(text).not.toMatch(/https?:|<script|@import|src=|javascript:/i);
+    expect([...text.matchAll(/(?:href|url)[=(]["']?([^"')]*)/g)].every(([, to = '']) => to.startsWith('data:') || to.startsWith('#'))).toBe(true);
+  });
+
+  test('every chart has a title, a description and its data in a table', () => {
+    const text = renderHtml(buildRun());
+    const figures = text.match(/<figure>[\s\S]*?<\/figure>/g) ?? [];
+    expect(figures).toHaveLength(8);
+    for (const figure of figures) {
+      expect(figure).toMatch(/<svg [^>]*role="img"[^>]*>\s*<title id="[^"]+">[^<]+<\/title><desc id="[^"]+">[^<]+<\/desc>/);
+      expect(figure).toMatch(/<details><summary>Data<\/summary>[\s\S]*<table>/);
+      expect(figure.match(/<tr><th scope="row">/g)).toHaveLength(10);
+    }
+    const ids = [...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('series differ by shape or texture, not by colour alone', () => {
+    const stages = /data-chart="hz60-stages"[\s\S]*?<\/defs>/.exec(renderHtml(buildRun()))?.[0] ?? '';
+    const textures = [...stages.matchAll(/<pattern[\s\S]*?<\/pattern>/g)].map(([pattern]) => / d="([^"]*)"/.exec(pattern)?.[1] ?? 'none');
+    expect(textures).toHaveLength(7);
+    expect(new Set(textures).size).toBe(7);
+  });
+
+  test('no figure is drawn as NaN, of an empty run or one of zeros', () => {
+    const zero = buildScenario({ path: 'udmabuf' });
+    zero.results.latencyUs.submitToPresent = { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
+    Object.assign(zero.results, { hostCpuUsPerFrame: 0, guestCpuUsPerFrame: 0, fps: 0 });
+    for (const run of [buildRun({ scenarios: [] }), buildRun({ scenarios: [zero] })]) expect(renderHtml(run)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});
+
+describe('html', () => {
+  test('escapes values in text and attributes, and leaves markup as it is', () => {
+    expect(html`<a title="${'"<&>\''}">${html`<b>${1}</b>`}${['<', '>']}</a>`.text).toBe('<a title="&quot;&lt;&amp;&gt;&#39;"><b>1</b>&lt;&gt;</a>');
+  });
+});
+
+describe('scales', () => {
+  test('a linear axis ends at a round tick at or past the maximum', () => {
+    expect(linearScale(8.2).ticks).toEqual([0, 2, 4, 6, 8, 10]);
+    expect(linearScale(0.3).ticks.at(-1)).toBe(0.3);
+    expect(linearScale(0).ticks[0]).toBe(0);
+    expect(linearScale(10).at(10)).toBe(1);
+    expect(linearScale(10).at(99)).toBe(1);
+  });
+
+  test('a logarithmic axis has whole decades', () => {
+    expect(logScale(8, 4100).ticks).toEqual([1, 10, 100, 1000, 10000]);
+    expect(logScale(10, 10).ticks).toEqual([10, 100]);
+    expect(logScale(1, 100).at(10)).toBe(0.5);
+    expect(logScale(1, 100).at(0)).toBe(0);
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { checkRunDocument, InputError, runDocumentError } from '../../../reports/index.ts';
+import schema from '../../../reports/schema/run-1.schema.json' with { type: 'json' };
+import { buildRun } from '../../support/run-document.ts';
+
+type Steps = (string | number)[];
+
+/** Fields that a document may leave out. */
+const OPTIONAL = new Set(['limits.jsCopyToMemcpyRatio.pairs', 'limits.jsCopyToMemcpyRatio.confidence']);
+
+/** Every field of the document, of each array's first element only. */
+function fieldsOf(value: unknown, steps: Steps = []): Steps[] {
+  if (Array.isArray(value)) return value.length === 0 ? [] : fieldsOf(value[0], [...steps, 0]);
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[...steps, key], ...fieldsOf(inner, [...steps, key])]);
+}
+
+function holderOf(document: unknown, steps: Steps): Record<string, unknown> {
+  let holder = document;
+  for (const step of steps.slice(0, -1)) holder = (holder as Record<string, unknown>)[step];
+  return holder as Record<string, unknown>;
+}
+
+function written(steps: Steps): string {
+  return steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('').slice(1);
+}
+
+function full(): ReturnType<typeof buildRun> {
+  const run = buildRun();
+  run.scenarios = run.scenarios.slice(0, 1);
+  run.scenarios[0].repetitions = run.scenarios[0].repetitions.slice(0, 1);
+  run.skipped = [{ id: 'copy-8k-max', reason: 'larger than the memory budget' }];
+  const metrics = [run.scenarios[0].results, run.scenarios[0].repetitions[0]];
+  for (const each of metrics) {
+    each.onePercentLowFps = { byP99: 51, byWorstMean: 44 };
+    each.fallback = { reason: 'list_limit 1024' };
+    each.latencyUs.submitToResponse = { p50: 1, p90: 1, p99: 1, p999: 1, max: 1 };
+  }
+  return run;
+}
+
+describe('the schema of run.json', () => {
+  test('accepts a whole run', () => {
+    expect(runDocumentError(buildRun())).toBeNull();
+    expect(runDocumentError(full())).toBeNull();
+    expect(checkRunDocument(buildRun(), 'x')).toEqual(buildRun());
+  });
+
+  test('accepts fields it does not know', () => {
+    const run = { ...buildRun(), later: 1 };
+    expect(runDocumentError(run)).toBeNull();
+  });
+
+  const fields = fieldsOf(full());
+  test('the walk below sees the document', () => {
+    expect(fields.length).toBeGreaterThan(200);
+  });
+
+  test.each(fields.filter((steps) => !OPTIONAL.has(written(steps))).map((steps) => [written(steps), steps] as const))('refuses a document without %s', (name, steps) => {
+    const run = full();
+    delete holderOf(run, steps)[String(steps.at(-1))];
+    expect(runDocumentError(run)).toBe(`${name} is missing`);
+  });
+
+  test.each(fields.map((steps) => [written(steps), steps] as const).filter(([, steps]) => !(steps.includes('unavailable'))))('refuses a wrong type in %s', (name, steps) => {
+    const run = full();
+    const holder = holderOf(run, steps);
+    const key = String(steps.at(-1));
+    holder[key] = typeof holder[key] === 'boolean' ? 'yes' : true;
+    const error = runDocumentError(run);
+    expect(error).toContain(name);
+    expect(error).not.toContain('\n');
+  });
+
+  test('a figure that JSON cannot hold is refused, not written as null', () => {
+    const run = full();
+    run.scenarios[0].results.fps = Number.NaN;
+    expect(runDocumentError(run)).toContain('scenarios[0].results.fps');
+  });
+
+  test('another version is refused by its number, before anything else', () => {
+    expect(runDocumentError({ schemaVersion: 2 })).toBe('schemaVersion 2 is unknown; this version of scanout reads 1');
+    expect(runDocumentError([])).toBe('not a JSON object');
+    expect(() => checkRunDocument({}, 'run.json')).toThrow(InputError);
+  });
+
+  test('an unknown path names what may stand there', () => {
+    const run = full();
+    (run.scenarios[0] as { path: string }).path = 'teleport';
+    expect(runDocumentError(run)).toBe('scenarios[0].path must be one of "vfio", "udmabuf", "readback-blob", "copy", "readback-copy", is "teleport"');
+  });
+
+  test('says which JSON Schema it is written in', () => {
+    expect(schema.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
+  });
+});

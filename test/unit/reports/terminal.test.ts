@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest';
+import { renderMarkdown, renderTerminal } from '../../../reports/index.ts';
+import type { RunDocument } from '../../../reports/index.ts';
+import { wrap } from '../../../reports/terminal.ts';
+import { buildRun, buildScenario } from '../../support/run-document.ts';
+
+/** Lines as one text, for sentences that were wrapped. */
+function unwrapped(text: string): string {
+  return text.replaceAll(/\s+/g, ' ');
+}
+
+function troubled(): RunDocument {
+  const run = buildRun({ partial: true, partialReason: 'stopped by Ctrl-C' });
+  const results = run.scenarios[3].results;
+  Object.assign(results, {
+    disturbed: true, framesTorn: 3, framesTimedOut: 1, errorResponses: 2, fps: 123_456_789.123, vblanksMissed: 1_234_567,
+    hostServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 }, guestServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 },
+    fallback: { reason: `udmabuf list_limit 1024 is less than 8100 entries ${'and so on '.repeat(20)}` },
+  });
+  results.latencyUs.submitToPresent = { p50: 12_345_678, p90: 1, p99: 23_456_789, p999: 1, max: 1 };
+  run.scenarios[4].workerFailures.push('the host worker ended with code 0 and no result');
+  run.checks[0].status = 'fail';
+  run.checks.push({ name: 'x'.repeat(100), status: 'inconclusive', detail: 'too disturbed' });
+  run.command = `scanout run ${'--scenario path=udmabuf,resolution=4k '.repeat(6)}`;
+  run.environment.cpu = 'A very long processor name '.repeat(8);
+  run.limits = { ...run.limits, memcpyGBps: null, jsCopyToMemcpyRatio: null, unavailable: { memcpyGBps: 'koffi could not be loaded: '.repeat(5) } };
+  run.skipped.push({ id: 'vfio-8k-max', reason: 'larger than the memory budget' });
+  run.scenarios.push({ ...buildScenario({ path: 'copy', width: 12345, height: 54321 }), ring: 'packed' });
+  run.scenarios.push({ ...buildScenario({ path: 'copy', width: 12345, height: 54321 }), renderer: 'paint', id: 'other' });
+  return run;
+}
+
+describe('the terminal report', () => {
+  test('begins with the verdict of the largest paced size', () => {
+    const text = renderTerminal(buildRun());
+    expect(text).toMatch(/^4K at 60 Hz: udmabuf 0 copies, 0\.0 GB\/s, host 6 µs a frame/);
+    expect(unwrapped(text)).toContain('readback-blob 1 copy, 1.99 GB/s');
+    expect(unwrapped(text)).toContain('udmabuf saves 1.99 GB/s of copying and 4.1 ms of guest and host work a frame against readback-blob, which it replaces.');
+  });
+
+  test.each([['a plain run', buildRun()], ['a run with every trouble', troubled()], ['an empty run', buildRun({ scenarios: [], checks: [] })]])('%s has no line over 80 columns', (_, run) => {
+    for (const line of renderTerminal(run).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  });
+
+  test('figures at max rate are updates a second, never frames', () => {
+    const run = buildRun();
+    run.scenarios = run.scenarios.filter((scenario) => scenario.rateHz === null);
+    for (const text of [renderTerminal(run), renderMarkdown(run)]) {
+      expect(unwrapped(text)).toContain('updates a second');
+      expect(unwrapped(text)).not.toContain('frames a second');
+      expect(text).not.toContain('fps');
+      expect(text).not.toContain('vblanks');
+    }
+  });
+
+  test('says plainly that a run is partial, first of all', () => {
+    const text = renderTerminal(buildRun({ partial: true, partialReason: 'stopped by Ctrl-C' }));
+    expect(text).toMatch(/^Partial run: stopped by Ctrl-C\. Only what was measured until then is shown\.\n/);
+  });
+
+  test('names disturbed scenarios, torn frames, fallbacks, failed workers and failed checks', () => {
+    const text = unwrapped(renderTerminal(troubled()));
+    expect(text).toContain('copy, 1080p at 60 Hz: disturbed: the machine was busy');
+    expect(text).toContain('3 of 45 verified frames were torn');
+    expect(text).toContain('1 frame timed out waiting for the fence');
+    expect(text).toContain('2 error responses from the host');
+    expect(text).toContain('fell back to copying: udmabuf list_limit 1024');
+    expect(text).toContain('a worker failed: the host worker ended with code 0 and no result');
+    expect(text).toContain('Check failed: no torn frame');
+    expect(text).toContain('No results for vfio-8k-max');
+    expect(text).toContain('unavailable: koffi could not be loaded');
+  });
+
+  test('names no saving where readback-blob was not measured', () => {
+    const text = unwrapped(renderTerminal(buildRun({ scenarios: [buildScenario({ path: 'udmabuf' }), buildScenario({ path: 'copy' })] })));
+    expect(text).toContain('readback-blob has no results here, so no saving is named.');
+    expect(text).not.toContain('saves');
+  });
+
+  test('an import that costs more than it saves is said to', () => {
+    const slow = buildScenario({ path: 'udmabuf' });
+    slow.results.hostServiceUs.mean = 9000;
+    const text = unwrapped(renderTerminal(buildRun({ scenarios: [slow, buildScenario({ path: 'readback-blob' })] })));
+    expect(text).toContain('udmabuf saves 1.99 GB/s of copying against readback-blob, which it replaces, at 4.9 ms more work a frame.');
+  });
+
+  test('one path in two settings makes two tables, each with its setting', () => {
+    const scenarios = (['split', 'packed'] as const).map((ring) => ({ ...buildScenario({ path: 'udmabuf' }), id: ring, ring }));
+    const text = renderTerminal(buildRun({ scenarios }));
+    expect(text).toContain('4K at 60 Hz, split ring');
+    expect(text).toContain('4K at 60 Hz, packed ring');
+  });
+
+  test('has colours only when asked', () => {
+    expect(renderTerminal(buildRun())).not.toContain('\u001b');
+    expect(renderTerminal(buildRun(), { colour: true })).toContain('\u001b[1m');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape sequences that are taken out
+    expect(renderTerminal(troubled(), { colour: true }).replaceAll(/\u001b\[\d+m/g, '')).toBe(renderTerminal(troubled()));
+  });
+
+  test('control characters from the document do not reach the terminal', () => {
+    const run = buildRun({ command: 'x\u001b]0;title\u0007\n\u009b31m' });
+    run.environment.cpu = '\u001b[2J';
+    expect(renderTerminal(run)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  });
+
+  test('a wrapped command stays one command', () => {
+    const lines = renderTerminal(troubled()).split('\n');
+    const from = lines.indexOf('Repeat with') + 1;
+    const command = lines.slice(from, -1);
+    expect(command.length).toBeGreaterThan(1);
+    expect(command.slice(0, -1).every((line) => line.endsWith(' \\'))).toBe(true);
+    expect(unwrapped(command.join('\n').replaceAll('\\\n', '')).trim()).toBe(troubled().command.trim());
+  });
+});
+
+describe('wrap', () => {
+  test('a number keeps its unit', () => {
+    expect(wrap('aaaa 12 ms bb', 0, 8)).toEqual(['aaaa', '12 ms bb']);
+  });
+
+  test('a word longer than the width is cut', () => {
+    expect(wrap('abcdefghij', 2, 4)).toEqual(['abcd', '  ef', '  gh', '  ij']);
+  });
+});
+
+describe('the Markdown report', () => {
+  test('has the verdict, a table a group, limits, checks and the command', () => {
+    const text = renderMarkdown(buildRun());
+    expect(text).toContain('- **4K at 60 Hz:** udmabuf 0 copies');
+    expect(text.match(/^## .*at (60 Hz|max rate)/gm)).toHaveLength(4);
+    expect(text).toContain('| memcpy in C | 8.3 GB/s |');
+    expect(text).toContain('```sh\nnpx scanout run --suite default --seed 7 --out out\n```');
+  });
+
+  test('text from elsewhere cannot make markup, break a table or leave the code block', () => {
+    const run = buildRun({ command: 'a\n```\n<b>' });
+    run.checks = [{ name: 'a | b', status: 'pass', detail: '<img src=x> **bold**\n# head' }];
+    const text = renderMarkdown(run);
+    expect(text).toContain('| a \\| b | pass | &lt;img src=x&gt; \\*\\*bold\\*\\* \\# head |');
+    expect(text).toContain('````sh\na ``` <b>\n````');
+  });
+});
