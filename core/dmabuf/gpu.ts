@@ -192,7 +192,7 @@ export class PassthroughGpu {
 
   /** Evicts the least recently used buffer that can be, passing over pinned, locked (as TTM's trylock does) and busy ones. */
   #evictOne(): boolean {
-    const candidates = this.#buffers.filter((buffer) => buffer.placement === 'vram' && !buffer.pinned && !buffer.resv.held);
+    const candidates = this.#buffers.filter((buffer) => buffer.placement === 'vram' && !buffer.pinned);
     candidates.sort((a, b) => a.lastUse - b.lastUse);
     for (const buffer of candidates) {
       // The waits of an earlier candidate let others run: look again.

@@ -38,7 +38,7 @@ describe('lock rules (virtio-gpu §2)', () => {
   });
 
   test.each(['attach', 'detach', 'get', 'put'] as const)('%s needs the reservation not held', (operation) => {
-    const { dmabuf, attachment } = setUp();
+    const { log, dmabuf, attachment } = setUp();
     dmabuf.resv.lock();
     const run = {
       attach: () => dmabuf.attach(dynamicImporter()),
@@ -47,6 +47,7 @@ describe('lock rules (virtio-gpu §2)', () => {
       put: () => dmabuf.put(),
     };
     expect(run[operation]).toThrow(LockError);
+    expect(log).toEqual([]);
     expect(dmabuf.refcount).toBe(1);
     expect(dmabuf.attachments).toEqual([attachment]);
   });

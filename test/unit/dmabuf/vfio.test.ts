@@ -33,11 +33,15 @@ describe('VFIO_DEVICE_FEATURE_DMA_BUF errors (virtio-gpu §3)', () => {
     ['a negative offset', ranges(-PAGE, PAGE)],
     ['a range past the BAR', ranges(63 * PAGE, 2 * PAGE)],
     ['an offset past the BAR', ranges(64 * PAGE, PAGE)],
-    ['a summed length that overflows', { ranges: [{ offset: 0, length: 2 ** 52 }, { offset: 0, length: 2 ** 52 }] }],
   ])('%s answers EINVAL', (_, change) => {
     const vfio = device();
     expect(errnoOf(vfio.featureDmaBuf(request(change)))).toBe('EINVAL');
     expect(vfio.exported).toEqual([]);
+  });
+
+  test('a summed length that overflows answers EINVAL, before any range is looked at', () => {
+    const twice = { offset: 2 ** 53 - PAGE, length: 2 ** 52 };
+    expect(errnoOf(device().featureDmaBuf(request({ ranges: [twice, twice] })))).toBe('EINVAL');
   });
 
   test('an address that overflows answers EOVERFLOW', () => {
