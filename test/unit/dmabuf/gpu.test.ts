@@ -323,7 +323,8 @@ describe('life of a buffer', () => {
             const made = gpu.createBuffer(pages * PAGE, 'vram', '4k');
             if (!made.ok) continue;
             must(made.value.export().attach(dynamicImporter()));
-            live.push({ buffer: made.value, seed: (seed += 2) });
+            seed += 2;
+            live.push({ buffer: made.value, seed });
             fill(made.value, seed);
           } else if (entry !== undefined) {
             const { buffer } = entry;
