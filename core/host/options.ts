@@ -1,0 +1,46 @@
+import type { Memfd, UdmabufLimits } from '../dmabuf/udmabuf.ts';
+import type { VfioDevice } from '../dmabuf/vfio.ts';
+import type { Clock } from '../measure/clock.ts';
+import type { Counters } from '../measure/counters.ts';
+import type { FrameLog } from '../measure/frame-log.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
+import type { Copier } from '../memory/copier.ts';
+import type { MemoryRegion } from '../memory/region.ts';
+import type { Doorbell } from '../ring/doorbell.ts';
+import type { DeviceRegisters } from '../ring/registers.ts';
+import type { Sink } from '../sink/sink.ts';
+
+export interface HostOptions {
+  /** The regions that are present. */
+  space: AddressSpace;
+  /** All regions of the session, present or not. */
+  regions: readonly MemoryRegion[];
+  registers: DeviceRegisters;
+  /** `ring()` is the interrupt. */
+  guestDoorbell: Doorbell;
+  clock: Clock;
+  counters: Counters;
+  frameLog: FrameLog | null;
+  copier: Copier;
+  sink: Sink;
+  /** `series`: the posted patches; `qemu-10.2`: what that version does, its bugs included (virtio-gpu §3). */
+  profile: 'series' | 'qemu-10.2';
+  /** When an import is impossible: keep a copy of the blob, or fail as the profile does. */
+  policy: 'copy' | 'error';
+  udmabuf: UdmabufLimits;
+  /** Most memory entries of one command (QEMU: 16384). */
+  maxEntries: number;
+  /** Bytes of 2D images and copies in all (QEMU: 256 MiB). */
+  maxHostmem: number;
+  /** The heads; their number is num_scanouts. */
+  displays: { width: number; height: number; refreshHz: number }[];
+  offeredFeatures: { lo: number; hi: number };
+  /** Memory of the host's own of at least `bytes` bytes, all zero, in a region with an id of 1000 or more; null: none left. */
+  allocateImage(bytes: number): MemoryRegion | null;
+  freeImage(region: MemoryRegion): void;
+  vfioDevices: VfioDevice[];
+  /** The file behind a RAM region; null: it has none. */
+  memfdOf(region: MemoryRegion): Memfd | null;
+  /** Negative control: a FLUSH is answered before the sink has read the frame. */
+  fencesOff?: boolean;
+}
