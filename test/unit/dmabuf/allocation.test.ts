@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import { expect, test } from 'vitest';
-import { type Attachment, DmaBuf } from '../../../core/dmabuf/dma-buf.ts';
+import type { Attachment, DmaBuf } from '../../../core/dmabuf/dma-buf.ts';
 import type { Result } from '../../../core/dmabuf/errno.ts';
 import { Fence } from '../../../core/dmabuf/fence.ts';
 import { PassthroughGpu } from '../../../core/dmabuf/gpu.ts';

@@ -1,4 +1,4 @@
-import { type DmaBufOps, type Importer } from '../../../core/dmabuf/dma-buf.ts';
+import type { DmaBufOps, Importer } from '../../../core/dmabuf/dma-buf.ts';
 import type { Errno, Result } from '../../../core/dmabuf/errno.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
