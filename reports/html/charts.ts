@@ -136,7 +136,7 @@ ${chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*'))
 }
 
 function tableOf(groups: readonly Group[], heads: readonly string[], cells: (scenario: Scenario) => string[]): Markup {
-  return html`<table><thead><tr><th scope="col">size and rate</th><th scope="col">path</th>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>
+  return html`<table><thead><tr><th scope="col">size and rate</th><th scope="col" class="name">path</th>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>
 ${groups.map((group) => group.scenarios.map((s) => html`<tr><th scope="row">${group.label}</th><th scope="row">${s.path}</th>${cells(s).map((cell) => html`<td>${cell}</td>`)}</tr>\n`))}</tbody></table>`;
 }
 

@@ -92,8 +92,8 @@ ${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.
 function checkSection(run: RunDocument): Markup {
   if (run.checks.length === 0) return html`<h2>Checks</h2>\n<p>None were made.</p>`;
   return html`<h2>Checks</h2>
-<div class="scroll"><table class="text"><thead><tr><th scope="col">check</th><th scope="col">status</th><th scope="col">figures</th></tr></thead><tbody>
-${run.checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
+<div class="scroll"><table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
+${run.checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
 }
 
 function machineSection(run: RunDocument): Markup {

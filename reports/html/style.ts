@@ -18,7 +18,7 @@ p{margin:6px 0}
 .verdict li:first-child{font-size:17px}
 .warn{background:var(--warn);color:var(--warn-ink);border:1px solid currentColor;border-radius:4px;padding:10px 14px;margin:14px 0;overflow-wrap:anywhere}
 .warn ul{margin:4px 0 0;padding-left:20px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px;align-items:start}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:14px 16px;min-width:0}
 figcaption{font-weight:600;margin-bottom:8px}
 svg{display:block;width:100%;min-width:460px;height:auto;max-width:720px}
@@ -43,8 +43,10 @@ th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:right;vert
 td{white-space:nowrap}
 thead th{color:var(--soft);font-weight:500;border-bottom-color:var(--rule)}
 th[scope=row]{text-align:left;font-weight:500;white-space:nowrap}
-thead th:first-child{text-align:left}
-table.text td{text-align:left;white-space:normal;overflow-wrap:anywhere}
+thead th:first-child,thead th.name{text-align:left}
+table.text td{text-align:left;white-space:normal;min-width:9em}
+table.text th{white-space:normal;min-width:9em}
+table.text td.status,table.text th.status{min-width:0}
 table.text thead th{text-align:left}
 tr.reference th,tr.reference td{background:color-mix(in srgb,var(--c1) 9%,transparent)}
 .fail{color:var(--bad);font-weight:600}.inconclusive{color:var(--warn-ink);font-weight:600}.pass{color:var(--good)}
@@ -57,7 +59,7 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 @media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#333;--line:#ccc;--rule:#888;--warn-ink:#000;--warn:#fff;--bad:#000;--good:#000;
 --c0:#2a78d6;--c1:#eb6834;--c2:#1baf7a;--c3:#eda100;--c4:#4a3aa7;--c5:#008300;--c6:#e87ba4;--texture:#fff}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-body{font-size:11px}main,header,footer{max-width:none;padding:0}
+body{font-size:11px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
 details:not([open]){display:none}svg{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
 .charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}}
