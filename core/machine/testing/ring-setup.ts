@@ -5,7 +5,8 @@ import { DESCRIPTOR_BYTES, placeSplitQueue } from '../../ring/split/layout.ts';
 
 /** 4 GiB: guest RAM goes on above the hole. */
 export const HIGH_RAM = 0x1_0000_0000;
-const RAM_BYTES = 4 << 20;
+/** Bytes of each of the two regions. */
+export const RAM_BYTES = 8 << 20;
 
 /** A split queue in guest RAM above 4 GiB, with buffers both there and below 4 GiB. */
 export interface RingSetup {

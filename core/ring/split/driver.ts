@@ -50,7 +50,7 @@ export class SplitDriver implements DriverQueue {
   readonly #tableAt: number;
   readonly #tableDescriptors: number;
   /** The one long table; its user's head, or −1 while it is free. */
-  #longWords: Uint32Array | null = null;
+  #longWords: Uint32Array = new Uint32Array(0);
   #longAt = 0;
   #longDescriptors = 0;
   #longHead = -1;
@@ -150,17 +150,19 @@ export class SplitDriver implements DriverQueue {
     const count = this.#count;
     if (count === 0) throw new RangeError('a chain needs a buffer');
     if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
-    if (this.free === 0) return false;
+    const tabled = this.#indirect && count >= this.indirectFrom;
+    const slot = tabled && count <= this.#tableDescriptors;
+    const long = tabled && !slot && count <= this.#longDescriptors;
+    const taken = slot || long ? 1 : count;
+    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
+    if (taken > this.free || (long && this.#longHead >= 0)) return false;
     const head = this.#freeHead;
-    if (this.#indirect && count >= this.indirectFrom && count <= this.#tableDescriptors) {
+    if (slot) {
       this.#placeTable(head, this.#tableWords, this.#tableAt + head * this.#tableDescriptors * WORDS, 0);
-    } else if (this.#indirect && count >= this.indirectFrom && count <= this.#longDescriptors && this.#longWords !== null) {
-      if (this.#longHead >= 0) return false;
+    } else if (long) {
       this.#longHead = head;
       this.#placeTable(head, this.#longWords, this.#longAt, 1);
     } else {
-      if (count > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
-      if (count > this.free) return false;
       this.#placeDirect(head);
     }
     this.#token[head] = token;
