@@ -89,7 +89,7 @@ export function factsOf(findings: Findings): Fact[] {
       findings.koffiUnavailable === null ? 'yes' : 'no',
       findings.koffiUnavailable === null
         ? 'C memcpy is measured on the same buffers'
-        : `the memcpy limit will be unavailable (${findings.koffiUnavailable})`,
+        : `${findings.koffiUnavailable}: the memcpy limit will be unavailable`,
     ),
     fact(
       'compiler',

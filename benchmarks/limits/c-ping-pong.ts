@@ -24,7 +24,8 @@ export async function measureCPingPong(compiler: Compiler | null, seconds: numbe
     return ns > 0 ? { value: ns } : unavailable(`ping-pong printed ${JSON.stringify(stdout)}`);
   } catch (error) {
     signal?.throwIfAborted();
-    return unavailable(`${compiler.command}: ${reasonOf(error)}`);
+    const late = error instanceof Error && 'killed' in error && error.killed === true;
+    return unavailable(late ? 'the machine was too busy: ping-pong.c did not end in time' : `${compiler.command}: ${reasonOf(error)}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

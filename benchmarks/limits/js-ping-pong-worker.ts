@@ -19,9 +19,9 @@ function ping(batchNs: Float64Array, budgetNs: number): void {
     value = bounce(value);
     const to = monotonicNowNs();
     batchNs[batches++] = (to - from) / BATCH;
-    from = to;
+    Atomics.store(cells, BATCHES, batches);
+    from = monotonicNowNs();
   } while (batches < MAX_BATCHES && from - start < budgetNs);
-  Atomics.store(cells, BATCHES, batches);
   Atomics.store(cells, PING, STOP);
 }
 

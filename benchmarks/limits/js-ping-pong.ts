@@ -9,12 +9,13 @@ import { runPair } from './worker-pair.ts';
 /** Int32 cells on cache lines of their own. */
 export const PING = 0;
 export const PONG = 32;
-/** Number of batches measured. */
+/** Number of batches measured so far. */
 export const BATCHES = 64;
 /** Where the Float64 nanoseconds a round trip of each batch begin, bytes. */
 export const BATCHES_AT = 512;
-export const MAX_BATCHES = 1 << 14;
-export const BATCH = 2000;
+export const MAX_BATCHES = 1 << 16;
+/** Round trips. Short: on a busy machine both threads may share a CPU for a while, and each trip then takes two time slices. */
+export const BATCH = 200;
 export const STOP = -1;
 
 const BYTES = BATCHES_AT + MAX_BATCHES * 8;
@@ -27,5 +28,7 @@ export async function measureJsPingPong(seconds: number, signal?: AbortSignal): 
   // The first quarter was run before the optimising compiler was done.
   const first = count >>> 2;
   const batches = Float64Array.from(new Float64Array(pair.value, BATCHES_AT, count).subarray(first)).sort();
-  return batches.length > 0 ? { value: medianOfSorted(batches) } : unavailable('no batch of round trips ended');
+  return batches.length > 0
+    ? { value: medianOfSorted(batches) }
+    : unavailable('the machine was too busy: no batch of round trips ended in time');
 }

@@ -35,6 +35,7 @@ export async function loadLibc(): Promise<Measured<Libc>> {
       },
     };
   } catch (error) {
-    return unavailable(`koffi cannot be loaded: ${reasonOf(error)}`);
+    const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND';
+    return unavailable(missing ? 'koffi is not installed' : `koffi cannot be loaded: ${reasonOf(error)}`);
   }
 }

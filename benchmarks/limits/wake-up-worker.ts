@@ -25,8 +25,8 @@ function wake(notified: Float64Array, budgetNs: number): void {
     if (Atomics.notify(cells, BELL) === 0) notified[count] = 0;
     count++;
     awaitSleeper(count);
+    Atomics.store(cells, WAKE_UPS, count);
   }
-  Atomics.store(cells, WAKE_UPS, count);
   Atomics.store(cells, BELL, STOP);
   Atomics.notify(cells, BELL);
 }

@@ -6,7 +6,7 @@ import { runPair } from './worker-pair.ts';
 /** Int32 cells on cache lines of their own: what is slept on; the sleeper's announcement. */
 export const BELL = 0;
 export const ASLEEP = 32;
-/** Number of wake-ups made. */
+/** Number of wake-ups made so far. */
 export const WAKE_UPS = 64;
 export const STOP = -1;
 /** Where the Float64 times of the notifications and of the wake-ups begin, bytes; ns, CLOCK_MONOTONIC. */
@@ -29,5 +29,5 @@ export async function measureWakeUp(seconds: number, signal?: AbortSignal): Prom
     .sort();
   return us.length > 0
     ? { value: { median: medianOfSorted(us), p99: quantileOfSorted(us, 0.99) } }
-    : unavailable('the sleeper never slept');
+    : unavailable('the machine was too busy: no wake-up was timed');
 }

@@ -24,7 +24,7 @@ const FINDINGS: Findings = {
       { name: 'typed-array-set', gigabytesPerSecond: 6 },
     ],
   },
-  koffiUnavailable: 'koffi cannot be loaded: Cannot find package',
+  koffiUnavailable: 'koffi is not installed',
   memfd: null,
   udmabuf: { access: 'no permission', listLimit: 1024, sizeLimitMb: 64 },
   maxMapCount: 65530,

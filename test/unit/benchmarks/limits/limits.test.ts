@@ -27,7 +27,7 @@ describe('copier against memcpy', () => {
   it('takes at least 30 pairs, however short the time', async () => {
     const { jsCopyGBps, memcpy } = await compareCopies(copyKernels()[0], await loadLibc(), 0, undefined, BYTES);
     expect(jsCopyGBps).toBeGreaterThan(0);
-    if ('unavailable' in memcpy) return expect(memcpy.unavailable).toMatch(/^koffi cannot be loaded/);
+    if ('unavailable' in memcpy) return expect(memcpy.unavailable).toMatch(/^koffi /);
     expect(memcpy.value.jsToMemcpy.pairs).toBe(MIN_PAIRS);
     expect(memcpy.value.jsToMemcpy.low).toBeLessThanOrEqual(memcpy.value.jsToMemcpy.median);
     expect(memcpy.value.jsToMemcpy.median).toBeLessThanOrEqual(memcpy.value.jsToMemcpy.high);
