@@ -1,8 +1,8 @@
 import { compact, grouped, ratioWords, trimmed } from './format.ts';
-import { PATHS } from './run-document.ts';
 import type { LimitRatios, Limits, Path, Scenario } from './run-document.ts';
-import { copiedGBps } from './summary.ts';
+import { PATHS } from './run-document.ts';
 import type { Group } from './summary.ts';
+import { copiedGBps } from './summary.ts';
 
 /** What is written where a figure does not exist. */
 export const ABSENT = '-';
@@ -42,14 +42,50 @@ export function wideColumns(group: Group): Column[] {
     column('guest CPU', 'µs a frame', (s) => compact(s.results.guestCpuUsPerFrame)),
     column('segments', 'a buffer', (s) => grouped(s.results.segments)),
     column('frames', 'presented', (s) => grouped(s.results.framesPresented)),
-    column('torn', 'of verified', (s) => (s.results.framesTorn === null ? ABSENT : `${grouped(s.results.framesTorn)} of ${grouped(s.results.framesVerified)}`)),
+    column('torn', 'of verified', (s) =>
+      s.results.framesTorn === null ? ABSENT : `${grouped(s.results.framesTorn)} of ${grouped(s.results.framesVerified)}`,
+    ),
+  ];
+}
+
+/** How the frames fared: for a table of their own. */
+export function frameColumns(): Column[] {
+  return [
+    column('repetitions', '(disturbed)', (s) => repetitions(s)),
+    column('frames', 'superseded', (s) => tally(s.results.framesSuperseded)),
+    column('frames', 'timed out', (s) => tally(s.results.framesTimedOut)),
+    column('stutters', 'over 2 medians', (s) => optional(s.results.stutters, tally)),
+    column('1% low', '1000 / p99', (s) => optional(s.results.onePercentLowFps?.byP99 ?? null, compact)),
+    column('1% low', 'mean of worst', (s) => optional(s.results.onePercentLowFps?.byWorstMean ?? null, compact)),
+    column('import', 'mean µs', (s) => optional(s.results.importUs?.mean ?? null, compact)),
+    column('import', 'max µs', (s) => optional(s.results.importUs?.max ?? null, compact)),
+    column('copies', 'GB/s', (s) => optional(s.results.transferGBps, compact)),
+  ];
+}
+
+/** How the two threads spent their time, host / guest. */
+export function threadColumns(): Column[] {
+  return [
+    column('spinning', '%', (s) => both(s.results.spinShare.host, s.results.spinShare.guest, percent)),
+    column('asleep', '%', (s) => both(s.results.sleepShare.host, s.results.sleepShare.guest, percent)),
+    column('waiting for a CPU', '%', (s) =>
+      both(s.results.hostRunQueueWaitPercent, s.results.guestRunQueueWaitPercent, (value) => value.toFixed(1)),
+    ),
+    column('collections', '', (s) => both(s.results.gcCount.host, s.results.gcCount.guest, tally)),
+    column('allocated', 'B a frame', (s) => both(s.results.allocatedBytesPerFrame.host, s.results.allocatedBytesPerFrame.guest, compact)),
+    column('kicks', 'sent / suppressed', (s) =>
+      both(s.results.notifications?.kicks ?? null, s.results.notifications?.kicksSuppressed ?? null, tally),
+    ),
+    column('interrupts', 'sent / suppressed', (s) =>
+      both(s.results.notifications?.interrupts ?? null, s.results.notifications?.interruptsSuppressed ?? null, tally),
+    ),
   ];
 }
 
 /** What `present` and `answer` in the headings mean. */
 export const COLUMN_NOTE =
-  'host, guest: work for a frame, waiting excluded (mean). present: from submit until the sink shows the frame. '
-  + 'CPU: thread CPU time, spinning included. answer: from submit until the guest sees the flush fence (copy, readback-copy: the TRANSFER response).';
+  'host, guest: work for a frame, waiting excluded (mean). present: from submit until the sink shows the frame. ' +
+  'CPU: thread CPU time, spinning included. answer: from submit until the guest sees the flush fence (copy, readback-copy: the TRANSFER response).';
 
 /** The machine's limits: name and value, "unavailable" with its reason where there is none. */
 export function limitRows(limits: Limits): [string, string][] {
@@ -96,7 +132,9 @@ export function ratioTables(groups: readonly Group[]): RatioTable[] {
 
 function ratioTable(groups: readonly Group[], kind: RatioKind): RatioTable {
   const ratioOf = (group: Group, path: Path): number | null => group.scenarios.find((s) => s.path === path)?.ratios[kind.key] ?? null;
-  const shown = groups.filter((group) => !(kind.unpacedOnly && group.rateHz !== null) && PATHS.some((path) => ratioOf(group, path) !== null));
+  const shown = groups.filter(
+    (group) => !(kind.unpacedOnly && group.rateHz !== null) && PATHS.some((path) => ratioOf(group, path) !== null),
+  );
   const paths = PATHS.filter((path) => shown.some((group) => ratioOf(group, path) !== null));
   const rows = shown.map((group) => ({
     label: group.label,
@@ -109,7 +147,25 @@ function ratioTable(groups: readonly Group[], kind: RatioKind): RatioTable {
 }
 
 function column(top: string, bottom: string, cell: (scenario: Scenario) => string): Column {
-  return { head: [top, bottom], title: `${top} ${bottom}`, cell };
+  return { head: [top, bottom], title: `${top} ${bottom}`.trim(), cell };
+}
+
+function optional(value: number | null, show: (value: number) => string): string {
+  return value === null ? ABSENT : show(value);
+}
+
+function both(first: number | null, second: number | null, show: (value: number) => string): string {
+  return first === null && second === null ? ABSENT : `${optional(first, show)} / ${optional(second, show)}`;
+}
+
+function percent(share: number): string {
+  return (share * 100).toFixed(0);
+}
+
+/** Timed ones, and of these the disturbed. */
+function repetitions(scenario: Scenario): string {
+  const timed = scenario.repetitions.filter((repetition) => repetition.kind === 'timed');
+  return `${timed.length} (${timed.filter((repetition) => repetition.disturbed).length})`;
 }
 
 /** 10^9 bytes a second, to the hundredth while that fits the column. */

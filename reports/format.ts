@@ -1,7 +1,11 @@
 /** Numbers and names in words, the same in every rendering. English, no locale. */
 
 const NAMED_SIZES: Readonly<Record<string, string>> = {
-  '1280x720': '720p', '1920x1080': '1080p', '2560x1440': '1440p', '3840x2160': '4K', '7680x4320': '8K',
+  '1280x720': '720p',
+  '1920x1080': '1080p',
+  '2560x1440': '1440p',
+  '3840x2160': '4K',
+  '7680x4320': '8K',
 };
 
 /** `4K`, or `800x600` where the size has no usual name. */

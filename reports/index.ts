@@ -1,13 +1,13 @@
 export { InputError } from './errors.ts';
 export { renderHtml } from './html/page.ts';
 export { renderMarkdown } from './markdown.ts';
-export { seededRandom } from './random.ts';
 export type { RandomSource } from './random.ts';
+export { seededRandom } from './random.ts';
 export { parseRun, readRun } from './read.ts';
 export * from './run-document.ts';
-export { bootstrap, bootstrapInterval, hodgesLehmann, median, percentile, ratioOfPairs } from './statistics.ts';
 export type { Estimator, Interval, RatioOfPairs, RatioOptions } from './statistics.ts';
-export { renderTerminal } from './terminal.ts';
+export { bootstrap, bootstrapInterval, hodgesLehmann, median, percentile, ratioOfPairs } from './statistics.ts';
 export type { TerminalOptions } from './terminal.ts';
+export { renderTerminal } from './terminal.ts';
 export { checkRunDocument, runDocumentError } from './validate.ts';
 export { checkWritable, formatRun, writeFileAtomically, writeReports } from './write.ts';

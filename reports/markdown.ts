@@ -17,16 +17,36 @@ export function renderMarkdown(run: RunDocument): string {
   for (const group of summary.groups) {
     const unit = group.rateHz === null ? ' (updates a second)' : '';
     const columns = wideColumns(group);
-    const rows = group.scenarios.map((s) => [`${s.path}${s.results.disturbed ? ' (disturbed)' : ''}`, ...columns.map((column) => column.cell(s))]);
-    blocks.push(`## ${escapeMarkdown(group.label)}${unit}`, escapeMarkdown(sharedSettings(group.scenarios)), table(['path', ...columns.map((c) => c.title)], rows));
+    const rows = group.scenarios.map((s) => [
+      `${s.path}${s.results.disturbed ? ' (disturbed)' : ''}`,
+      ...columns.map((column) => column.cell(s)),
+    ]);
+    blocks.push(
+      `## ${escapeMarkdown(group.label)}${unit}`,
+      escapeMarkdown(sharedSettings(group.scenarios)),
+      table(['path', ...columns.map((c) => c.title)], rows),
+    );
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
   blocks.push("## The machine's limits", table(['limit', 'measured in the same run'], limitRows(run.limits)));
   for (const ratios of ratioTables(summary.groups)) {
-    blocks.push(`**${ratios.title}**`, table(['', ...ratios.paths], ratios.rows.map((row) => [row.label, ...row.cells])));
+    blocks.push(
+      `**${ratios.title}**`,
+      table(
+        ['', ...ratios.paths],
+        ratios.rows.map((row) => [row.label, ...row.cells]),
+      ),
+    );
   }
   blocks.push('## Checks');
-  blocks.push(run.checks.length === 0 ? 'None were made.' : table(['check', 'status', 'figures'], run.checks.map((c) => [c.name, c.status, c.detail])));
+  blocks.push(
+    run.checks.length === 0
+      ? 'None were made.'
+      : table(
+          ['check', 'status', 'figures'],
+          run.checks.map((c) => [c.name, c.status, c.detail]),
+        ),
+  );
   blocks.push('## Machine and command', escapeMarkdown(machineWords(run)), codeBlock(run.command));
   blocks.push(`scanout ${escapeMarkdown(run.scanoutVersion)}, suite ${escapeMarkdown(run.suite)}, ${run.startedAt} to ${run.finishedAt}`);
   return `${blocks.join('\n\n')}\n`;
@@ -34,7 +54,11 @@ export function renderMarkdown(run: RunDocument): string {
 
 /** Text that came from elsewhere: on one line, its Markdown and HTML without effect. */
 export function escapeMarkdown(text: string): string {
-  return plain(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll(/[\\`*_[\]|#~$!]/g, '\\$&');
+  return plain(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll(/[\\`*_[\]|#~$!]/g, '\\$&');
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,5 +1,5 @@
-import { seededRandom } from './random.ts';
 import type { RandomSource } from './random.ts';
+import { seededRandom } from './random.ts';
 
 /** A statistic of a sample. */
 export type Estimator = (values: Float64Array) => number;
@@ -93,7 +93,8 @@ export function ratioOfPairs(pairs: readonly (readonly [number, number])[], opti
   const logs = new Float64Array(pairs.length);
   for (const [i, [head, base]] of pairs.entries()) {
     const ratio = head / base;
-    if (!(head > 0 && base > 0 && ratio > 0 && ratio < Number.POSITIVE_INFINITY)) throw new RangeError(`pair ${i} (${head}, ${base}) has no ratio`);
+    if (!(head > 0 && base > 0 && ratio > 0 && ratio < Number.POSITIVE_INFINITY))
+      throw new RangeError(`pair ${i} (${head}, ${base}) has no ratio`);
     logs[i] = Math.log(ratio);
   }
   const estimate = estimator(logs);

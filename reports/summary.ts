@@ -1,6 +1,6 @@
 import { byteSize, compact, counted, duration, grouped, plain, rateName, sizeName } from './format.ts';
-import { PATHS, REPLACED_PATH } from './run-document.ts';
 import type { Metrics, RunDocument, Scenario } from './run-document.ts';
+import { PATHS, REPLACED_PATH } from './run-document.ts';
 
 /** Scenarios that may be compared: one table in every rendering. */
 export interface Group {
@@ -55,7 +55,8 @@ export function groupScenarios(scenarios: readonly Scenario[]): Group[] {
   const groups: Group[] = [];
   for (const members of byPlace.values()) groups.push(...splitBySettings(members));
   return groups.sort(
-    (a, b) => Number(a.rateHz === null) - Number(b.rateHz === null) || (a.rateHz ?? 0) - (b.rateHz ?? 0) || b.width * b.height - a.width * a.height,
+    (a, b) =>
+      Number(a.rateHz === null) - Number(b.rateHz === null) || (a.rateHz ?? 0) - (b.rateHz ?? 0) || b.width * b.height - a.width * a.height,
   );
 }
 
@@ -72,18 +73,31 @@ function splitBySettings(members: readonly Scenario[]): Group[] {
 function groupOf(members: readonly Scenario[], suffix: string): Group {
   const { width, height, rateHz } = members[0];
   const scenarios = [...members].sort((a, b) => PATHS.indexOf(a.path) - PATHS.indexOf(b.path));
-  return { label: `${sizeName(width, height)} at ${rateName(rateHz)}${suffix === '' ? '' : `, ${suffix}`}`, width, height, rateHz, scenarios };
+  return {
+    label: `${sizeName(width, height)} at ${rateName(rateHz)}${suffix === '' ? '' : `, ${suffix}`}`,
+    width,
+    height,
+    rateHz,
+    scenarios,
+  };
 }
 
 export function settingWords(setting: Setting, scenario: Scenario): string {
   switch (setting) {
-    case 'sink': return `${scenario.sink} sink`;
-    case 'ring': return `${scenario.ring} ring`;
-    case 'layout': return scenario.layout === 'contiguous' ? 'contiguous pages' : `${scenario.layout} pages`;
-    case 'renderer': return `${scenario.renderer} renderer`;
-    case 'buffers': return counted(scenario.buffers, 'buffer', 'buffers');
-    case 'heads': return counted(scenario.heads, 'head', 'heads');
-    case 'host': return `host in ${plain(scenario.host)}`;
+    case 'sink':
+      return `${scenario.sink} sink`;
+    case 'ring':
+      return `${scenario.ring} ring`;
+    case 'layout':
+      return scenario.layout === 'contiguous' ? 'contiguous pages' : `${scenario.layout} pages`;
+    case 'renderer':
+      return `${scenario.renderer} renderer`;
+    case 'buffers':
+      return counted(scenario.buffers, 'buffer', 'buffers');
+    case 'heads':
+      return counted(scenario.heads, 'head', 'heads');
+    case 'host':
+      return `host in ${plain(scenario.host)}`;
   }
 }
 
@@ -143,7 +157,8 @@ function savings(imported: Scenario, replaced: Scenario): string {
 
 function warningsOf(run: RunDocument, groups: readonly Group[]): string[] {
   const warnings: string[] = [];
-  if (run.partial) warnings.push(`Partial run: ${plain(run.partialReason ?? 'it ended early')}. Only what was measured until then is shown.`);
+  if (run.partial)
+    warnings.push(`Partial run: ${plain(run.partialReason ?? 'it ended early')}. Only what was measured until then is shown.`);
   if (run.scenarios.length === 0) warnings.push('No scenario has results.');
   for (const group of groups) {
     for (const scenario of group.scenarios) {
@@ -151,7 +166,8 @@ function warningsOf(run: RunDocument, groups: readonly Group[]): string[] {
     }
   }
   for (const check of run.checks) {
-    if (check.status !== 'pass') warnings.push(`Check ${check.status === 'fail' ? 'failed' : 'inconclusive'}: ${plain(check.name)}: ${plain(check.detail)}`);
+    if (check.status !== 'pass')
+      warnings.push(`Check ${check.status === 'fail' ? 'failed' : 'inconclusive'}: ${plain(check.name)}: ${plain(check.detail)}`);
   }
   for (const skipped of run.skipped) warnings.push(`No results for ${plain(skipped.id)}: ${plain(skipped.reason)}`);
   return warnings;
@@ -161,7 +177,8 @@ function faultsOf(scenario: Scenario): string[] {
   const { results } = scenario;
   const faults: string[] = [];
   if (results.disturbed) faults.push('disturbed: the machine was busy in every repetition, so its times are not to be trusted.');
-  if ((results.framesTorn ?? 0) > 0) faults.push(`${grouped(results.framesTorn ?? 0)} of ${grouped(results.framesVerified)} verified frames were torn.`);
+  if ((results.framesTorn ?? 0) > 0)
+    faults.push(`${grouped(results.framesTorn ?? 0)} of ${grouped(results.framesVerified)} verified frames were torn.`);
   if (results.framesTimedOut > 0) faults.push(`${counted(results.framesTimedOut, 'frame', 'frames')} timed out waiting for the fence.`);
   if (results.errorResponses > 0) faults.push(`${counted(results.errorResponses, 'error response', 'error responses')} from the host.`);
   if (results.fallback !== null) faults.push(`fell back to copying: ${plain(results.fallback.reason)}`);

@@ -1,8 +1,8 @@
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
 import type { RunDocument } from './run-document.ts';
-import { commonSettings, sharedSettings, summarise } from './summary.ts';
 import type { Group } from './summary.ts';
+import { commonSettings, sharedSettings, summarise } from './summary.ts';
 
 const WIDTH = 80;
 
@@ -64,12 +64,18 @@ function groupTable(group: Group, withSettings: boolean, paint: Paint): string[]
     scenario.path + (scenario.results.disturbed ? '*' : ''),
     ...columns.map((column) => column.cell(scenario)),
   ]);
-  const heads = [['', ...columns.map((column) => column.head[0])], ['path', ...columns.map((column) => column.head[1])]];
+  const heads = [
+    ['', ...columns.map((column) => column.head[0])],
+    ['path', ...columns.map((column) => column.head[1])],
+  ];
   const widths = heads[0].map((_, i) => Math.max(...[...heads, ...rows].map((row) => row[i].length)));
   const needed = widths.reduce((sum, width) => sum + width, 0);
   const gap = needed + 2 * (widths.length - 1) <= WIDTH ? '  ' : ' ';
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(gap).trimEnd();
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join(gap)
+      .trimEnd();
   const unit = group.rateHz === null ? ' (updates a second)' : '';
   const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
   const lines = [paint.strong(title), ...settings, ...heads.map((head) => paint.faint(line(head))), ...rows.map(line), verifiedLine(group)];

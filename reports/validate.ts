@@ -1,8 +1,8 @@
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { InputError } from './errors.ts';
-import { SCHEMA_VERSION } from './run-document.ts';
 import type { RunDocument } from './run-document.ts';
+import { SCHEMA_VERSION } from './run-document.ts';
 import schema from './schema/run-1.schema.json' with { type: 'json' };
 
 let compiled: ValidateFunction | undefined;
@@ -15,7 +15,8 @@ export function runDocumentError(value: unknown): string | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object';
   const version = (value as Record<string, unknown>)['schemaVersion'];
   if (version === undefined) return 'schemaVersion is missing';
-  if (version !== SCHEMA_VERSION) return `schemaVersion ${JSON.stringify(version)} is unknown; this version of scanout reads ${SCHEMA_VERSION}`;
+  if (version !== SCHEMA_VERSION)
+    return `schemaVersion ${JSON.stringify(version)} is unknown; this version of scanout reads ${SCHEMA_VERSION}`;
   compiled ??= new Ajv2020({ allowUnionTypes: true }).compile(schema);
   if (compiled(value)) return null;
   const error = mostTelling(compiled.errors ?? []);
@@ -44,7 +45,10 @@ function depth(error: ErrorObject): number {
 }
 
 function describe(error: ErrorObject, document: object): string {
-  const steps = error.instancePath.split('/').slice(1).map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const steps = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
   if (error.keyword === 'required') {
     const missing = (error.params as { missingProperty: string }).missingProperty;
     return `${placeOf([...steps, missing])} is missing`;

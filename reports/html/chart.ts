@@ -1,5 +1,5 @@
-import { html } from './escape.ts';
 import type { Markup } from './escape.ts';
+import { html } from './escape.ts';
 import type { Scale } from './scale.ts';
 
 /** Static SVG of horizontal rows in blocks: bars that stack, or points on a line. Colours come from the page's style. */
@@ -41,7 +41,13 @@ const LEGEND_ROW = 20;
 
 /** Textures over the series' colours, so that no reading depends on colour. The first has none. */
 const TEXTURES: readonly string[] = [
-  '', 'M-1 1L1 -1M0 6L6 0M5 7L7 5', 'M0 1.5H6M0 4.5H6', 'M1.5 0V6M4.5 0V6', 'M0 0L6 6M0 6L6 0', 'M-1 5L1 7M0 0L6 6M5 -1L7 1', 'M2 3H4M3 2V4',
+  '',
+  'M-1 1L1 -1M0 6L6 0M5 7L7 5',
+  'M0 1.5H6M0 4.5H6',
+  'M1.5 0V6M4.5 0V6',
+  'M0 0L6 6M0 6L6 0',
+  'M-1 5L1 7M0 0L6 6M5 -1L7 1',
+  'M2 3H4M3 2V4',
 ];
 
 export function drawChart(chart: Chart): Markup {
@@ -78,7 +84,9 @@ function barRow(chart: Chart, row: Row, y: number): Markup {
     const from = LEFT + chart.scale.at(sum) * PLOT;
     sum += value;
     const to = LEFT + chart.scale.at(sum) * PLOT;
-    marks.push(html`<rect class="mark" fill="url(#${chart.id}-s${i})" x="${round(from)}" y="${y + (ROW - BAR) / 2}" width="${round(to - from)}" height="${BAR}"><title>${row.hints[i] ?? ''}</title></rect>`);
+    marks.push(
+      html`<rect class="mark" fill="url(#${chart.id}-s${i})" x="${round(from)}" y="${y + (ROW - BAR) / 2}" width="${round(to - from)}" height="${BAR}"><title>${row.hints[i] ?? ''}</title></rect>`,
+    );
   }
   const end = LEFT + chart.scale.at(sum) * PLOT;
   return html`${label(row, y)}<line class="zero" x1="${LEFT}" x2="${LEFT}" y1="${y}" y2="${y + ROW}"/>${marks}${endLabel(row, end, y)}`;
@@ -122,9 +130,12 @@ function legendOf(chart: Chart): { markup: Markup; height: number } {
       x = 0;
       y += LEGEND_ROW;
     }
-    const key = chart.kind === 'bars'
-      ? html`<rect fill="url(#${chart.id}-s${i})" x="${round(x)}" y="${y}" width="16" height="12"/>`
-      : i === 0 ? html`<circle class="p0" cx="${round(x + 8)}" cy="${y + 6}" r="4.5"/>` : html`<path class="p1" d="M${round(x + 8)} ${y}l6 6-6 6-6-6z"/>`;
+    const key =
+      chart.kind === 'bars'
+        ? html`<rect fill="url(#${chart.id}-s${i})" x="${round(x)}" y="${y}" width="16" height="12"/>`
+        : i === 0
+          ? html`<circle class="p0" cx="${round(x + 8)}" cy="${y + 6}" r="4.5"/>`
+          : html`<path class="p1" d="M${round(x + 8)} ${y}l6 6-6 6-6-6z"/>`;
     items.push(html`${key}<text class="key" x="${round(x + 22)}" y="${y + 10}">${name}</text>`);
     x += width;
   }

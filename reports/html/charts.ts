@@ -1,11 +1,11 @@
 import { byteSize, compact, duration, grouped, rateName, trimmed } from '../format.ts';
-import { LATENCY_STAGES } from '../run-document.ts';
 import type { Scenario } from '../run-document.ts';
+import { LATENCY_STAGES } from '../run-document.ts';
 import type { Group } from '../summary.ts';
-import { drawChart } from './chart.ts';
 import type { Block, Chart, Row } from './chart.ts';
-import { html } from './escape.ts';
+import { drawChart } from './chart.ts';
 import type { Markup } from './escape.ts';
+import { html } from './escape.ts';
 import { linearScale, logScale } from './scale.ts';
 
 /** The charts of all groups with one rate, each with its data in a table. */
@@ -15,7 +15,14 @@ export function rateCharts(groups: readonly Group[], id: string): Markup {
 ${figure(latencyChart(groups, `${id}-latency`, at), tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells))}
 ${figure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'guest CPU µs', 'host work µs', 'guest work µs'], cpuCells))}
 ${figure(bytesChart(groups, `${id}-bytes`, at), tableOf(groups, ['bytes a frame', 'copies a frame', 'where, bytes in all'], bytesCells))}
-${figure(stageChart(groups, `${id}-stages`, at), tableOf(groups, LATENCY_STAGES.map((stage) => `${stage} p50 / p99 µs`), stageCells))}
+${figure(
+  stageChart(groups, `${id}-stages`, at),
+  tableOf(
+    groups,
+    LATENCY_STAGES.map((stage) => `${stage} p50 / p99 µs`),
+    stageCells,
+  ),
+)}
 </div>`;
 }
 
@@ -63,7 +70,12 @@ function bytesChart(groups: readonly Group[], id: string, at: string): Chart {
     description: `Bytes of pixels copied by the CPU for one frame, by size and path. ${extremes(groups, bytes, byteSize, 'Bytes')}`,
     kind: 'bars',
     series: ['bytes copied'],
-    blocks: blocksOf(groups, (scenario) => ({ values: [bytes(scenario)], names: ['copied'], show: byteSize, end: byteSize(bytes(scenario)) })),
+    blocks: blocksOf(groups, (scenario) => ({
+      values: [bytes(scenario)],
+      names: ['copied'],
+      show: byteSize,
+      end: byteSize(bytes(scenario)),
+    })),
     scale: linearScale(Math.max(...scenariosOf(groups).map(bytes))),
     tick: tick(byteSize),
   };
@@ -78,7 +90,12 @@ function stageChart(groups: readonly Group[], id: string, at: string): Chart {
     description: `Medians of the stages of a frame's way, stacked in their order, by size and path. Medians do not add up exactly to the median of the whole. ${extremes(groups, total, duration, 'Sum')}`,
     kind: 'bars',
     series: LATENCY_STAGES,
-    blocks: blocksOf(groups, (scenario) => ({ values: values(scenario), names: LATENCY_STAGES, show: duration, end: duration(total(scenario)) })),
+    blocks: blocksOf(groups, (scenario) => ({
+      values: values(scenario),
+      names: LATENCY_STAGES,
+      show: duration,
+      end: duration(total(scenario)),
+    })),
     scale: linearScale(Math.max(...scenariosOf(groups).map(total))),
     tick: tick(duration),
   };
@@ -123,7 +140,11 @@ function scenariosOf(groups: readonly Group[]): Scenario[] {
 
 /** A tick is a round number: `10 ms`, not `10.0 ms`. */
 function tick(show: (value: number) => string): (value: number) => string {
-  return (value) => show(value).replace(/(\.\d*?)0+ /, '$1 ').replace('. ', ' ').replace(/^0 \S+$/, '0');
+  return (value) =>
+    show(value)
+      .replace(/(\.\d*?)0+ /, '$1 ')
+      .replace('. ', ' ')
+      .replace(/^0 \S+$/, '0');
 }
 
 function figure(chart: Chart, data: Markup): Markup {
@@ -152,7 +173,9 @@ function cpuCells(scenario: Scenario): string[] {
 
 function bytesCells(scenario: Scenario): string[] {
   const { bytesCopiedPerFrame, copiesPerFrame, bytesCopiedByStage } = scenario.results;
-  const places = Object.entries(bytesCopiedByStage).filter(([, bytes]) => bytes > 0).map(([stage, bytes]) => `${stage} ${grouped(bytes)}`);
+  const places = Object.entries(bytesCopiedByStage)
+    .filter(([, bytes]) => bytes > 0)
+    .map(([stage, bytes]) => `${stage} ${grouped(bytes)}`);
   return [grouped(bytesCopiedPerFrame), trimmed(copiesPerFrame, 2), places.length === 0 ? 'none' : places.join(', ')];
 }
 

@@ -1,13 +1,13 @@
-import { COLUMN_NOTE, limitRows, narrowColumns, ratioTables, wideColumns } from '../columns.ts';
 import type { Column } from '../columns.ts';
+import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
-import { REPLACED_PATH } from '../run-document.ts';
 import type { RunDocument } from '../run-document.ts';
-import { commonSettings, sharedSettings, summarise } from '../summary.ts';
+import { REPLACED_PATH } from '../run-document.ts';
 import type { Group, Summary } from '../summary.ts';
+import { commonSettings, sharedSettings, summarise } from '../summary.ts';
 import { rateCharts } from './charts.ts';
-import { html, raw } from './escape.ts';
 import type { Markup } from './escape.ts';
+import { html, raw } from './escape.ts';
 import { STYLE } from './style.ts';
 
 /** The run as one HTML file that needs no network, no script and no other file. */
@@ -57,17 +57,27 @@ function summarySection(summary: Summary): Markup {
   const common = commonSettings(summary.groups);
   return html`<h2>Summary</h2>
 ${common === null ? '' : html`<p class="soft">All scenarios: ${common}.</p>`}
-${summary.groups.map((group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
+${summary.groups.map(
+  (group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
 ${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
 <div class="scroll">${groupTable(group, narrowColumns(group))}</div>
-<details><summary>All figures</summary><div class="scroll">${groupTable(group, wideColumns(group))}</div></details>
-`)}`;
+<details><summary>All figures</summary>
+<div class="scroll">${groupTable(group, wideColumns(group))}</div>
+<h4>Frames</h4><div class="scroll">${groupTable(group, frameColumns())}</div>
+<h4>Threads, host / guest</h4><div class="scroll">${groupTable(group, threadColumns())}</div>
+</details>
+`,
+)}`;
 }
 
 function groupTable(group: Group, columns: readonly Column[]): Markup {
   return html`<table><thead><tr><th scope="col">path</th>${columns.map((column) => html`<th scope="col">${column.title}</th>`)}</tr></thead><tbody>
-${group.scenarios.map((s) => html`<tr${s.path === REPLACED_PATH ? raw(' class="reference"') : ''}><th scope="row">${s.path}${s.results.disturbed ? raw(' (disturbed)') : ''}</th>${columns.map((column) => html`<td>${column.cell(s)}</td>`)}</tr>
-`)}</tbody></table>`;
+${group.scenarios.map(
+  (
+    s,
+  ) => html`<tr${s.path === REPLACED_PATH ? raw(' class="reference"') : ''}><th scope="row">${s.path}${s.results.disturbed ? raw(' (disturbed)') : ''}</th>${columns.map((column) => html`<td>${column.cell(s)}</td>`)}</tr>
+`,
+)}</tbody></table>`;
 }
 
 function chartSections(groups: readonly Group[]): Markup {
@@ -83,10 +93,12 @@ function limitSection(run: RunDocument, groups: readonly Group[]): Markup {
   return html`<h2>The machine's limits</h2>
 <p class="soft">Measured in the same run; results are shown as ratios to them.</p>
 <table class="text"><tbody>${limitRows(run.limits).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`)}</tbody></table>
-${ratioTables(groups).map((table) => html`<h3>${table.title}</h3>
+${ratioTables(groups).map(
+  (table) => html`<h3>${table.title}</h3>
 <div class="scroll"><table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
 ${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
-`)}`;
+`,
+)}`;
 }
 
 function checkSection(run: RunDocument): Markup {

@@ -11,6 +11,7 @@ header{padding-top:28px}
 h1{font-size:22px;margin:0 0 2px}
 h2{font-size:18px;margin:36px 0 10px}
 h3{font-size:15px;margin:22px 0 6px}
+h4{font-size:13px;margin:14px 0 4px}
 p{margin:6px 0}
 .soft{color:var(--soft);font-size:13px}
 .verdict{list-style:none;margin:18px 0;padding:0}

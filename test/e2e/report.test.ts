@@ -2,16 +2,22 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
+import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderHtml } from '../../reports/index.ts';
 import { buildRun } from '../support/run-document.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const ARGUMENTS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 let browser: Browser | undefined;
@@ -20,7 +26,9 @@ let address = '';
 
 beforeAll(async () => {
   if (!existsSync(CHROMIUM)) {
-    throw new Error(`${CHROMIUM} is missing: this test opens the report in a real browser. Install it: apt-get update && apt-get install -y chromium`);
+    throw new Error(
+      `${CHROMIUM} is missing: this test opens the report in a real browser. Install it: apt-get update && apt-get install -y chromium`,
+    );
   }
   folder = mkdtempSync(join(tmpdir(), 'scanout-report-'));
   const run = buildRun({ partial: true, partialReason: 'stopped by <b>Ctrl-C</b>' });
@@ -66,10 +74,14 @@ describe('the report in a browser', () => {
   test('each chart has one mark for each figure', async () => {
     const { page } = await open();
     const marks: Record<string, number> = {};
-    for (const svg of await page.locator('svg').all()) marks[(await svg.getAttribute('data-chart')) ?? ''] = await svg.locator('.mark').count();
+    for (const svg of await page.locator('svg').all())
+      marks[(await svg.getAttribute('data-chart')) ?? ''] = await svg.locator('.mark').count();
     // Ten rows each: p50 and p99; host and guest; bytes; seven stages, of which the copying paths lack the fence.
     const of = (rate: string): Record<string, number> => ({
-      [`${rate}-latency`]: 20, [`${rate}-cpu`]: 20, [`${rate}-bytes`]: 10, [`${rate}-stages`]: 6 * 7 + 4 * 6,
+      [`${rate}-latency`]: 20,
+      [`${rate}-cpu`]: 20,
+      [`${rate}-bytes`]: 10,
+      [`${rate}-stages`]: 6 * 7 + 4 * 6,
     });
     expect(marks).toEqual({ ...of('hz60'), ...of('max') });
     await page.close();
@@ -77,7 +89,9 @@ describe('the report in a browser', () => {
 
   test('bars are as long as their figures, and lie inside the drawing', async () => {
     const { page } = await open();
-    const widths = await page.locator('svg[data-chart="hz60-bytes"] .mark').evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('width'))));
+    const widths = await page
+      .locator('svg[data-chart="hz60-bytes"] .mark')
+      .evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('width'))));
     expect(widths.slice(0, 2)).toEqual([0, 0]);
     expect(widths[4] / widths[3]).toBeCloseTo(2, 1);
     expect(widths[3] / widths[8]).toBeCloseTo(4, 1);

@@ -7,7 +7,10 @@ export const COPIES: Record<Path, number> = { vfio: 0, udmabuf: 0, 'readback-blo
 const STAMP = '2026-02-03T10:20:30.000Z';
 /** Plausible speed of a copy, bytes a microsecond. */
 const COPY_BYTES_PER_US = 8100;
-const RESOLUTIONS: readonly (readonly [number, number])[] = [[1920, 1080], [3840, 2160]];
+const RESOLUTIONS: readonly (readonly [number, number])[] = [
+  [1920, 1080],
+  [3840, 2160],
+];
 
 export interface ScenarioOptions {
   path: Path;
@@ -22,17 +25,38 @@ export function buildScenario(options: ScenarioOptions): Scenario {
   const { path, width = 3840, height = 2160, rateHz = 60, repetitions = 3 } = options;
   const timed: Repetition[] = [];
   for (let i = 0; i < repetitions; i++) {
-    timed.push({ ...buildMetrics(path, width, height, rateHz, 1 + i * 0.01), startedAt: STAMP, kind: 'timed', disturbed: false, disturbedReason: null });
+    timed.push({
+      ...buildMetrics(path, width, height, rateHz, 1 + i * 0.01),
+      startedAt: STAMP,
+      kind: 'timed',
+      disturbed: false,
+      disturbedReason: null,
+    });
   }
   const metrics = buildMetrics(path, width, height, rateHz, 1);
   const verify: Repetition = {
-    ...metrics, framesVerified: 45, framesTorn: 0, startedAt: STAMP, kind: 'verify', disturbed: false, disturbedReason: null,
+    ...metrics,
+    framesVerified: 45,
+    framesTorn: 0,
+    startedAt: STAMP,
+    kind: 'verify',
+    disturbed: false,
+    disturbedReason: null,
   };
   const fenceUs = metrics.latencyUs.submitToFence?.p50 ?? null;
   return {
     id: `${path}-${height}p-${rateHz === null ? 'max' : `${rateHz}hz`}`,
-    path, width, height, rateHz,
-    sink: 'latch', ring: 'split', layout: '4k', host: 'threads', renderer: 'stamp', buffers: 3, heads: 1,
+    path,
+    width,
+    height,
+    rateHz,
+    sink: 'latch',
+    ring: 'split',
+    layout: '4k',
+    host: 'threads',
+    renderer: 'stamp',
+    buffers: 3,
+    heads: 1,
     results: { ...metrics, framesVerified: 45, framesTorn: 0, disturbed: false },
     repetitions: [...timed, verify],
     ratios: {
@@ -63,14 +87,31 @@ export function buildRun(overrides: Partial<RunDocument> = {}): RunDocument {
     partial: false,
     partialReason: null,
     environment: {
-      cpu: 'AMD EPYC 7763 64-Core Processor', cores: 2, memoryBytes: 8_215_000_000, kernel: 'Linux 6.18.5', node: 'v26.10.0',
-      v8: '14.4.258.16-node.12', platform: 'linux', arch: 'x64', copier: 'wasm-memory-copy', compiler: 'cc 12.2.0',
-      loadAverage: [0.42, 0.31, 0.12], stealPercent: 0.3, governor: null,
+      cpu: 'AMD EPYC 7763 64-Core Processor',
+      cores: 2,
+      memoryBytes: 8_215_000_000,
+      kernel: 'Linux 6.18.5',
+      node: 'v26.10.0',
+      v8: '14.4.258.16-node.12',
+      platform: 'linux',
+      arch: 'x64',
+      copier: 'wasm-memory-copy',
+      compiler: 'cc 12.2.0',
+      loadAverage: [0.42, 0.31, 0.12],
+      stealPercent: 0.3,
+      governor: null,
     },
     limits: {
-      memcpyGBps: 8.3, jsCopyGBps: 8.2, jsCopyToMemcpyRatio: { median: 0.988, low: 0.961, high: 1.012, pairs: 32, confidence: 0.95 },
-      pingPongNs: 184, jsPingPongNs: 211, wakeUpUs: { median: 52, p99: 118 },
-      copyKernels: [{ name: 'wasm-memory-copy', gigabytesPerSecond: 8.2 }, { name: 'typed-array-set', gigabytesPerSecond: 6 }],
+      memcpyGBps: 8.3,
+      jsCopyGBps: 8.2,
+      jsCopyToMemcpyRatio: { median: 0.988, low: 0.961, high: 1.012, pairs: 32, confidence: 0.95 },
+      pingPongNs: 184,
+      jsPingPongNs: 211,
+      wakeUpUs: { median: 52, p99: 118 },
+      copyKernels: [
+        { name: 'wasm-memory-copy', gigabytesPerSecond: 8.2 },
+        { name: 'typed-array-set', gigabytesPerSecond: 6 },
+      ],
       unavailable: {},
     },
     scenarios,
@@ -99,17 +140,32 @@ export function buildMetrics(path: Path, width: number, height: number, rateHz: 
   const answer = toPresent + (rateHz === null ? 4 : 2060);
   return {
     fps,
-    framesPresented: frames, framesVerified: 0, framesTorn: null, framesSuperseded: 0, framesTimedOut: 0, vblanksMissed: 0, stutters: 0,
+    framesPresented: frames,
+    framesVerified: 0,
+    framesTorn: null,
+    framesSuperseded: 0,
+    framesTimedOut: 0,
+    vblanksMissed: 0,
+    stutters: 0,
     onePercentLowFps: frames >= 1000 ? { byP99: fps * 0.81, byWorstMean: fps * 0.66 } : null,
     copiesPerFrame: copies,
     bytesCopiedPerFrame: copies * frameBytes,
     bytesCopiedByStage: {
-      readback: readsBack ? frameBytes * frames : 0, transfer: blob ? 0 : frameBytes * frames, fallback: 0, upload: 0, migrate: 0, cursor: 0,
+      readback: readsBack ? frameBytes * frames : 0,
+      transfer: blob ? 0 : frameBytes * frames,
+      fallback: 0,
+      upload: 0,
+      migrate: 0,
+      cursor: 0,
     },
-    hostServiceUs: service(hostUs), guestServiceUs: service(guestUs),
-    hostCpuUsPerFrame: hostUs + 14, guestCpuUsPerFrame: guestUs + 21,
-    spinShare: { host: 0.04, guest: 0.05 }, sleepShare: { host: 0.9, guest: 0.88 },
-    hostRunQueueWaitPercent: 0.2, guestRunQueueWaitPercent: 0.3,
+    hostServiceUs: service(hostUs),
+    guestServiceUs: service(guestUs),
+    hostCpuUsPerFrame: hostUs + 14,
+    guestCpuUsPerFrame: guestUs + 21,
+    spinShare: { host: 0.04, guest: 0.05 },
+    sleepShare: { host: 0.9, guest: 0.88 },
+    hostRunQueueWaitPercent: 0.2,
+    guestRunQueueWaitPercent: 0.3,
     latencyUs: latencies(blob, toPresent, answer, { render: (readsBack ? copyUs : 0) + 4.2, transfer: blob ? 0.9 : copyUs, rateHz }),
     segments: path === 'vfio' ? 1 : Math.ceil(frameBytes / 4096),
     importUs: blob ? { count: 3, mean: 420, max: 610 } : null,
@@ -122,13 +178,23 @@ export function buildMetrics(path: Path, width: number, height: number, rateHz: 
   };
 }
 
-function latencies(blob: boolean, toPresent: number, answer: number, own: { render: number; transfer: number; rateHz: number | null }): Latencies {
+function latencies(
+  blob: boolean,
+  toPresent: number,
+  answer: number,
+  own: { render: number; transfer: number; rateHz: number | null },
+): Latencies {
   return {
     submitToPresent: distribution(toPresent),
     submitToFence: blob ? distribution(answer) : null,
     submitToResponse: blob ? null : distribution(own.transfer + 22),
-    render: distribution(own.render), submit: distribution(5.2), pickup: distribution(own.rateHz === null ? 1.1 : 58), transfer: distribution(own.transfer),
-    present: distribution(own.rateHz === null ? 1.2 : 8100), release: distribution(own.rateHz === null ? 0.4 : 2001), fence: blob ? distribution(own.rateHz === null ? 1.8 : 61) : null,
+    render: distribution(own.render),
+    submit: distribution(5.2),
+    pickup: distribution(own.rateHz === null ? 1.1 : 58),
+    transfer: distribution(own.transfer),
+    present: distribution(own.rateHz === null ? 1.2 : 8100),
+    release: distribution(own.rateHz === null ? 0.4 : 2001),
+    fence: blob ? distribution(own.rateHz === null ? 1.8 : 61) : null,
   };
 }
 

@@ -7,7 +7,17 @@ import { buildRun, buildScenario } from '../../support/run-document.ts';
 /** Replaces every free text of a document. */
 function withText(evil: string): ReturnType<typeof buildRun> {
   const run = buildRun({ command: evil, suite: evil, scanoutVersion: evil, partial: true, partialReason: evil });
-  Object.assign(run.environment, { cpu: evil, kernel: evil, node: evil, v8: evil, platform: evil, arch: evil, copier: evil, compiler: evil, governor: evil });
+  Object.assign(run.environment, {
+    cpu: evil,
+    kernel: evil,
+    node: evil,
+    v8: evil,
+    platform: evil,
+    arch: evil,
+    copier: evil,
+    compiler: evil,
+    governor: evil,
+  });
   run.limits.memcpyGBps = null;
   run.limits.unavailable = { memcpyGBps: evil };
   run.checks = [{ name: evil, status: 'fail', detail: evil }];
@@ -23,7 +33,7 @@ function withText(evil: string): ReturnType<typeof buildRun> {
 describe('the HTML report', () => {
   test('escapes every free text', () => {
     const clean = renderHtml(withText('words'));
-    const text = renderHtml(withText('"><script>alert(1)</script><img src=x onerror=\'a\'>&amp;'));
+    const text = renderHtml(withText("\"><script>alert(1)</script><img src=x onerror='a'>&amp;"));
     expect(text).not.toContain('<script');
     expect(text).not.toContain('<img');
     expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
@@ -35,7 +45,9 @@ describe('the HTML report', () => {
   test('names no other file and no script', () => {
     const text = renderHtml(buildRun());
     expect(text).not.toMatch(/https?:|<script|@import|src=|javascript:/i);
-    expect([...text.matchAll(/(?:href|url)[=(]["']?([^"')]*)/g)].every(([, to = '']) => to.startsWith('data:') || to.startsWith('#'))).toBe(true);
+    expect([...text.matchAll(/(?:href|url)[=(]["']?([^"')]*)/g)].every(([, to = '']) => to.startsWith('data:') || to.startsWith('#'))).toBe(
+      true,
+    );
   });
 
   test('every chart has a title, a description and its data in a table', () => {
@@ -62,13 +74,16 @@ describe('the HTML report', () => {
     const zero = buildScenario({ path: 'udmabuf' });
     zero.results.latencyUs.submitToPresent = { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
     Object.assign(zero.results, { hostCpuUsPerFrame: 0, guestCpuUsPerFrame: 0, fps: 0 });
-    for (const run of [buildRun({ scenarios: [] }), buildRun({ scenarios: [zero] })]) expect(renderHtml(run)).not.toMatch(/NaN|Infinity|undefined/);
+    for (const run of [buildRun({ scenarios: [] }), buildRun({ scenarios: [zero] })])
+      expect(renderHtml(run)).not.toMatch(/NaN|Infinity|undefined/);
   });
 });
 
 describe('html', () => {
   test('escapes values in text and attributes, and leaves markup as it is', () => {
-    expect(html`<a title="${'"<&>\''}">${html`<b>${1}</b>`}${['<', '>']}</a>`.text).toBe('<a title="&quot;&lt;&amp;&gt;&#39;"><b>1</b>&lt;&gt;</a>');
+    expect(html`<a title="${'"<&>\''}">${html`<b>${1}</b>`}${['<', '>']}</a>`.text).toBe(
+      '<a title="&quot;&lt;&amp;&gt;&#39;"><b>1</b>&lt;&gt;</a>',
+    );
   });
 });
 

@@ -22,7 +22,10 @@ function holderOf(document: unknown, steps: Steps): Record<string, unknown> {
 }
 
 function written(steps: Steps): string {
-  return steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('').slice(1);
+  return steps
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .slice(1);
 }
 
 function full(): ReturnType<typeof buildRun> {
@@ -56,21 +59,27 @@ describe('the schema of run.json', () => {
     expect(fields.length).toBeGreaterThan(200);
   });
 
-  test.each(fields.filter((steps) => !OPTIONAL.has(written(steps))).map((steps) => [written(steps), steps] as const))('refuses a document without %s', (name, steps) => {
-    const run = full();
-    delete holderOf(run, steps)[String(steps.at(-1))];
-    expect(runDocumentError(run)).toBe(`${name} is missing`);
-  });
+  test.each(fields.filter((steps) => !OPTIONAL.has(written(steps))).map((steps) => [written(steps), steps] as const))(
+    'refuses a document without %s',
+    (name, steps) => {
+      const run = full();
+      delete holderOf(run, steps)[String(steps.at(-1))];
+      expect(runDocumentError(run)).toBe(`${name} is missing`);
+    },
+  );
 
-  test.each(fields.map((steps) => [written(steps), steps] as const).filter(([, steps]) => !(steps.includes('unavailable'))))('refuses a wrong type in %s', (name, steps) => {
-    const run = full();
-    const holder = holderOf(run, steps);
-    const key = String(steps.at(-1));
-    holder[key] = typeof holder[key] === 'boolean' ? 'yes' : true;
-    const error = runDocumentError(run);
-    expect(error).toContain(name);
-    expect(error).not.toContain('\n');
-  });
+  test.each(fields.map((steps) => [written(steps), steps] as const).filter(([, steps]) => !steps.includes('unavailable')))(
+    'refuses a wrong type in %s',
+    (name, steps) => {
+      const run = full();
+      const holder = holderOf(run, steps);
+      const key = String(steps.at(-1));
+      holder[key] = typeof holder[key] === 'boolean' ? 'yes' : true;
+      const error = runDocumentError(run);
+      expect(error).toContain(name);
+      expect(error).not.toContain('\n');
+    },
+  );
 
   test('a figure that JSON cannot hold is refused, not written as null', () => {
     const run = full();
@@ -87,7 +96,9 @@ describe('the schema of run.json', () => {
   test('an unknown path names what may stand there', () => {
     const run = full();
     (run.scenarios[0] as { path: string }).path = 'teleport';
-    expect(runDocumentError(run)).toBe('scenarios[0].path must be one of "vfio", "udmabuf", "readback-blob", "copy", "readback-copy", is "teleport"');
+    expect(runDocumentError(run)).toBe(
+      'scenarios[0].path must be one of "vfio", "udmabuf", "readback-blob", "copy", "readback-copy", is "teleport"',
+    );
   });
 
   test('says which JSON Schema it is written in', () => {

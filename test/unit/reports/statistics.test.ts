@@ -39,9 +39,15 @@ describe('hodgesLehmann', () => {
   });
 
   test('moves with the sample', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 12 }), fc.integer({ min: -500, max: 500 }), (values, by) => {
-      expect(hodgesLehmann(values.map((value) => value + by))).toBeCloseTo(hodgesLehmann(values) + by, 9);
-    }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 12 }),
+        fc.integer({ min: -500, max: 500 }),
+        (values, by) => {
+          expect(hodgesLehmann(values.map((value) => value + by))).toBeCloseTo(hodgesLehmann(values) + by, 9);
+        },
+      ),
+    );
   });
 });
 
@@ -82,7 +88,11 @@ describe('bootstrap', () => {
 
 describe('ratioOfPairs', () => {
   test('pairs of one ratio give that ratio with an interval of no width', () => {
-    const ratio = ratioOfPairs([[2, 1], [4, 2], [30, 15]]);
+    const ratio = ratioOfPairs([
+      [2, 1],
+      [4, 2],
+      [30, 15],
+    ]);
     expect(ratio.median).toBeCloseTo(2, 12);
     expect(ratio.low).toBeCloseTo(2, 12);
     expect(ratio.high).toBeCloseTo(2, 12);
@@ -92,7 +102,10 @@ describe('ratioOfPairs', () => {
   test('swapping the sides inverts the ratio and its interval', () => {
     const pairs: [number, number][] = Array.from({ length: 15 }, (_, i) => [100 + ((i * 7) % 13), 90 + ((i * 5) % 11)]);
     const forth = ratioOfPairs(pairs, { estimator: median, seed: 3 });
-    const back = ratioOfPairs(pairs.map(([a, b]) => [b, a] as const), { estimator: median, seed: 3 });
+    const back = ratioOfPairs(
+      pairs.map(([a, b]) => [b, a] as const),
+      { estimator: median, seed: 3 },
+    );
     expect(back.median).toBeCloseTo(1 / forth.median, 12);
     expect(back.low).toBeCloseTo(1 / forth.high, 12);
     expect(forth.low).toBeLessThanOrEqual(forth.median);

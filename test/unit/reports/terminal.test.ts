@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import type { RunDocument } from '../../../reports/index.ts';
+import { renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { wrap } from '../../../reports/terminal.ts';
 import { buildRun, buildScenario } from '../../support/run-document.ts';
 
@@ -13,8 +13,14 @@ function troubled(): RunDocument {
   const run = buildRun({ partial: true, partialReason: 'stopped by Ctrl-C' });
   const results = run.scenarios[3].results;
   Object.assign(results, {
-    disturbed: true, framesTorn: 3, framesTimedOut: 1, errorResponses: 2, fps: 123_456_789.123, vblanksMissed: 1_234_567,
-    hostServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 }, guestServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 },
+    disturbed: true,
+    framesTorn: 3,
+    framesTimedOut: 1,
+    errorResponses: 2,
+    fps: 123_456_789.123,
+    vblanksMissed: 1_234_567,
+    hostServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 },
+    guestServiceUs: { mean: 98_765_432, p50: 1, p90: 1, p99: 1 },
     fallback: { reason: `udmabuf list_limit 1024 is less than 8100 entries ${'and so on '.repeat(20)}` },
   });
   results.latencyUs.submitToPresent = { p50: 12_345_678, p90: 1, p99: 23_456_789, p999: 1, max: 1 };
@@ -23,7 +29,12 @@ function troubled(): RunDocument {
   run.checks.push({ name: 'x'.repeat(100), status: 'inconclusive', detail: 'too disturbed' });
   run.command = `scanout run ${'--scenario path=udmabuf,resolution=4k '.repeat(6)}`;
   run.environment.cpu = 'A very long processor name '.repeat(8);
-  run.limits = { ...run.limits, memcpyGBps: null, jsCopyToMemcpyRatio: null, unavailable: { memcpyGBps: 'koffi could not be loaded: '.repeat(5) } };
+  run.limits = {
+    ...run.limits,
+    memcpyGBps: null,
+    jsCopyToMemcpyRatio: null,
+    unavailable: { memcpyGBps: 'koffi could not be loaded: '.repeat(5) },
+  };
   run.skipped.push({ id: 'vfio-8k-max', reason: 'larger than the memory budget' });
   run.scenarios.push({ ...buildScenario({ path: 'copy', width: 12345, height: 54321 }), ring: 'packed' });
   run.scenarios.push({ ...buildScenario({ path: 'copy', width: 12345, height: 54321 }), renderer: 'paint', id: 'other' });
@@ -35,10 +46,16 @@ describe('the terminal report', () => {
     const text = renderTerminal(buildRun());
     expect(text).toMatch(/^4K at 60 Hz: udmabuf 0 copies, 0\.0 GB\/s, host 6 µs a frame/);
     expect(unwrapped(text)).toContain('readback-blob 1 copy, 1.99 GB/s');
-    expect(unwrapped(text)).toContain('udmabuf saves 1.99 GB/s of copying and 4.1 ms of guest and host work a frame against readback-blob, which it replaces.');
+    expect(unwrapped(text)).toContain(
+      'udmabuf saves 1.99 GB/s of copying and 4.1 ms of guest and host work a frame against readback-blob, which it replaces.',
+    );
   });
 
-  test.each([['a plain run', buildRun()], ['a run with every trouble', troubled()], ['an empty run', buildRun({ scenarios: [], checks: [] })]])('%s has no line over 80 columns', (_, run) => {
+  test.each([
+    ['a plain run', buildRun()],
+    ['a run with every trouble', troubled()],
+    ['an empty run', buildRun({ scenarios: [], checks: [] })],
+  ])('%s has no line over 80 columns', (_, run) => {
     for (const line of renderTerminal(run).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
@@ -94,7 +111,6 @@ describe('the terminal report', () => {
   test('has colours only when asked', () => {
     expect(renderTerminal(buildRun())).not.toContain('\u001b');
     expect(renderTerminal(buildRun(), { colour: true })).toContain('\u001b[1m');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape sequences that are taken out
     expect(renderTerminal(troubled(), { colour: true }).replaceAll(/\u001b\[\d+m/g, '')).toBe(renderTerminal(troubled()));
   });
 
