@@ -71,7 +71,7 @@ ${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>`
 }
 
 function groupTable(group: Group, columns: readonly Column[]): Markup {
-  return html`<table><thead><tr><th scope="col">path</th>${columns.map((column) => html`<th scope="col">${column.title}</th>`)}</tr></thead><tbody>
+  return html`<table><thead><tr><th scope="col">path</th>${columns.map((column) => html`<th scope="col">${column.head[0]} <br>${column.head[1]}</th>`)}</tr></thead><tbody>
 ${group.scenarios.map(
   (
     s,
