@@ -75,6 +75,10 @@ const cases: Case[] = [
   } },
   { is: 7, what: 'a buffer in the hole', rule: 'outside-memory', write: (d) => whole(d, { address: 0xf000_0000 }) },
   { is: 7, what: 'a buffer that ends one byte past memory', rule: 'outside-memory', write: (d, s) => whole(d, { address: s.end - 15 }) },
+  { is: 7, what: 'a buffer that leaves memory after one in the same region', rule: 'outside-memory', write: (d, s) =>
+    whole(d, { flags: NEXT, next: 1 }, { address: s.end - 15 }) },
+  { is: 7, what: 'a buffer over the end of low memory', rule: 'outside-memory', write: (d) =>
+    whole(d, { address: 0, flags: NEXT, next: 1 }, { address: 16, length: RAM_BYTES }) },
   { is: 7, what: 'an indirect table outside memory', rule: 'outside-memory', indirect: true, write: (d, s) => inTable(d, 32, s.end - 16) },
   { is: 8, what: 'an address at 2^53', rule: 'address-overflow', write: (d) => whole(d, { address: 2n ** 53n }) },
   { is: 8, what: 'an address of all ones', rule: 'address-overflow', write: (d) => whole(d, { address: 2n ** 64n - 1n }) },
