@@ -48,6 +48,7 @@ const STOP = 15;
 const GENERATION = 16;
 const HOST_ALIVE = 17;
 const GUEST_ALIVE = 18;
+const STATUS_SEEN = 19;
 const QUEUE_FIRST = LINE;
 const QUEUE_WORDS = 8;
 const HOST_DOORBELL = 2 * LINE;
@@ -89,6 +90,17 @@ export class DeviceRegisters {
   }
   set deviceStatus(value: number) {
     Atomics.store(this.cells, this.base + DEVICE_STATUS, value);
+  }
+
+  /**
+   * The last `status` that the device has dealt with. A register read answers at once on real hardware; here the
+   * driver waits for this before it reads `deviceStatus`, or a refused FEATURES_OK would look like a slow device.
+   */
+  get statusSeen(): number {
+    return Atomics.load(this.cells, this.base + STATUS_SEEN);
+  }
+  set statusSeen(value: number) {
+    Atomics.store(this.cells, this.base + STATUS_SEEN, value);
   }
 
   /** Feature bits 0–31 that the device offers, as u32. */

@@ -48,12 +48,18 @@ export class SplitDevice implements DeviceQueue {
   /** The one descriptor being looked at: addr lo, addr hi, len, flags | next << 16. */
   readonly #copy = new Uint32Array(4);
   /**
-   * Doubles that change a descriptor, kept out of arguments and fields so that none is boxed: used ring's first and
-   * end address; the last region hit: first and end address; bytes of the chain so far.
+   * Doubles that change with a descriptor, kept out of arguments and fields so that none is boxed: used ring's first
+   * and end address; first address of the region found; bytes of the chain so far.
    */
-  readonly #f64 = new Float64Array(5);
+  readonly #f64 = new Float64Array(4);
+  /** The present regions, copied when the address space changes: a call of `translate` would box its address. */
+  #regionFirst = new Float64Array(0);
+  #regionEnd = new Float64Array(0);
+  #regionId = new Int32Array(0);
+  #regionsGeneration = -1;
+  /** The region found last: its place in the copy, tried first, and its id. */
+  #hit = 0;
   #hitId = -1;
-  #hitGeneration = -1;
   #table: MemoryRegion | null = null;
   #tableAt = 0;
   /** Next available entry to take; the driver's index as last read. Free-running u16. */
@@ -151,7 +157,7 @@ export class SplitDevice implements DeviceQueue {
   #take(chain: Chain, head: number): void {
     chain.clear();
     chain.head = head;
-    this.#f64[4] = 0;
+    this.#f64[3] = 0;
     this.#table = this.#descriptors;
     this.#tableAt = this.#descriptorsAt;
     const copy = this.#copy;
@@ -204,7 +210,7 @@ export class SplitDevice implements DeviceQueue {
     // RACE: the driver wrote descriptors before its Atomics.store of avail idx; a hostile one may still be writing.
     if ((at & 3) === 0) {
       const words = table.u32;
-      const word = at / 4;
+      const word = at >>> 2; // A region is at most 4 GiB.
       copy[0] = words[word];
       copy[1] = words[word + 1];
       copy[2] = words[word + 2];
@@ -226,8 +232,8 @@ export class SplitDevice implements DeviceQueue {
     const length = copy[2];
     if (count === MAX_CHAIN) this.#break('chain-too-long', `chain ${chain.head} has more than ${MAX_CHAIN} buffers`);
     if (!writable && chain.readableCount !== count) this.#break('readable-after-writable', 'a readable buffer after a writable one');
-    f64[4] += length;
-    if (f64[4] > MAX_CHAIN_BYTES) this.#break('chain-bytes', `chain ${chain.head} is longer than 2^32 bytes`);
+    f64[3] += length;
+    if (f64[3] > MAX_CHAIN_BYTES) this.#break('chain-bytes', `chain ${chain.head} is longer than 2^32 bytes`);
     this.#find();
     const address = copy[1] * TWO_32 + copy[0];
     if (address < f64[1] && address + length > f64[0]) this.#break('used-ring-overlap', 'a buffer overlaps the used ring');
@@ -243,29 +249,37 @@ export class SplitDevice implements DeviceQueue {
     }
   }
 
-  /** Finds the region of the range in `#copy`: its id goes to `#hitId`, its addresses to `#f64[2]` and `#f64[3]`. */
+  /** Finds the region of the range in `#copy`: its id goes to `#hitId`, its first address to `#f64[2]`. */
   #find(): void {
     const copy = this.#copy;
-    const f64 = this.#f64;
     if (copy[1] >= ADDRESS_HI_LIMIT) this.#break('address-overflow', 'an address past 2^53 − 1');
     const address = copy[1] * TWO_32 + copy[0];
     const end = address + copy[2];
-    if (this.#hitGeneration === this.#space.generation && address >= f64[2] && end <= f64[3]) return;
-    this.#findSlowly(address, copy[2]);
+    if (end > Number.MAX_SAFE_INTEGER) this.#break('address-overflow', 'a buffer reaches past 2^53 − 1');
+    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
+    const first = this.#regionFirst;
+    const ends = this.#regionEnd;
+    const count = first.length;
+    let at = this.#hit;
+    for (let tried = 0; tried < count; tried++) {
+      if (address >= first[at] && end <= ends[at]) {
+        this.#hit = at;
+        this.#hitId = this.#regionId[at];
+        this.#f64[2] = first[at];
+        return;
+      }
+      if (++at === count) at = 0;
+    }
+    this.#break('outside-memory', `${copy[2]} bytes at ${address} are not in memory`);
   }
 
-  #findSlowly(address: number, length: number): void {
-    if (address + length > Number.MAX_SAFE_INTEGER) this.#break('address-overflow', 'a buffer reaches past 2^53 − 1');
-    this.#hitGeneration = -1;
-    const region = this.#space.translate(address, length) ? this.#space.hitRegion : null;
-    if (region === null) {
-      this.#break('outside-memory', `${length} bytes at ${address} are not in memory`);
-    } else {
-      this.#hitGeneration = this.#space.generation;
-      this.#hitId = region.id;
-      this.#f64[2] = region.gpa;
-      this.#f64[3] = region.gpa + region.size;
-    }
+  #copyRegions(): void {
+    const present = this.#space.regions.filter((region) => region !== null);
+    this.#regionFirst = Float64Array.from(present, (region) => region.gpa);
+    this.#regionEnd = Float64Array.from(present, (region) => region.gpa + region.size);
+    this.#regionId = Int32Array.from(present, (region) => region.id);
+    this.#hit = 0;
+    this.#regionsGeneration = this.#space.generation;
   }
 
   #break(rule: string, message: string): void {
