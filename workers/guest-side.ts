@@ -40,6 +40,7 @@ export function runGuest(task: SideTask): GuestReport {
   let phase: number = Phase.warmUp;
   let committedAtStart = 0;
   let framesMeasured = 0;
+  let late = 0;
   const framesPerWindow = window.measureFrames > 0 ? Math.ceil(window.measureFrames / window.usageWindows) : 0;
   let windowFrames = 0;
   const spinAt = new Float64Array(2);
@@ -52,10 +53,11 @@ export function runGuest(task: SideTask): GuestReport {
     hostBell.ring();
   };
   const beginMeasuring = (): void => {
-    for (let head = 0; head < heads; head++) firstFrame[head] = compositor.drawn(head);
+    for (let head = 0; head < heads; head++) firstFrame[head] = compositor.committedOf(head);
     committedAtStart = compositor.committed;
     windowFrames = committedAtStart;
     setPhase(Phase.measuring);
+    late = counters.get(Counter.vblankLate);
     spinAt[0] = counters.get(Counter.spinNs);
     sleepAt[0] = counters.get(Counter.sleepNs);
     meter.begin();
@@ -67,10 +69,11 @@ export function runGuest(task: SideTask): GuestReport {
     clock.read();
     times[end] = clock.slot[0];
     usage.push(meter.end());
+    late = counters.get(Counter.vblankLate) - late;
     spinAt[1] = counters.get(Counter.spinNs);
     sleepAt[1] = counters.get(Counter.sleepNs);
     framesMeasured = compositor.committed - committedAtStart;
-    for (let head = 0; head < heads; head++) endFrame[head] = compositor.drawn(head);
+    for (let head = 0; head < heads; head++) endFrame[head] = compositor.committedOf(head);
     compositor.running = false;
     setPhase(Phase.draining);
     times[phaseEnd] = Number.POSITIVE_INFINITY;
@@ -94,7 +97,8 @@ export function runGuest(task: SideTask): GuestReport {
   const side: Side = {
     deadline,
     get finished() {
-      return (phase === Phase.draining && compositor.idle) || registers.stopRequested;
+      // Every FLUSH has been answered then, so the host has shown the last frame.
+      return (phase === Phase.draining && compositor.idle && driver.commands.inFlight === 0) || registers.stopRequested;
     },
     turn(): boolean {
       clock.read();
@@ -119,7 +123,8 @@ export function runGuest(task: SideTask): GuestReport {
   runLoop(side, guestBell, clock, counters, options.spinUs * 1000);
   if (phase === Phase.warmUp) beginMeasuring();
   if (phase === Phase.measuring) endMeasuring();
-  const totalFrames = Array.from({ length: heads }, (_, head) => compositor.drawn(head));
+  const totalFrames = Array.from({ length: heads }, (_, head) => compositor.committedOf(head));
+  const { segments } = guest;
   if (!registers.stopRequested) guest.shutDown();
   registers.guestAlive = Alive.stopped;
   hostBell.ring();
@@ -132,7 +137,9 @@ export function runGuest(task: SideTask): GuestReport {
     endNs: times[end],
     frames: framesMeasured,
     failedFrames: compositor.failed,
+    segments,
     usage,
+    vblankLate: late,
     spinNs: spinAt[1] - spinAt[0],
     sleepNs: sleepAt[1] - sleepAt[0],
   };

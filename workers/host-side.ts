@@ -32,17 +32,20 @@ export function runHost(task: SideTask): HostReport {
   const sleepAt = new Float64Array(2);
   let phase: number = Phase.warmUp;
   let windowFrames = 0;
+  let late = 0;
 
   const advancePhase = (): void => {
     const next = Atomics.load(cells, SessionWord.phase);
     if (next !== phase) {
       if (phase === Phase.measuring) {
         usage.push(meter.end());
+        late = counters.get(Counter.vblankLate) - late;
         spinAt[1] = counters.get(Counter.spinNs);
         sleepAt[1] = counters.get(Counter.sleepNs);
       }
       phase = next;
       if (phase === Phase.measuring) {
+        late = counters.get(Counter.vblankLate);
         spinAt[0] = counters.get(Counter.spinNs);
         sleepAt[0] = counters.get(Counter.sleepNs);
         windowFrames = counters.get(Counter.framesPresented);
@@ -73,10 +76,10 @@ export function runHost(task: SideTask): HostReport {
   return {
     role: 'host',
     usage,
+    vblankLate: late,
     spinNs: spinAt[1] - spinAt[0],
     sleepNs: sleepAt[1] - sleepAt[0],
     fallbacks: [...device.fallbacks],
-    segments: device.largestImport,
     budgetAfterReset: device.budgetUsed,
     needsReset: device.needsReset,
   };

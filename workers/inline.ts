@@ -49,6 +49,8 @@ export class InlineMachine {
 
   constructor(options: MachineOptions, adjust: (plan: MachinePlan) => MachinePlan = (plan) => plan) {
     this.clock = new VirtualClock();
+    // 0 in the frame log means that something did not happen.
+    this.clock.advance(1e6);
     this.plan = adjust(planMachine(options, 0));
     const hostBell = new InlineDoorbell();
     const guestBell = new InlineDoorbell();

@@ -26,7 +26,7 @@ export interface GuestReport {
   readonly firstFrame: number[];
   /** … to before this one. */
   readonly endFrame: number[];
-  /** Frames drawn in all, per head: what copies are divided by. */
+  /** Frames committed in all, per head, warm-up included: what copies are divided by. */
   readonly totalFrames: number[];
   /** ns on the session's timeline. */
   readonly startNs: number;
@@ -34,7 +34,11 @@ export interface GuestReport {
   /** Frames committed in the measured part. */
   readonly frames: number;
   readonly failedFrames: number;
+  /** Segments of the largest buffer that the host was given. */
+  readonly segments: number;
   readonly usage: ThreadUsage[];
+  /** Vblank wake-ups more than 1 ms late in the measured part. */
+  readonly vblankLate: number;
   readonly spinNs: number;
   readonly sleepNs: number;
 }
@@ -42,11 +46,11 @@ export interface GuestReport {
 export interface HostReport {
   readonly role: 'host';
   readonly usage: ThreadUsage[];
+  /** Vblank wake-ups more than 1 ms late in the measured part. */
+  readonly vblankLate: number;
   readonly spinNs: number;
   readonly sleepNs: number;
   readonly fallbacks: { resourceId: number; reason: string }[];
-  /** Segments of the buffers imported, the largest. */
-  readonly segments: number;
   /** Bytes of host memory held after the guest's reset: 0 unless something leaked. */
   readonly budgetAfterReset: number;
   readonly needsReset: boolean;

@@ -2,7 +2,7 @@ import type { GpuBuffer } from '../dmabuf/gpu.ts';
 import { FenceUsage } from '../dmabuf/reservation.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, type Counters } from '../measure/counters.ts';
-import { FrameColumn, type FrameLog } from '../measure/frame-log.ts';
+import { FrameColumn, FrameFlag, type FrameLog } from '../measure/frame-log.ts';
 import type { Copier } from '../memory/copier.ts';
 import { CopyStage } from '../memory/ledger.ts';
 import type { SegmentList } from '../memory/segments.ts';
@@ -100,9 +100,14 @@ export class Compositor {
     return this.#heads[head].drawn;
   }
 
-  /** True when nothing is in commit. */
+  /** Frames of a head whose commit has ended: those before this number. */
+  committedOf(head: number): number {
+    return this.#heads[head].committed;
+  }
+
+  /** True when nothing is in commit or about to be. */
   get idle(): boolean {
-    for (const head of this.#heads) if (head.committing !== NONE) return false;
+    for (const head of this.#heads) if (head.committing !== NONE || head.ready !== NONE) return false;
     return true;
   }
 
@@ -201,7 +206,11 @@ export class Compositor {
       clock.read();
       const late = clock.slot[0] - head.tick * periodNs;
       if (late < 0) return false;
-      if (late > 1e6) counters.add(Counter.vblankLate, 1);
+      // Ticks that passed while a commit waited moved on in passTicks: this is the wake-up's lateness alone.
+      if (late > 1e6) {
+        counters.add(Counter.vblankLate, 1);
+        log.cells[head.row[head.ready] + FrameColumn.guestFlags] = FrameFlag.late;
+      }
       counters.max(Counter.vblankLateMaxNs, late);
     }
     const at = head.ready;

@@ -211,8 +211,9 @@ export class VirtioGpuDriver {
 
   /** A fence for a command, pending. @throws DriverError never; see `allocateFlushFence` for the fallible one */
   newFence(): Fence {
-    const fence = this.#fences.pop() ?? new Fence(this.#fenceContext, 0);
-    this.#seqno = (this.#seqno + 1) | 0;
+    this.#seqno++;
+    const fence = this.#fences.pop();
+    if (fence === undefined) return new Fence(this.#fenceContext, this.#seqno);
     fence.reset(this.#seqno);
     return fence;
   }
@@ -325,9 +326,7 @@ export class VirtioGpuDriver {
     const { registers, hostDoorbell } = this.#options;
     registers.status = status;
     hostDoorbell.ring();
-    // FEATURES_OK may be refused: then the device answers without it.
-    const mask = ~Status.FEATURES_OK;
-    this.waitFor(() => (registers.deviceStatus & mask) === (status & mask));
+    this.waitFor(() => registers.statusSeen === status);
   }
 }
 

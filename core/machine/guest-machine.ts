@@ -9,16 +9,18 @@ import type { Clock } from '../measure/clock.ts';
 import { Counter, Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
 import { AddressSpace } from '../memory/address-space.ts';
+import { PAGE_SIZE } from '../memory/address.ts';
 import { PageAllocator } from '../memory/allocator.ts';
-import { Copier, copyKernels } from '../memory/copier.ts';
+import { Copier, copyKernelNamed } from '../memory/copier.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { Random } from '../memory/random.ts';
 import { MemoryRegion } from '../memory/region.ts';
+import type { SegmentList } from '../memory/segments.ts';
 import { Feature, Format } from '../protocol/constants.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
-import { frameBytes, GPU_NAME, type MachinePlan, Region } from './plan.ts';
+import { frameBytes, GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openSplitDriver } from './queues.ts';
 
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
@@ -36,24 +38,24 @@ export class GuestMachine {
   constructor(plan: MachinePlan, clock: Clock, hostDoorbell: Doorbell, guestDoorbell: Doorbell, openQueue: QueueFactory = openSplitDriver) {
     const { options } = plan;
     const space = new AddressSpace();
-    const regions = new Map<number, MemoryRegion>();
+    const regions = new Map<string, MemoryRegion>();
     for (const regionPlan of plan.regions) {
       const region = new MemoryRegion(regionPlan);
-      regions.set(region.id, region);
+      regions.set(region.name, region);
       space.add(region);
     }
     this.registers = new DeviceRegisters(new Int32Array(plan.control));
     this.counters = new Counters(plan.guestCounters);
     this.ledger = new Ledger(plan.guestLedger);
     this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
-    const copier = copierNamed(options.copier, this.ledger);
+    const copier = new Copier(copyKernelNamed(options.copier), this.ledger);
     const random = new Random(options.seed);
-    const low = regions.get(Region.lowRam);
+    const low = regions.get(RegionName.lowRam);
     if (low === undefined) throw new RangeError('a machine needs low RAM');
     const memory = new PageAllocator(low, 0x10000, random);
-    const high = regions.get(Region.highRam);
+    const high = regions.get(RegionName.highRam);
     const pixels = high === undefined ? memory : new PageAllocator(high, 0, random);
-    const vram = regions.get(Region.vram);
+    const vram = regions.get(RegionName.vram);
 
     this.driver = new VirtioGpuDriver({
       space,
@@ -101,7 +103,27 @@ export class GuestMachine {
     this.driver.reset();
   }
 
+  /** Segments of the largest buffer that the host was given. */
+  get segments(): number {
+    let most = 0;
+    for (const { surfaces } of this.heads) {
+      for (const { framebuffer } of surfaces) {
+        const { resource } = framebuffer;
+        most = Math.max(most, resource.kind === 'dumb' ? resource.pages.count : (resource.sg?.count ?? 0));
+      }
+    }
+    return most;
+  }
+
   #surface(options: MachineOptions): Surface {
+    const surface = this.#newSurface(options);
+    // First touch now, not in the first frame.
+    touch(surface.target.pages);
+    if (surface.readback !== null) touch(surface.readback);
+    return surface;
+  }
+
+  #newSurface(options: MachineOptions): Surface {
     const { path, width, height, layout } = options;
     const bytes = frameBytes(options);
     const stride = width * 4;
@@ -138,11 +160,12 @@ export class GuestMachine {
   }
 }
 
-export function copierNamed(name: string, ledger: Ledger): Copier {
-  const kernels = copyKernels();
-  const kernel = kernels.find((candidate) => candidate.name === name);
-  if (kernel === undefined) throw new RangeError(`no copy kernel is called ${name}; there are ${kernels.map((k) => k.name).join(', ')}`);
-  return new Copier(kernel, ledger);
+function touch(pages: SegmentList): void {
+  for (let i = 0; i < pages.count; i++) {
+    const { u32 } = pages.region[i];
+    const first = pages.offset[i] / 4;
+    for (let at = first; at < first + pages.bytes[i] / 4; at += PAGE_SIZE / 4) u32[at] = 0;
+  }
 }
 
 function framebuffer(resource: GuestResource, options: MachineOptions): Framebuffer {

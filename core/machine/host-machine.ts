@@ -6,6 +6,7 @@ import { Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
 import { AddressSpace } from '../memory/address-space.ts';
 import { pageAlign } from '../memory/address.ts';
+import { Copier, copyKernelNamed } from '../memory/copier.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, MemoryRegion, type RegionPlan } from '../memory/region.ts';
 import { Feature } from '../protocol/constants.ts';
@@ -15,7 +16,6 @@ import { DisplaySink } from '../sink/display.ts';
 import { LatchSink } from '../sink/latch.ts';
 import type { Sink } from '../sink/sink.ts';
 import { VerifySink } from '../sink/verify.ts';
-import { copierNamed } from './guest-machine.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
 import type { MachinePlan } from './plan.ts';
 
@@ -37,7 +37,7 @@ export class HostMachine {
     this.counters = new Counters(plan.hostCounters);
     this.ledger = new Ledger(plan.hostLedger);
     this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
-    const copier = copierNamed(options.copier, this.ledger);
+    const copier = new Copier(copyKernelNamed(options.copier), this.ledger);
     const { space, regions, memfds, vfioDevices } = hostView(plan.regions);
     const pool = new ImagePool();
     const timing = {
@@ -95,7 +95,7 @@ export function hostView(plans: readonly RegionPlan[]): {
     regions[region.id] = region;
     space.add(region);
     if (region.kind === 'ram') {
-      memfds.set(region, new Memfd({ region }));
+      memfds.set(region, new Memfd(region));
     } else if (region.device !== null && region.bar !== null) {
       let device = devices.get(region.device);
       if (device === undefined) {

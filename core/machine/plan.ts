@@ -12,7 +12,8 @@ const HIGH_RAM = 4 * 1024 * MIB;
 /** A 64-bit BAR's place. */
 const BAR = 256 * 1024 * MIB;
 
-export const Region = { lowRam: 0, highRam: 1, vram: 2 } as const;
+/** Names of the regions; a machine has those that its path needs. */
+export const RegionName = { lowRam: 'ram-low', highRam: 'ram-high', vram: 'vram' } as const;
 export const GPU_NAME = 'gpu0';
 export const VRAM_BAR = 0;
 
@@ -74,15 +75,15 @@ export function planMachine(options: MachineOptions, originNs: number): MachineP
     }
   }
   const regions: RegionPlan[] = [
-    { id: Region.lowRam, name: 'ram-low', kind: 'ram', gpa: 0, size: low, device: null, bar: null, memory: createSharedMemory(low) },
+    { id: 0, name: RegionName.lowRam, kind: 'ram', gpa: 0, size: low, device: null, bar: null, memory: createSharedMemory(low) },
   ];
   if (high > 0) {
-    regions.push({ id: Region.highRam, name: 'ram-high', kind: 'ram', gpa: HIGH_RAM, size: high, device: null, bar: null, memory: createSharedMemory(high) });
+    regions.push({ id: regions.length, name: RegionName.highRam, kind: 'ram', gpa: HIGH_RAM, size: high, device: null, bar: null, memory: createSharedMemory(high) });
   }
   if (vram > 0) {
     regions.push({
-      id: Region.vram,
-      name: 'vram',
+      id: regions.length,
+      name: RegionName.vram,
       kind: 'device',
       gpa: BAR,
       size: vram,

@@ -53,6 +53,8 @@ export const FrameFlag = {
   torn: 8,
   /** prepare_fb mapped the buffer anew (after move_notify). */
   reattached: 16,
+  /** A vblank or release was dealt with more than 1 ms after its time: the machine got in the way. */
+  late: 32,
 } as const;
 
 export class FrameLog {

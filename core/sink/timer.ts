@@ -20,6 +20,9 @@ export const RELEASES_PER_POLL = 64;
 /** A vblank seen later than this counts as late, ns. */
 const LATE_NS = 1e6;
 
+/** `from` of a frame that was never shown. */
+const NEVER = Number.NEGATIVE_INFINITY;
+
 const State = { pending: 0, shown: 1, ended: 2 } as const;
 
 /**
@@ -54,7 +57,7 @@ export class ScanoutTimer implements Sink {
   #frame = new Int32Array(16);
   #state = new Uint8Array(16);
   #flags = new Int32Array(16);
-  /** pending: time of its vblank; shown: when it was shown. */
+  /** pending: time of its vblank; shown: when it was shown; ended: the same, or NEVER. */
   #from = new Float64Array(16);
   /** shown, ended: time of release. */
   #until = new Float64Array(16);
@@ -107,7 +110,7 @@ export class ScanoutTimer implements Sink {
     this.#vblankIndex[slot] = 0;
     this.#until[slot] = nowNs;
     if (image === null) {
-      this.#from[slot] = 0;
+      this.#from[slot] = NEVER;
       this.#state[slot] = State.ended;
       this.#flags[slot] = FrameFlag.superseded;
     } else if (this.#periodNs === 0) {
@@ -137,10 +140,12 @@ export class ScanoutTimer implements Sink {
         this.releasedScanout[released] = this.#scanout[i];
         this.releasedFrame[released] = this.#frame[i];
         let flags = this.#flags[i];
+        if (this.#periodNs > 0 && state === State.shown && nowNs - this.#until[i] > LATE_NS) flags |= FrameFlag.late;
         const image = this.#image[i];
         if (state === State.shown && image !== null) flags |= this.ended(image, this.#frame[i], i);
         this.releasedFlags[released] = flags;
-        this.presentedNs[released] = this.#from[i];
+        // 0 says never, so a frame shown at time 0 says 1.
+        this.presentedNs[released] = this.#from[i] === NEVER ? 0 : Math.max(this.#from[i], 1);
         this.releasedNs[released] = this.#until[i];
         this.vblank[released] = this.#vblankIndex[i];
         this.#image[i] = null;
@@ -164,7 +169,7 @@ export class ScanoutTimer implements Sink {
         this.#flags[i] |= this.ended(image, this.#frame[i], i);
         this.#until[i] = Math.min(this.#until[i], this.#lastNow);
       } else if (this.#state[i] === State.pending) {
-        this.#from[i] = 0;
+        this.#from[i] = NEVER;
         this.#until[i] = 0;
         this.#vblankIndex[i] = 0;
       }
@@ -191,6 +196,7 @@ export class ScanoutTimer implements Sink {
       this.#state[i] = State.shown;
       this.#until[i] = this.#from[i] + this.#scanoutNs;
       const late = nowNs - this.#from[i];
+      if (late > LATE_NS) this.#flags[i] |= FrameFlag.late;
       if (this.counters !== null) {
         if (late > LATE_NS) this.counters.add(Counter.vblankLate, 1);
         this.counters.max(Counter.vblankLateMaxNs, late);
@@ -206,7 +212,7 @@ export class ScanoutTimer implements Sink {
       if (this.#scanout[i] !== scanout || this.#state[i] !== State.pending) continue;
       this.#state[i] = State.ended;
       this.#flags[i] |= FrameFlag.superseded;
-      this.#from[i] = 0;
+      this.#from[i] = NEVER;
       this.#until[i] = 0;
       this.#vblankIndex[i] = 0;
     }

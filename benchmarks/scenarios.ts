@@ -1,0 +1,133 @@
+import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
+import { memoryNeeded } from '../core/machine/plan.ts';
+import type { PageLayout } from '../core/memory/allocator.ts';
+
+/** A wrong name or number in a command line or suite: one clear line. */
+export class ScenarioError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ScenarioError';
+  }
+}
+
+/** One row of a suite: what is measured, turned into machine options. */
+export interface Scenario {
+  readonly id: string;
+  readonly options: MachineOptions;
+}
+
+export const RESOLUTIONS: Readonly<Record<string, { readonly width: number; readonly height: number }>> = {
+  '720p': { width: 1280, height: 720 },
+  '1080p': { width: 1920, height: 1080 },
+  '1440p': { width: 2560, height: 1440 },
+  '4k': { width: 3840, height: 2160 },
+  '8k': { width: 7680, height: 4320 },
+};
+const MAX_SIDE = 8192;
+const MIN_SIDE = 32;
+
+/** `1080p`, `4k`, … or WxH. @throws ScenarioError */
+export function parseResolution(text: string): { width: number; height: number } {
+  const known = RESOLUTIONS[text.toLowerCase()];
+  if (known !== undefined) return known;
+  const match = /^(\d{1,6})x(\d{1,6})$/.exec(text);
+  if (match === null)
+    throw new ScenarioError(`unknown resolution '${text}': use ${Object.keys(RESOLUTIONS).join(', ')} or WxH, for example 1920x1200`);
+  const width = Number(match[1]);
+  const height = Number(match[2]);
+  for (const side of [width, height]) {
+    if (side < MIN_SIDE || side > MAX_SIDE) throw new ScenarioError(`resolution ${text}: a side has ${MIN_SIDE} to ${MAX_SIDE} pixels`);
+  }
+  return { width, height };
+}
+
+export function resolutionName(width: number, height: number): string {
+  for (const [name, size] of Object.entries(RESOLUTIONS)) if (size.width === width && size.height === height) return name;
+  return `${width}x${height}`;
+}
+
+/** `max` or Hz. @throws ScenarioError */
+export function parseRate(text: string): number | null {
+  if (text === 'max') return null;
+  const rate = Number(text.replace(/hz$/i, ''));
+  if (!Number.isFinite(rate) || rate < 1 || rate > 1000) throw new ScenarioError(`unknown rate '${text}': use max or 1 to 1000 (Hz)`);
+  return rate;
+}
+
+/** @throws ScenarioError naming what there is */
+export function oneOf<T extends string>(what: string, text: string, known: readonly T[]): T {
+  const found = known.find((name) => name === text);
+  if (found === undefined) throw new ScenarioError(`unknown ${what} '${text}': use ${known.join(', ')}`);
+  return found;
+}
+
+export const parsePath = (text: string): Path => oneOf('path', text, PATHS);
+
+/** Unique among scenarios that differ in what their id names. */
+export function scenarioId(options: MachineOptions): string {
+  const parts: string[] = [options.path, resolutionName(options.width, options.height)];
+  parts.push(options.rateHz === null ? 'max' : `${options.rateHz}hz`);
+  if (options.layout !== DEFAULT_OPTIONS.layout) parts.push(options.layout);
+  if (options.buffers !== DEFAULT_OPTIONS.buffers) parts.push(`${options.buffers}buf`);
+  if (options.heads !== 1) parts.push(`${options.heads}heads`);
+  if (options.sink !== 'latch') parts.push(options.sink);
+  if (options.renderer !== 'stamp') parts.push(options.renderer);
+  if (options.linuxPacing) parts.push('linux-pacing');
+  if (!options.fences) parts.push('nofences');
+  if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
+  return parts.join('-');
+}
+
+/** Fills in what the suite leaves open: a paced sink reads for 2 ms from its vblank; at max it reads at once. */
+export function scenario(options: Partial<MachineOptions>): Scenario {
+  const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options };
+  const complete: MachineOptions = {
+    ...merged,
+    scanoutUs: options.scanoutUs ?? (merged.rateHz === null ? 0 : 2000),
+    listLimit: options.listLimit ?? DEFAULT_OPTIONS.listLimit,
+  };
+  return { id: scenarioId(complete), options: complete };
+}
+
+export interface Matrix {
+  readonly paths: readonly Path[];
+  readonly resolutions: readonly { readonly width: number; readonly height: number }[];
+  readonly rates: readonly (number | null)[];
+  readonly layouts?: readonly PageLayout[];
+  readonly base?: Partial<MachineOptions>;
+}
+
+/** Every combination, resolutions outermost, paths innermost: neighbours in time are what is compared. */
+export function matrix(of: Matrix): Scenario[] {
+  const scenarios: Scenario[] = [];
+  for (const size of of.resolutions) {
+    for (const rateHz of of.rates) {
+      for (const layout of of.layouts ?? [of.base?.layout ?? DEFAULT_OPTIONS.layout]) {
+        for (const path of of.paths) scenarios.push(scenario({ ...of.base, ...size, rateHz, layout, path }));
+      }
+    }
+  }
+  return scenarios;
+}
+
+/**
+ * Refuses what cannot run before anything is started.
+ * @param budgetBytes memory that the run may take
+ * @throws ScenarioError
+ */
+export function checkScenario({ id, options }: Scenario, budgetBytes: number): void {
+  const need = memoryNeeded(options);
+  const total = need.ram * 1.5 + need.vram * 1.5 + need.host;
+  if (total > budgetBytes) {
+    throw new ScenarioError(
+      `${id} needs about ${Math.ceil(total / 2 ** 20)} MiB and the memory budget is ${Math.floor(budgetBytes / 2 ** 20)} MiB: choose a smaller size, fewer buffers or heads`,
+    );
+  }
+  for (const [name, bytes] of [
+    ['guest RAM', need.ram],
+    ['VRAM', need.vram],
+  ] as const) {
+    if (bytes * 1.5 + 8 * 2 ** 20 > 2 ** 32)
+      throw new ScenarioError(`${id} needs more than 4096 MiB of ${name}, the most that one region holds`);
+  }
+}

@@ -1,0 +1,98 @@
+import { PATHS } from '../core/machine/options.ts';
+import { matrix, parseResolution, type Scenario, ScenarioError } from './scenarios.ts';
+
+/** How the repetitions of a suite are run. */
+export interface Timing {
+  /** Timed repetitions of each scenario, interleaved. */
+  readonly repetitions: number;
+  readonly warmupMs: number;
+  readonly warmupFrames: number;
+  /** Length of the measured part at max rate, ms. */
+  readonly measureMs: number;
+  /** Length of the measured part at a fixed rate, frames. */
+  readonly pacedFrames: number;
+  /** Length of a verify repetition at max rate, ms, and at a fixed rate, frames. */
+  readonly verifyMs: number;
+  readonly verifyFrames: number;
+  /** Disturbed repetitions are repeated, over the suite at most this part of all. */
+  readonly maxRepeated: number;
+  /** Time for the machine's limits, s. */
+  readonly limitsSeconds: number;
+}
+
+export interface Suite {
+  readonly name: string;
+  /** The question it answers, one line. */
+  readonly summary: string;
+  readonly scenarios: () => Scenario[];
+  readonly timing: Timing;
+}
+
+const hd = parseResolution('1080p');
+const uhd = parseResolution('4k');
+
+const QUICK: Timing = {
+  repetitions: 2,
+  warmupMs: 60,
+  warmupFrames: 30,
+  measureMs: 200,
+  pacedFrames: 30,
+  verifyMs: 80,
+  verifyFrames: 20,
+  maxRepeated: 0.5,
+  limitsSeconds: 1.5,
+};
+
+const DEFAULT: Timing = {
+  repetitions: 3,
+  warmupMs: 100,
+  warmupFrames: 30,
+  measureMs: 500,
+  pacedFrames: 45,
+  verifyMs: 150,
+  verifyFrames: 30,
+  maxRepeated: 0.5,
+  limitsSeconds: 4,
+};
+
+export const SUITES: readonly Suite[] = [
+  {
+    name: 'quick',
+    summary: 'five paths at 1080p and 4K as fast as the host answers (about 12 s)',
+    scenarios: () => matrix({ paths: PATHS, resolutions: [hd, uhd], rates: [null] }),
+    timing: QUICK,
+  },
+  {
+    name: 'default',
+    summary: 'five paths at 1080p and 4K, paced at 60 Hz and as fast as the host answers (about 75 s)',
+    scenarios: () => matrix({ paths: PATHS, resolutions: [hd, uhd], rates: [60, null] }),
+    timing: DEFAULT,
+  },
+  {
+    name: 'paced',
+    summary: '600 frames at 4K60 a path: does any path miss a vblank? (about 90 s)',
+    scenarios: () => matrix({ paths: PATHS, resolutions: [uhd], rates: [60] }),
+    timing: { ...DEFAULT, repetitions: 10, pacedFrames: 60, verifyFrames: 60, maxRepeated: 0.1 },
+  },
+  {
+    name: 'full',
+    summary: 'five paths at 1080p, 1440p, 4K and 8K, at 60 Hz and max, three layouts at 4K (about 10 min)',
+    scenarios: () => [
+      ...matrix({
+        paths: PATHS,
+        resolutions: [hd, parseResolution('1440p'), uhd, parseResolution('8k')],
+        rates: [60, null],
+        base: { sizeLimitMb: 256 },
+      }),
+      ...matrix({ paths: PATHS, resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '4k'], base: { listLimit: 16384 } }),
+    ],
+    timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120 },
+  },
+];
+
+/** @throws ScenarioError naming the suites there are */
+export function suiteNamed(name: string): Suite {
+  const suite = SUITES.find((candidate) => candidate.name === name);
+  if (suite === undefined) throw new ScenarioError(`unknown suite '${name}': use ${SUITES.map((s) => s.name).join(', ')}`);
+  return suite;
+}
