@@ -89,8 +89,11 @@ export class Context {
     this.flushes = new Flushes(options.displays.length);
     this.displays = options.displays.map((display) => ({ ...display }));
     this.edids = options.displays.map(() => null);
-    for (const region of options.regions) this.memfds[region.id] = options.memfdOf(region);
-    for (let i = 0; i < this.memfds.length; i++) this.memfds[i] ??= null;
+    for (const region of options.regions) {
+      // Ids of a session may have holes.
+      while (this.memfds.length <= region.id) this.memfds.push(null);
+      this.memfds[region.id] = options.memfdOf(region);
+    }
     for (let i = 0; i < options.displays.length; i++) this.cursors.push(new Cursor());
   }
 

@@ -205,6 +205,7 @@ export class HostDevice {
     const status = registers.status;
     if (status === this.#status) return progressed;
     this.#changeStatus(status);
+    registers.statusSeen = status;
     this.#options.guestDoorbell.ring();
     return true;
   }
