@@ -272,7 +272,8 @@ export class Replay {
 
   #time(command: string, ns: number): void {
     const us = ns / 1000;
-    const time = (this.#result.times[command] ??= { count: 0, meanUs: 0, maxUs: 0 });
+    this.#result.times[command] ??= { count: 0, meanUs: 0, maxUs: 0 };
+    const time = this.#result.times[command];
     time.count++;
     time.meanUs += (us - time.meanUs) / time.count;
     time.maxUs = Math.max(time.maxUs, us);
