@@ -16,6 +16,10 @@ export interface Timing {
   readonly verifyFrames: number;
   /** Disturbed repetitions are repeated, over the suite at most this part of all. */
   readonly maxRepeated: number;
+  /** No repetition is begun again that would end later than this after the run's start, s. */
+  readonly maxSeconds: number;
+  /** Disturbances are counted frame by frame, not by repetition: this many undisturbed frames are wanted in all. 0: by repetition. */
+  readonly undisturbedFrames: number;
   /** Time for the machine's limits, s. */
   readonly limitsSeconds: number;
 }
@@ -40,6 +44,8 @@ const QUICK: Timing = {
   verifyMs: 80,
   verifyFrames: 20,
   maxRepeated: 0.5,
+  maxSeconds: 13,
+  undisturbedFrames: 0,
   limitsSeconds: 1.5,
 };
 
@@ -52,6 +58,8 @@ const DEFAULT: Timing = {
   verifyMs: 150,
   verifyFrames: 30,
   maxRepeated: 0.5,
+  maxSeconds: 80,
+  undisturbedFrames: 0,
   limitsSeconds: 4,
 };
 
@@ -72,7 +80,7 @@ export const SUITES: readonly Suite[] = [
     name: 'paced',
     summary: '600 frames at 4K60 a path: does any path miss a vblank? (about 90 s)',
     scenarios: () => matrix({ paths: PATHS, resolutions: [uhd], rates: [60] }),
-    timing: { ...DEFAULT, repetitions: 10, pacedFrames: 60, verifyFrames: 60, maxRepeated: 0.1 },
+    timing: { ...DEFAULT, repetitions: 5, pacedFrames: 120, verifyFrames: 60, maxRepeated: 0.2, maxSeconds: 150, undisturbedFrames: 600 },
   },
   {
     name: 'full',
@@ -86,7 +94,7 @@ export const SUITES: readonly Suite[] = [
       }),
       ...matrix({ paths: PATHS, resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '4k'], base: { listLimit: 16384 } }),
     ],
-    timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120 },
+    timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120, maxSeconds: 900 },
   },
 ];
 

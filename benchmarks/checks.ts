@@ -1,0 +1,87 @@
+import { pathUsesBlob } from '../core/machine/options.ts';
+import { bytesPerFrame } from '../core/machine/plan.ts';
+import type { Check, SkippedScenario } from '../reports/run-document.ts';
+import type { MeasuredRepetition } from './metrics.ts';
+import type { FrameSamples } from './samples.ts';
+import type { Scenario } from './scenarios.ts';
+import type { Timing } from './suites.ts';
+
+export interface Measured {
+  readonly scenario: Scenario;
+  readonly timed: readonly MeasuredRepetition[];
+  readonly verified: readonly MeasuredRepetition[];
+  readonly samples: FrameSamples;
+}
+
+/** How often the host's work for a copied 4K frame must contain that for an imported one. */
+const COPY_TO_IMPORT = 100;
+/** Disturbed frames may be replaced up to this part of those wanted. */
+const MAX_DISTURBED = 0.1;
+
+/** What a run must show to be believed. A check that fails makes the run invalid (exit code 4). */
+export function checkRun(entries: readonly Measured[], timing: Timing, skipped: readonly SkippedScenario[]): Check[] {
+  const checks: Check[] = [];
+  for (const { id, reason } of skipped) checks.push({ name: `${id} runs`, status: 'fail', detail: reason });
+  for (const entry of entries) {
+    if (entry.timed.length === 0) continue;
+    checks.push(copiesExactly(entry));
+    const torn = tornFrames(entry);
+    if (torn !== null) checks.push(torn);
+    if (timing.undisturbedFrames > 0 && entry.scenario.options.rateHz !== null && pathUsesBlob(entry.scenario.options.path)) {
+      checks.push(missesNothing(entry, timing.undisturbedFrames));
+    }
+  }
+  const ratio = copyAgainstImport(entries);
+  if (ratio !== null) checks.push(ratio);
+  return checks;
+}
+
+/** The ledger's bytes over the frames: exactly the path's, unless the host had to copy and says why. */
+function copiesExactly({ scenario, timed, verified }: Measured): Check {
+  const expected = bytesPerFrame(scenario.options);
+  const name = `${scenario.id} copies ${expected} bytes a frame`;
+  const all = [...timed, ...verified];
+  const fallback = all.find((r) => r.totals.fallback !== null)?.totals.fallback ?? null;
+  if (fallback !== null) return { name, status: 'inconclusive', detail: `the host copied instead of importing: ${fallback}` };
+  const damaged = scenario.options.damage !== null;
+  const wrong = timed.find((r) => r.repetition.bytesCopiedPerFrame !== expected);
+  if (wrong === undefined || damaged) return { name, status: 'pass', detail: `${timed.reduce((n, r) => n + r.totals.allFrames, 0)} frames in the ledger` };
+  return { name, status: 'fail', detail: `one repetition copied ${wrong.repetition.bytesCopiedPerFrame} bytes a frame` };
+}
+
+/** Torn frames fail a run, but where the guest flips without waiting they belong to what is measured. */
+function tornFrames({ scenario, verified }: Measured): Check | null {
+  const { linuxPacing, fences } = scenario.options;
+  if (linuxPacing || !fences) return null;
+  const looked = verified.reduce((n, r) => n + r.repetition.framesVerified, 0);
+  const torn = verified.reduce((n, r) => n + (r.repetition.framesTorn ?? 0), 0);
+  const name = `${scenario.id} tears no frame`;
+  if (looked === 0) return { name, status: 'inconclusive', detail: 'no frame was verified' };
+  return { name, status: torn === 0 ? 'pass' : 'fail', detail: `${torn} torn of ${looked} verified` };
+}
+
+function missesNothing({ scenario, samples }: Measured, wanted: number): Check {
+  const name = `${scenario.id} misses no vblank in ${wanted} undisturbed frames`;
+  const good = samples.presented - samples.disturbed;
+  const detail = `${samples.vblanksMissedUndisturbed} missed in ${good} undisturbed frames; ${samples.disturbed} more were disturbed (${samples.vblanksMissed} missed in all)`;
+  if (samples.vblanksMissedUndisturbed > 0) return { name, status: 'fail', detail };
+  if (good < wanted || samples.disturbed > wanted * MAX_DISTURBED) return { name, status: 'inconclusive', detail };
+  return { name, status: 'pass', detail };
+}
+
+/** Host service of `copy` over `udmabuf` at 4K, unpaced: the point of the whole exercise. */
+function copyAgainstImport(entries: readonly Measured[]): Check | null {
+  const at4k = (path: string): Measured | undefined =>
+    entries.find(({ scenario: { options }, timed }) => options.path === path && options.width === 3840 && options.height === 2160 && options.rateHz === null && timed.length > 0);
+  const copy = at4k('copy');
+  const imported = at4k('udmabuf');
+  if (copy === undefined || imported === undefined) return null;
+  const a = copy.samples.service('hostService').p50;
+  const b = imported.samples.service('hostService').p50;
+  const ratio = a / b;
+  return {
+    name: `host service of copy at 4K is at least ${COPY_TO_IMPORT} times udmabuf's`,
+    status: ratio >= COPY_TO_IMPORT ? 'pass' : 'fail',
+    detail: `${a.toFixed(1)} over ${b.toFixed(1)} us, median a frame: ${ratio.toFixed(0)} times`,
+  };
+}

@@ -1,0 +1,67 @@
+import { parseArgs } from 'node:util';
+import { COPIES, PATHS, type Path } from '../../core/machine/options.ts';
+import { SUITES } from '../suites.ts';
+import { type Command, UsageError } from './command.ts';
+
+const HELP = `Usage: scanout list [--json]
+
+Lists the suites with the question each answers, and the paths compared.
+
+  --json   prints {suites: [{name, summary, scenarios: [id, ...]}], paths: [...]}
+  --help   prints this
+
+Examples:
+  scanout list
+  scanout list --json
+`;
+
+const PATH_WORDS: Readonly<Record<Path, string>> = {
+  vfio: "imported from the GPU's own memory (its BAR)",
+  udmabuf: 'imported from guest RAM',
+  'readback-blob': 'read back into a dumb buffer, which is imported',
+  copy: 'drawn into a dumb buffer, transferred to the host',
+  'readback-copy': 'read back, then transferred to the host',
+};
+
+export const listCommand: Command = {
+  name: 'list',
+  summary: 'list suites and paths, each with a line of what it is',
+  help: HELP,
+  async run(argv, io) {
+    let values: { json?: boolean; help?: boolean };
+    try {
+      values = parseArgs({ args: argv, options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } }).values;
+    } catch (error) {
+      throw new UsageError(`${(error as Error).message.split('. ')[0]}; see scanout list --help`);
+    }
+    if (values.help === true) {
+      io.stdout(HELP);
+      return 0;
+    }
+    if (values.json === true) {
+      const suites = SUITES.map(({ name, summary, scenarios }) => ({ name, summary, scenarios: scenarios().map(({ id }) => id) }));
+      const paths = PATHS.map((path) => ({ name: path, copies: COPIES[path], summary: PATH_WORDS[path] }));
+      io.stdout(`${JSON.stringify({ suites, paths }, null, 2)}\n`);
+      return 0;
+    }
+    const lines = ['Suites (scanout run --suite NAME):'];
+    for (const { name, summary } of SUITES) lines.push(...wrapped(`  ${name.padEnd(9)}`, summary));
+    lines.push('', 'Paths, with the copies of each pixel before the sink:');
+    for (const path of PATHS) lines.push(`  ${path.padEnd(14)} ${COPIES[path]}  ${PATH_WORDS[path]}`);
+    io.stdout(`${lines.join('\n')}\n`);
+    return 0;
+  },
+};
+
+function wrapped(head: string, text: string): string[] {
+  const lines: string[] = [];
+  let line = head;
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > 80) {
+      lines.push(line);
+      line = ' '.repeat(head.length);
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}

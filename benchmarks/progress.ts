@@ -1,0 +1,24 @@
+/** Says on stderr what is being done: one line rewritten in a terminal, a line a step elsewhere. */
+export class Progress {
+  readonly #write: (text: string) => void;
+  readonly #terminal: boolean;
+  #last = '';
+
+  constructor(write: (text: string) => void, terminal: boolean) {
+    this.#write = write;
+    this.#terminal = terminal;
+  }
+
+  step(done: number, total: number, text: string): void {
+    const line = `[${String(done).padStart(String(total).length)}/${total}] ${text}`.slice(0, 79);
+    if (line === this.#last) return;
+    this.#last = line;
+    this.#write(this.#terminal ? `\r\x1b[K${line}` : `${line}\n`);
+  }
+
+  /** Leaves an empty line for what is printed next. */
+  end(): void {
+    if (this.#terminal && this.#last !== '') this.#write('\r\x1b[K');
+    this.#last = '';
+  }
+}

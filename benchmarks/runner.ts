@@ -1,0 +1,248 @@
+import { planMachine } from '../core/machine/plan.ts';
+import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
+import { pickCopyKernel } from '../core/memory/copier.ts';
+import { Random } from '../core/memory/random.ts';
+import {
+  type Limits,
+  type Repetition,
+  type RunDocument,
+  type Scenario as ScenarioRecord,
+  SCHEMA_VERSION,
+  type SkippedScenario,
+} from '../reports/run-document.ts';
+import { SessionRunner } from '../workers/session.ts';
+import type { Window } from '../workers/task.ts';
+import { checkRun } from './checks.ts';
+import { readEnvironment, StealMeter } from './environment.ts';
+import { measureLimits } from './limits/index.ts';
+import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
+import { FrameSamples } from './samples.ts';
+import type { Scenario } from './scenarios.ts';
+import type { Timing } from './suites.ts';
+import { packageVersion } from './version.ts';
+
+export interface RunOptions {
+  readonly suite: string;
+  readonly scenarios: readonly Scenario[];
+  readonly timing: Timing;
+  readonly seed: number;
+  /** The command that repeats the run. */
+  readonly command: string;
+  readonly signal: AbortSignal;
+  /** Told what is being done, for people who wait. `done` of `total` steps are behind. */
+  readonly progress: (step: { done: number; total: number; text: string }) => void;
+}
+
+interface Entry {
+  readonly scenario: Scenario;
+  readonly timed: MeasuredRepetition[];
+  readonly verified: MeasuredRepetition[];
+  readonly failures: string[];
+}
+
+/** Longest a repetition may take over its warm-up and measured time before it is given up, ms. */
+const GRACE_MS = 10_000;
+/** A scenario is given up after so many sessions that failed. */
+const MAX_FAILURES = 2;
+
+/**
+ * Measures scenarios: the machine's limits, then repetitions interleaved across scenarios in an order that alternates,
+ * then verify repetitions, then disturbed ones again as far as the bound allows. An abort ends it with what there is.
+ */
+export async function runScenarios(options: RunOptions): Promise<RunDocument> {
+  const { timing, signal, progress } = options;
+  const startedAt = new Date();
+  const startNs = monotonicNowNs();
+  const steal = new StealMeter();
+  const entries: Entry[] = options.scenarios.map((scenario) => ({ scenario, timed: [], verified: [], failures: [] }));
+  const planned = entries.length * (timing.repetitions + 1);
+  const total = planned + 1;
+  let done = 0;
+  progress({ done, total, text: 'measuring what this machine can do' });
+  const copier = pickCopyKernel(new MonotonicClock(monotonicNowNs()));
+  const environment = await readEnvironment(copier.kernel.name);
+  const limits = await limitsOrNothing(timing.limitsSeconds, copier, signal);
+  done++;
+
+  const sessions = new SessionRunner();
+  const random = new Random(options.seed);
+  const runOne = async (entry: Entry, kind: 'timed' | 'verify'): Promise<void> => {
+    if (entry.failures.length >= MAX_FAILURES) return;
+    const measured = await runRepetition(sessions, entry.scenario, kind, timing, copier.kernel.name, random.next(), signal);
+    if (measured === null) return;
+    if (typeof measured === 'string') entry.failures.push(measured);
+    else if (kind === 'timed') entry.timed.push(measured);
+    else entry.verified.push(measured);
+  };
+  const deadlineNs = startNs + timing.maxSeconds * 1e9;
+  try {
+    // A B C, C B A, A B C, …: a machine that drifts treats all alike.
+    for (let round = 0; round < timing.repetitions && !signal.aborted; round++) {
+      const order = round % 2 === 0 ? entries : [...entries].reverse();
+      for (const entry of order) {
+        if (signal.aborted) break;
+        progress({ done, total, text: `${entry.scenario.id} (${round + 1} of ${timing.repetitions})` });
+        await runOne(entry, 'timed');
+        done++;
+      }
+    }
+    for (const entry of entries) {
+      if (signal.aborted) break;
+      progress({ done, total, text: `${entry.scenario.id} (looking for torn frames)` });
+      await runOne(entry, 'verify');
+      done++;
+    }
+    const allowed = Math.ceil(entries.length * timing.repetitions * timing.maxRepeated);
+    for (let repeated = 0; repeated < allowed && !signal.aborted; repeated++) {
+      const entry = needsMost(entries, timing);
+      if (entry === null || monotonicNowNs() + repetitionNs(entry.scenario, timing) > deadlineNs) break;
+      progress({ done, total, text: `${entry.scenario.id} (again: the machine got in the way)` });
+      await runOne(entry, 'timed');
+    }
+  } finally {
+    await sessions.close();
+  }
+  progress({ done: total, total, text: 'done' });
+  const records: ScenarioRecord[] = [];
+  const skipped: SkippedScenario[] = [];
+  for (const entry of entries) {
+    const record = recordOf(entry, limits);
+    if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? 'the run ended before it was measured' });
+    else records.push(record);
+  }
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    scanoutVersion: packageVersion(),
+    startedAt: startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    command: options.command,
+    suite: options.suite,
+    seed: options.seed,
+    partial: signal.aborted,
+    partialReason: signal.aborted ? 'stopped before its end' : null,
+    environment: { ...environment, stealPercent: steal.percent() },
+    limits,
+    scenarios: records,
+    skipped,
+    checks: checkRun(entries.map((entry) => ({ ...entry, samples: pooled(entry.timed) })), timing, skipped),
+  };
+}
+
+/** The scenario with the fewest undisturbed repetitions that still wants one; null: all have enough. */
+function needsMost(entries: readonly Entry[], timing: Timing): Entry | null {
+  let most: Entry | null = null;
+  let fewest = timing.repetitions;
+  for (const entry of entries) {
+    if (entry.failures.length >= MAX_FAILURES) continue;
+    const good = timing.undisturbedFrames > 0 ? enoughFrames(entry, timing) : undisturbed(entry.timed).length;
+    if (good < fewest) {
+      fewest = good;
+      most = entry;
+    }
+  }
+  return most;
+}
+
+/** Undisturbed frames so far, in repetitions' worth. */
+function enoughFrames(entry: Entry, timing: Timing): number {
+  const samples = pooled(entry.timed);
+  return ((samples.presented - samples.disturbed) / timing.undisturbedFrames) * timing.repetitions;
+}
+
+const undisturbed = (repetitions: readonly MeasuredRepetition[]): MeasuredRepetition[] => repetitions.filter((r) => !r.repetition.disturbed);
+
+function pooled(repetitions: readonly MeasuredRepetition[]): FrameSamples {
+  const samples = new FrameSamples();
+  for (const repetition of repetitions) samples.add(repetition.samples);
+  return samples;
+}
+
+function repetitionNs(scenario: Scenario, timing: Timing): number {
+  const { rateHz } = scenario.options;
+  const measured = rateHz === null ? timing.measureMs : (timing.pacedFrames / rateHz) * 1000;
+  return (timing.warmupMs + measured + 300) * 1e6;
+}
+
+/** @returns the repetition; null: aborted; a string: why it failed */
+async function runRepetition(
+  sessions: SessionRunner,
+  scenario: Scenario,
+  kind: 'timed' | 'verify',
+  timing: Timing,
+  copier: string,
+  seed: number,
+  signal: AbortSignal,
+): Promise<MeasuredRepetition | string | null> {
+  const verify = kind === 'verify';
+  const options = { ...scenario.options, copier, seed, ...(verify ? { sink: 'verify' as const, crcEvery: scenario.options.crcEvery || 16 } : {}) };
+  const paced = options.rateHz !== null;
+  const window: Window = {
+    warmupMs: verify ? timing.warmupMs / 2 : timing.warmupMs,
+    warmupFrames: paced ? 3 : timing.warmupFrames,
+    measureMs: paced ? 0 : verify ? timing.verifyMs : timing.measureMs,
+    measureFrames: paced ? (verify ? timing.verifyFrames : timing.pacedFrames) * options.heads : 0,
+    usageWindows: 1,
+  };
+  const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
+  const startedAt = new Date();
+  const plan = planMachine(options, monotonicNowNs());
+  const outcome = await sessions.run(plan, window, expectedMs * 4 + GRACE_MS, signal);
+  if (outcome.kind === 'aborted') return null;
+  if (outcome.kind === 'failed') return `the ${outcome.side} failed: ${outcome.reason}`;
+  return measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt);
+}
+
+async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCopyKernel>, signal: AbortSignal): Promise<Limits> {
+  try {
+    return await measureLimits({ seconds, copier, signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const unavailable: Record<string, string> = {};
+    for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs']) unavailable[name] = 'stopped before it was measured';
+    return { memcpyGBps: null, jsCopyGBps: null, jsCopyToMemcpyRatio: null, pingPongNs: null, jsPingPongNs: null, wakeUpUs: null, copyKernels: copier.measured, unavailable };
+  }
+}
+
+/** The document's entry; null when nothing was measured. */
+function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
+  const { scenario, timed, verified, failures } = entry;
+  if (timed.length === 0) return null;
+  const good = undisturbed(timed);
+  const used = good.length > 0 ? good : timed;
+  const samples = pooled(used);
+  const totals = used.map((r) => r.totals).reduce(addTotals);
+  const metrics = metricsOf(samples, totals);
+  const looked = verified.map((r) => r.repetition);
+  const framesVerified = looked.reduce((sum, r) => sum + r.framesVerified, 0);
+  const { options } = scenario;
+  const repetitions: Repetition[] = [...timed, ...verified].map((r) => r.repetition);
+  return {
+    id: scenario.id,
+    path: options.path,
+    width: options.width,
+    height: options.height,
+    rateHz: options.rateHz,
+    sink: options.sink,
+    ring: 'split',
+    layout: options.layout,
+    host: 'threads',
+    renderer: options.renderer,
+    buffers: options.buffers,
+    heads: options.heads,
+    results: {
+      ...metrics,
+      framesVerified,
+      framesTorn: framesVerified > 0 ? looked.reduce((sum, r) => sum + (r.framesTorn ?? 0), 0) : null,
+      disturbed: good.length === 0,
+    },
+    repetitions,
+    ratios: {
+      transferGBpsToMemcpy: ratio(metrics.transferGBps, limits.memcpyGBps),
+      submitToFenceToPingPong: ratio(metrics.latencyUs.submitToFence?.p50 ?? null, limits.pingPongNs === null ? null : limits.pingPongNs / 1000),
+      submitToFenceToJsPingPong: ratio(metrics.latencyUs.submitToFence?.p50 ?? null, limits.jsPingPongNs === null ? null : limits.jsPingPongNs / 1000),
+    },
+    workerFailures: failures,
+  };
+}
+
+const ratio = (value: number | null, limit: number | null): number | null => (value === null || limit === null || limit === 0 ? null : value / limit);
