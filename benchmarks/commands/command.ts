@@ -17,7 +17,7 @@ export interface Command {
   /**
    * @param argv what follows the command's name
    * @returns the exit code
-   * @throws UsageError before anything was written to stdout
+   * @throws UsageError before anything was written to stdout; the command line prints it and exits with 2
    */
   run(argv: string[], io: Io): Promise<number>;
 }
@@ -27,18 +27,5 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** Exit code after a UsageError. */
-export const EXIT_USAGE = 2;
 /** Exit code after Ctrl-C, as shells report it. */
 export const EXIT_INTERRUPTED = 130;
-
-/** Runs a command; a UsageError becomes one line on stderr and exit code 2. */
-export async function runCommand(command: Command, argv: string[], io: Io): Promise<number> {
-  try {
-    return await command.run(argv, io);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    io.stderr(`scanout ${command.name}: ${error.message}\n`);
-    return EXIT_USAGE;
-  }
-}

@@ -1,8 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { runCommand } from '../../benchmarks/commands/command.ts';
+import { UsageError } from '../../benchmarks/commands/command.ts';
 import { replayCommand } from '../../benchmarks/commands/replay.ts';
 import type { ReplayDocument } from '../../benchmarks/replay.ts';
 import { Replay, REPLAY_DEFAULTS, type ReplayOptions, type ReplayResult } from '../../core/machine/replay.ts';
@@ -47,16 +48,25 @@ function tally(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
+/** As the command line runs it. */
 async function run(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   let stdout = '';
   let stderr = '';
   const io = {
-    stdout: (text: string) => void (stdout += text),
-    stderr: (text: string) => void (stderr += text),
+    stdout: (text: string) => {
+      stdout += text;
+    },
+    stderr: (text: string) => {
+      stderr += text;
+    },
     signal: new AbortController().signal,
   };
-  const code = await runCommand(replayCommand, argv, io);
-  return { code, stdout, stderr };
+  try {
+    return { code: await replayCommand.run(argv, io), stdout, stderr };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return { code: 2, stdout, stderr: `scanout replay: ${error.message}\n` };
+  }
 }
 
 /** The trace with some of its records changed, dropped (null) or several put in their place. */
@@ -177,6 +187,36 @@ describe('what is recorded decides', () => {
     expect(result.responses).toEqual(replay(importing).responses);
   });
 
+  it.each([true, false])('chains of 300 descriptors play, indirect: %s', (indirect) => {
+    const cut = changed(importing, (record) => {
+      if (record.kind !== 'chain' || record.request.length < 30_000) return record;
+      const readable = [...new Array<number>(298).fill(100), record.request.length - 29_800];
+      return { ...record, indirect, readable };
+    });
+    const result = replay(cut);
+    expect(result.errors).toEqual([]);
+    expect(result.responses).toEqual(replay(importing).responses);
+  });
+
+  it('requests with any bytes changed are played to the end', () => {
+    const weston = traceOf('linux-7.2-weston-720p.jsonl');
+    const damage = fc.record({ record: fc.nat(weston.records.length - 1), at: fc.nat(0xffff), value: fc.integer({ min: 0, max: 255 }) });
+    fc.assert(
+      fc.property(fc.array(damage, { minLength: 1, maxLength: 8 }), (damages) => {
+        const broken = changed(weston, (record, index) => {
+          if (record.kind !== 'chain') return record;
+          const request = record.request.slice();
+          for (const { record: hit, at, value } of damages) if (hit === index) request[at % request.length] = value;
+          return { ...record, request };
+        });
+        const result = replay(broken);
+        expect(Object.values(result.commands).reduce((total, count) => total + count, 0)).toBe(chainsOf(weston).length);
+        expect(Object.values(result.responses).reduce((total, count) => total + count, 0)).toBe(chainsOf(weston).length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('a second features record resets the device: what was made before is gone', () => {
     const features = importing.records[0];
     const { errors } = replay({ header: importing.header, records: [...importing.records.slice(0, 100), features, ...importing.records.slice(100)] });
@@ -294,8 +334,14 @@ describe('scanout replay', () => {
   it('an abort keeps and marks what was played', async () => {
     const controller = new AbortController();
     let stdout = '';
-    const io = { stdout: (text: string) => void (stdout += text), stderr: () => {}, signal: controller.signal };
-    const running = runCommand(replayCommand, ['--json', ...all], io);
+    const io = {
+      stdout: (text: string) => {
+        stdout += text;
+      },
+      stderr: () => {},
+      signal: controller.signal,
+    };
+    const running = replayCommand.run(['--json', ...all], io);
     controller.abort();
     expect(await running).toBe(130);
     const document = JSON.parse(stdout) as ReplayDocument;
