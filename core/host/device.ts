@@ -1,28 +1,19 @@
 import { Counter } from '../measure/counters.ts';
 import { FrameColumn } from '../measure/frame-log.ts';
-import { Feature, Flag, Response } from '../protocol/constants.ts';
-import { Header, Size } from '../protocol/layout.ts';
-import { writeResponseHeader } from '../protocol/write-response.ts';
-import { writeChain } from '../ring/chain.ts';
+import { Feature } from '../protocol/constants.ts';
 import { type DeviceQueue, RingError } from '../ring/queue.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, Status } from '../ring/registers.ts';
 import { destroy } from './commands-2d.ts';
 import { changeDisplay } from './commands-info.ts';
-import { Context, type Display, STALL } from './context.ts';
+import { Context, type Display } from './context.ts';
+import { ControlQueue } from './control-queue.ts';
 import { handleCursor, resetCursors } from './cursor.ts';
-import { execute, readRequest } from './dispatch.ts';
-import { FenceTimeline } from './fence-timeline.ts';
-import { FlushAnswer } from './flushes.ts';
 import { applyPresentMask, changeRegion } from './memory-table.ts';
 import { openQueue } from './open-queue.ts';
 import type { HostOptions } from './options.ts';
-import { takeReleases } from './releases.ts';
 
 export type { Display } from './context.ts';
 export type { HostOptions } from './options.ts';
-
-/** The largest queue, so the most chains in flight. */
-const MAX_IN_FLIGHT = 1024;
 
 /**
  * The virtio-gpu device (virtio 1.3 § 5.7; QEMU: hw/display/virtio-gpu.c): serves both queues, imports blobs, hands frames
@@ -32,16 +23,11 @@ const MAX_IN_FLIGHT = 1024;
 export class HostDevice {
   readonly #options: HostOptions;
   readonly #context: Context;
-  readonly #timeline = new FenceTimeline(MAX_IN_FLIGHT);
-  #control: DeviceQueue | null = null;
+  readonly #control: ControlQueue;
   #cursor: DeviceQueue | null = null;
   #status = 0;
   #tableGeneration = 0;
   #broken = false;
-  /** The request in the context waits for a release. */
-  #stalled = false;
-  /** A release has come since: try again. */
-  #retry = false;
   /** Chains returned to the cursor queue since its last publish. */
   #cursorPushed = 0;
   /** Work not charged to a frame yet, ns. */
@@ -52,6 +38,7 @@ export class HostDevice {
   constructor(options: HostOptions) {
     this.#options = options;
     this.#context = new Context(options);
+    this.#control = new ControlQueue(this.#context);
     const registers = options.registers;
     registers.setDeviceFeatures(options.offeredFeatures.lo, options.offeredFeatures.hi);
     registers.numScanouts = options.displays.length;
@@ -99,7 +86,7 @@ export class HostDevice {
    */
   poll(): boolean {
     let progressed = this.#pollRegisters();
-    if (this.#control === null || this.#broken) return progressed;
+    if (!this.#control.isOpen || this.#broken) return progressed;
     const context = this.#context;
     const sink = this.#options.sink;
     let start = -1;
@@ -108,12 +95,12 @@ export class HostDevice {
       context.now();
       if (sink.deadline[0] <= context.nowNs) {
         start = context.nowNs;
-        this.#takeReleases();
+        this.#control.takeReleases();
       }
     }
     let before = start;
     try {
-      before = this.#serveControl(start);
+      before = this.#control.serve(start);
       if (this.#serveCursor() && before < 0) before = context.nowNs;
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
@@ -121,7 +108,7 @@ export class HostDevice {
       return true;
     }
     // A sink without vblanks may be done with what it was just given.
-    if (before >= 0 && sink.deadline[0] <= context.nowNs) this.#takeReleases();
+    if (before >= 0 && sink.deadline[0] <= context.nowNs) this.#control.takeReleases();
     if (this.#publish()) progressed = true;
     if (before >= 0) {
       progressed = true;
@@ -133,16 +120,15 @@ export class HostDevice {
 
   /** Before sleeping: asks for kicks. @returns true: work came meanwhile, poll again */
   prepareSleep(): boolean {
-    if (this.#broken || this.#control === null) return false;
-    // A stalled queue is woken by the sink's deadline; its waiting chains are no news.
-    const control = !this.#stalled && this.#control.enableKicks();
-    const cursor = this.#cursor !== null && this.#cursor.enableKicks();
+    if (this.#broken || !this.#control.isOpen) return false;
+    const control = this.#control.enableKicks();
+    const cursor = this.#cursor?.enableKicks() ?? false;
     return control || cursor;
   }
 
   /** After waking: no kicks while polling. */
   endSleep(): void {
-    if (this.#broken || this.#control === null) return;
+    if (this.#broken || !this.#control.isOpen) return;
     this.#control.disableKicks();
     this.#cursor?.disableKicks();
   }
@@ -163,16 +149,12 @@ export class HostDevice {
   /** Drops everything the driver made: queues, fences, scanouts, resources. Its pending fences get no answer. */
   reset(): void {
     const context = this.#context;
-    this.#control = null;
+    this.#control.close();
     this.#cursor = null;
     this.#broken = false;
     this.#ringError = null;
-    this.#stalled = false;
-    this.#retry = false;
-    context.pushed = 0;
     this.#cursorPushed = 0;
     this.#busyNs = 0;
-    this.#timeline.clear();
     const resources = context.resources.all();
     context.scanouts.reset();
     for (const resource of resources) this.#options.sink.stop(resource.id);
@@ -228,7 +210,7 @@ export class HostDevice {
     } else if ((registers.deviceStatus & Status.FEATURES_OK) === 0) {
       accepted &= ~Status.FEATURES_OK;
     }
-    if ((status & Status.DRIVER_OK) !== 0 && this.#control === null) {
+    if ((status & Status.DRIVER_OK) !== 0 && !this.#control.isOpen) {
       if ((accepted & Status.FEATURES_OK) === 0) accepted &= ~Status.DRIVER_OK;
       else if (!this.#activate()) return;
     }
@@ -250,13 +232,12 @@ export class HostDevice {
     const { registers, space } = this.#options;
     try {
       if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = openQueue(space, registers, CURSOR_QUEUE);
-      if (registers.queueReady(CONTROL_QUEUE)) this.#control = openQueue(space, registers, CONTROL_QUEUE);
+      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(openQueue(space, registers, CONTROL_QUEUE));
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
       this.#break(error);
       return false;
     }
-    this.#control?.disableKicks();
     this.#cursor?.disableKicks();
     return true;
   }
@@ -275,88 +256,6 @@ export class HostDevice {
     this.#options.guestDoorbell.ring();
   }
 
-  /** @param start when this poll's work began, -1: it has not yet @returns the same */
-  #serveControl(start: number): number {
-    const queue = this.#control;
-    const context = this.#context;
-    if (queue === null) return start;
-    let begun = start;
-    if (this.#stalled) {
-      if (!this.#retry) return begun;
-      if (begun < 0) {
-        context.now();
-        begun = context.nowNs;
-      }
-      this.#retry = false;
-      this.#stalled = false;
-      this.#execute(queue);
-    }
-    while (!this.#stalled && queue.pop(context.chain)) {
-      if (begun < 0 || context.pickupNs < 0) {
-        context.now();
-        if (begun < 0) begun = context.nowNs;
-        if (context.pickupNs < 0) context.pickupNs = context.nowNs;
-      }
-      this.#options.counters.add(Counter.commands, 1);
-      // Without room for a response header nothing is done at all (hostile-guest 31).
-      if (context.chain.writableBytes < Size.header) {
-        this.#options.counters.add(Counter.errorResponses, 1);
-        this.#push(queue, context.chain.head, 0);
-      } else if (readRequest(context)) {
-        this.#execute(queue);
-      } else {
-        this.#respond(queue, Response.ERR_UNSPEC);
-      }
-    }
-    return begun;
-  }
-
-  #execute(queue: DeviceQueue): void {
-    const code = execute(this.#context);
-    if (code === STALL) this.#stalled = true;
-    else this.#respond(queue, code);
-  }
-
-  /** Writes the response into the guest's memory; its chain returns now, in fence order, or at the flush's release. */
-  #respond(queue: DeviceQueue, code: number): void {
-    const context = this.#context;
-    const body = context.body;
-    const fenced = (body[Header.flags] & Flag.FENCE) !== 0;
-    const error = code >= Response.ERR_UNSPEC;
-    const bytes = error ? Size.header : context.responseBytes;
-    if (error) this.#options.counters.add(Counter.errorResponses, 1);
-    if (fenced) {
-      const ringIdx = context.has(Feature.CONTEXT_INIT) ? body[Header.flags] & Flag.INFO_RING_IDX : 0;
-      writeResponseHeader(
-        context.response, 0, code, Flag.FENCE | ringIdx, body[Header.fenceLo], body[Header.fenceHi], body[Header.ctxId],
-        ringIdx === 0 ? 0 : body[Header.ringIdx],
-      );
-    } else {
-      writeResponseHeader(context.response, 0, code, 0, 0, 0, 0, 0);
-    }
-    writeChain(this.#options.space, context.chain, context.responseU8, 0, bytes);
-    const head = context.chain.head;
-    const slot = error ? -1 : context.flushSlot;
-    if (slot >= 0 && this.#options.fencesOff !== true) {
-      if (fenced) {
-        context.flushes.answer[slot] = FlushAnswer.fenced;
-        context.flushes.token[slot] = this.#timeline.enqueue(head, bytes, false);
-      } else {
-        context.flushes.answer[slot] = FlushAnswer.unfenced;
-        context.flushes.token[slot] = head;
-      }
-    } else if (fenced && !this.#timeline.empty) {
-      this.#timeline.enqueue(head, bytes, true);
-    } else {
-      this.#push(queue, head, bytes);
-    }
-  }
-
-  #push(queue: DeviceQueue, head: number, written: number): void {
-    queue.push(head, written);
-    this.#context.pushed++;
-  }
-
   #serveCursor(): boolean {
     const queue = this.#cursor;
     if (queue === null) return false;
@@ -373,27 +272,17 @@ export class HostDevice {
     return served;
   }
 
-  #takeReleases(): void {
-    if (takeReleases(this.#context, this.#timeline, this.#control) > 0) this.#retry = true;
-  }
-
   /** Makes what was returned visible. @returns whether there was anything */
   #publish(): boolean {
-    const control = this.#control;
-    const context = this.#context;
-    if (control !== null) context.pushed += this.#timeline.drain(control);
     const counters = this.#options.counters;
-    if (context.pushed + this.#cursorPushed === 0) return false;
-    let wanted = false;
-    if (context.pushed > 0 && control !== null) {
-      if (control.publish()) wanted = true;
-      else counters.add(Counter.interruptsSuppressed, 1);
-    }
+    const control = this.#control.publish();
+    if (control === 0 && this.#cursorPushed === 0) return false;
+    let wanted = control === 2;
+    if (control === 1) counters.add(Counter.interruptsSuppressed, 1);
     if (this.#cursorPushed > 0 && this.#cursor !== null) {
       if (this.#cursor.publish()) wanted = true;
       else counters.add(Counter.interruptsSuppressed, 1);
     }
-    context.pushed = 0;
     this.#cursorPushed = 0;
     if (wanted) {
       counters.add(Counter.interrupts, 1);

@@ -1,0 +1,162 @@
+import { Counter } from '../measure/counters.ts';
+import { Feature, Flag, Response } from '../protocol/constants.ts';
+import { Header, Size } from '../protocol/layout.ts';
+import { writeResponseHeader } from '../protocol/write-response.ts';
+import { writeChain } from '../ring/chain.ts';
+import type { DeviceQueue } from '../ring/queue.ts';
+import { type Context, STALL } from './context.ts';
+import { execute, readRequest } from './dispatch.ts';
+import { FenceTimeline } from './fence-timeline.ts';
+import { FlushAnswer } from './flushes.ts';
+import { takeReleases } from './releases.ts';
+
+/** The largest queue, so the most chains in flight. */
+const MAX_IN_FLIGHT = 1024;
+
+/** The control queue in service: requests in, responses out at their time. */
+export class ControlQueue {
+  readonly #context: Context;
+  readonly #timeline = new FenceTimeline(MAX_IN_FLIGHT);
+  #queue: DeviceQueue | null = null;
+  /** The request in the context waits for a release. */
+  #stalled = false;
+  /** A release has come since: try again. */
+  #retry = false;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  get isOpen(): boolean {
+    return this.#queue !== null;
+  }
+
+  open(queue: DeviceQueue): void {
+    this.#queue = queue;
+    queue.disableKicks();
+  }
+
+  /** Forgets the queue and everything in flight. */
+  close(): void {
+    this.#queue = null;
+    this.#stalled = false;
+    this.#retry = false;
+    this.#timeline.clear();
+    this.#context.pushed = 0;
+  }
+
+  /** Asks for kicks. @returns true if there is work already */
+  enableKicks(): boolean {
+    // A stalled queue is woken by the sink's deadline; its waiting chains are no news.
+    return !this.#stalled && this.#queue !== null && this.#queue.enableKicks();
+  }
+
+  disableKicks(): void {
+    this.#queue?.disableKicks();
+  }
+
+  /**
+   * Serves every available request, until one has to wait.
+   * @param start when this poll's work began, ns; −1: it has not yet
+   * @returns the same afterwards
+   * @throws RingError for a broken ring
+   */
+  serve(start: number): number {
+    const queue = this.#queue;
+    const context = this.#context;
+    if (queue === null) return start;
+    const counters = context.options.counters;
+    let begun = start;
+    if (this.#stalled) {
+      if (!this.#retry) return begun;
+      if (begun < 0) {
+        context.now();
+        begun = context.nowNs;
+      }
+      this.#retry = false;
+      this.#stalled = false;
+      this.#execute(queue);
+    }
+    while (!this.#stalled && queue.pop(context.chain)) {
+      if (begun < 0 || context.pickupNs < 0) {
+        context.now();
+        if (begun < 0) begun = context.nowNs;
+        if (context.pickupNs < 0) context.pickupNs = context.nowNs;
+      }
+      counters.add(Counter.commands, 1);
+      // Without room for a response header nothing is done at all (hostile-guest 31).
+      if (context.chain.writableBytes < Size.header) {
+        counters.add(Counter.errorResponses, 1);
+        this.#push(queue, context.chain.head, 0);
+      } else if (readRequest(context)) {
+        this.#execute(queue);
+      } else {
+        context.flushSlot = -1;
+        this.#respond(queue, Response.ERR_UNSPEC);
+      }
+    }
+    return begun;
+  }
+
+  /** Takes what the sink has released up to the context's time. */
+  takeReleases(): void {
+    if (takeReleases(this.#context, this.#timeline, this.#queue) > 0) this.#retry = true;
+  }
+
+  /** Makes what was returned visible. @returns 0: nothing; 1: no interrupt wanted; 2: one is wanted */
+  publish(): 0 | 1 | 2 {
+    const queue = this.#queue;
+    const context = this.#context;
+    if (queue === null) return 0;
+    context.pushed += this.#timeline.drain(queue);
+    if (context.pushed === 0) return 0;
+    context.pushed = 0;
+    return queue.publish() ? 2 : 1;
+  }
+
+  #execute(queue: DeviceQueue): void {
+    const code = execute(this.#context);
+    if (code === STALL) this.#stalled = true;
+    else this.#respond(queue, code);
+  }
+
+  /** Writes the response into the guest's memory; its chain returns now, in fence order, or at the flush's release. */
+  #respond(queue: DeviceQueue, code: number): void {
+    const context = this.#context;
+    const { body, options } = context;
+    const fenced = (body[Header.flags] & Flag.FENCE) !== 0;
+    const error = code >= Response.ERR_UNSPEC;
+    const bytes = error ? Size.header : context.responseBytes;
+    if (error) options.counters.add(Counter.errorResponses, 1);
+    if (fenced) {
+      const ringIdx = context.has(Feature.CONTEXT_INIT) ? body[Header.flags] & Flag.INFO_RING_IDX : 0;
+      writeResponseHeader(
+        context.response, 0, code, Flag.FENCE | ringIdx, body[Header.fenceLo], body[Header.fenceHi], body[Header.ctxId],
+        ringIdx === 0 ? 0 : body[Header.ringIdx],
+      );
+    } else {
+      writeResponseHeader(context.response, 0, code, 0, 0, 0, 0, 0);
+    }
+    writeChain(options.space, context.chain, context.responseU8, 0, bytes);
+    const head = context.chain.head;
+    const slot = error ? -1 : context.flushSlot;
+    if (slot >= 0 && options.fencesOff !== true) {
+      if (fenced) {
+        context.flushes.answer[slot] = FlushAnswer.fenced;
+        context.flushes.token[slot] = this.#timeline.enqueue(head, bytes, false);
+      } else {
+        context.flushes.answer[slot] = FlushAnswer.unfenced;
+        context.flushes.token[slot] = head;
+      }
+    } else if (fenced && !this.#timeline.empty) {
+      this.#timeline.enqueue(head, bytes, true);
+    } else {
+      this.#push(queue, head, bytes);
+    }
+  }
+
+  #push(queue: DeviceQueue, head: number, written: number): void {
+    queue.push(head, written);
+    this.#context.pushed++;
+  }
+}
