@@ -126,7 +126,6 @@ export class ControlQueue {
     const { body, options } = context;
     const fenced = (body[Header.flags] & Flag.FENCE) !== 0;
     const error = code >= Response.ERR_UNSPEC;
-    const bytes = error ? Size.header : context.responseBytes;
     if (error) options.counters.add(Counter.errorResponses, 1);
     if (fenced) {
       const ringIdx = context.has(Feature.CONTEXT_INIT) ? body[Header.flags] & Flag.INFO_RING_IDX : 0;
@@ -137,7 +136,7 @@ export class ControlQueue {
     } else {
       writeResponseHeader(context.response, 0, code, 0, 0, 0, 0, 0);
     }
-    writeChain(options.space, context.chain, context.responseU8, 0, bytes);
+    const bytes = writeChain(options.space, context.chain, context.responseU8, 0, error ? Size.header : context.responseBytes);
     const head = context.chain.head;
     const slot = error ? -1 : context.flushSlot;
     if (slot >= 0 && options.fencesOff !== true) {

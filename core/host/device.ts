@@ -32,6 +32,7 @@ export class HostDevice {
   #cursorPushed = 0;
   /** Work not charged to a frame yet, ns. */
   #busyNs = 0;
+  #serviceNs = 0;
   /** The RingError that ended the device. */
   #ringError: RingError | null = null;
 
@@ -68,6 +69,11 @@ export class HostDevice {
   /** Bytes of host memory that resources hold; 0 after a reset. */
   get budgetUsed(): number {
     return this.#context.resources.bytes;
+  }
+
+  /** Work of all polls that progressed, ns. */
+  get serviceNs(): number {
+    return this.#serviceNs;
   }
 
   /** Resources that exist. */
@@ -296,6 +302,7 @@ export class HostDevice {
     const context = this.#context;
     const log = this.#options.frameLog;
     this.#busyNs += ns;
+    this.#serviceNs += ns;
     if (log === null || context.touchedCount === 0) return;
     const part = this.#busyNs / context.touchedCount;
     for (let i = 0; i < context.touchedCount; i++) log.cells[context.touched[i] + FrameColumn.hostService] += part;

@@ -315,3 +315,56 @@ describe('import', () => {
     expect(rig.vfio[0].exported).toHaveLength(0);
   });
 });
+
+describe('hostService', () => {
+  /** A clock on which every read takes 10 ns. */
+  class TickingClock {
+    readonly slot = new Float64Array(1);
+    now = 0;
+    read(): void {
+      this.now += 10;
+      this.slot[0] = this.now;
+    }
+  }
+
+  test('every nanosecond of polls that progressed belongs to exactly one frame', () => {
+    const clock = new TickingClock();
+    const rig = new Rig({ clock, heads: 2 });
+    rig.createBlob(2, frame(HIGH + PIXELS));
+    rig.createBlob(3, frame(HIGH + PIXELS + MIB));
+    rig.setScanoutBlob(0, 2);
+    rig.setScanoutBlob(1, 3);
+    for (let i = 0; i < 5; i++) {
+      rig.flush(2, { fenced: true });
+      rig.post((w, at) => writeFlush(w, at, 0, 0, 64, 64, 2), { fenced: true });
+      rig.post((w, at) => writeFlush(w, at, 0, 0, 64, 64, 3), { fenced: true });
+      rig.run();
+    }
+    let charged = 0;
+    for (const [head, frames] of [[0, 10], [1, 5]]) {
+      for (let i = 0; i < frames; i++) {
+        const ns = rig.log.cells[rig.log.row(head, i) + FrameColumn.hostService];
+        expect(ns).toBeGreaterThan(0);
+        charged += ns;
+      }
+    }
+    expect(charged).toBeCloseTo(rig.device.serviceNs, 3);
+    // All reads but those of polls' first were inside a measured poll.
+    expect(charged).toBeLessThan(clock.now);
+  });
+});
+
+test('a region that leaves takes no answer with it: a waiting request in it ends the device or is answered, never a crash', () => {
+  const rig = new Rig({ scanoutNs: 1000, features: BASE_FEATURES });
+  rig.create2d(2);
+  rig.attach(2, frame(HIGH + PIXELS));
+  rig.setScanout(0, 2);
+  rig.flush(2);
+  rig.post((w, at) => writeTransfer(w, at, 0, 0, 64, 64, 0, 0, 2));
+  rig.run();
+  rig.device.setRegionPresent(0, false);
+  rig.clock.advance(1000);
+  expect(() => {
+    while (rig.device.poll());
+  }).not.toThrow();
+});
