@@ -34,7 +34,8 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
     clock.read();
     counters.add(Counter.spinNs, clock.slot[0] - times[0]);
     if (progressed) continue;
-    if (!side.prepareSleep() && clock.slot[0] < side.deadline[0]) bell.block(sample, side.deadline[0]);
+    bell.deadline[0] = side.deadline[0];
+    if (!side.prepareSleep() && clock.slot[0] < bell.deadline[0]) bell.blockUntilDeadline(sample);
     side.endSleep();
   }
 }

@@ -56,6 +56,9 @@ const pause: () => void = typeof Atomics.pause === 'function' ? Atomics.pause : 
 export class AtomicsDoorbell implements Doorbell {
   /** Sleeps that ended by the timed re-check although the sequence had moved: a notification went missing. */
   lostWakeUps = 0;
+  /** Of the next `blockUntilDeadline`, ns; Infinity: none. */
+  readonly deadline = new Float64Array(1);
+  readonly #times = new Float64Array(2);
   readonly #cells: Int32Array;
   readonly #index: number;
   readonly #clock: Clock;
@@ -110,22 +113,29 @@ export class AtomicsDoorbell implements Doorbell {
 
   /** Sleeps until the cell changes or the deadline comes; spins the last stretch. Returns whether the cell changed. */
   block(expected: number, deadlineNs: number): boolean {
+    this.deadline[0] = deadlineNs;
+    return this.blockUntilDeadline(expected);
+  }
+
+  /** As `block`, until `deadline[0]`: a loop that sleeps every frame passes no double, which would be boxed. */
+  blockUntilDeadline(expected: number): boolean {
     const cells = this.#cells;
     const index = this.#index;
     const clock = this.#clock;
+    // Slots, not variables: a double that lives across Atomics.wait would be boxed.
+    const times = this.#times;
+    const counted = this.#counters.cells;
     for (;;) {
       clock.read();
-      const start = clock.slot[0];
-      const left = deadlineNs - start;
-      if (left <= WAKE_MARGIN_NS) return this.#poll(expected, start, deadlineNs);
-      const leftMs = (left - WAKE_MARGIN_NS) / 1e6;
-      const timeoutMs = leftMs >= RECHECK_MS ? RECHECK_MS : leftMs;
+      times[0] = clock.slot[0];
+      times[1] = this.deadline[0] - times[0] - WAKE_MARGIN_NS;
+      if (times[1] <= 0) return this.#poll(expected, times[0], this.deadline[0]);
       Atomics.store(cells, index + 1, 1);
-      const outcome = Atomics.wait(cells, index, expected, timeoutMs);
+      const outcome = Atomics.wait(cells, index, expected, times[1] >= RECHECK_MS * 1e6 ? RECHECK_MS : times[1] / 1e6);
       Atomics.store(cells, index + 1, 0);
       clock.read();
-      this.#counters.add(Counter.sleeps, 1);
-      this.#counters.add(Counter.sleepNs, clock.slot[0] - start);
+      counted[Counter.sleeps] += 1;
+      counted[Counter.sleepNs] += clock.slot[0] - times[0];
       if (Atomics.load(cells, index) !== expected) {
         // A ring right after the time-out is no loss, but it looks the same: this counts both.
         if (outcome === 'timed-out') this.lostWakeUps++;
