@@ -1,6 +1,7 @@
 import { pathUsesBlob } from '../core/machine/options.ts';
 import { bytesPerFrame } from '../core/machine/plan.ts';
-import type { Check, SkippedScenario } from '../reports/run-document.ts';
+import type { Check, Limits, RatioInterval, SkippedScenario } from '../reports/run-document.ts';
+import { median, ratioOfPairs } from '../reports/statistics.ts';
 import type { MeasuredRepetition } from './metrics.ts';
 import type { FrameSamples } from './samples.ts';
 import type { Scenario } from './scenarios.ts';
@@ -15,11 +16,14 @@ export interface Measured {
 
 /** How often the host's work for a copied 4K frame must contain that for an imported one. */
 const COPY_TO_IMPORT = 100;
+const FLAT_RATIO = 1.1;
+const FLAT_PAIRS = 15;
+const COPIER_RATIO = 0.9;
 /** Disturbed frames may be replaced up to this part of those wanted. */
 const MAX_DISTURBED = 0.1;
 
 /** What a run must show to be believed. A check that fails makes the run invalid (exit code 4). */
-export function checkRun(entries: readonly Measured[], timing: Timing, skipped: readonly SkippedScenario[]): Check[] {
+export function checkRun(entries: readonly Measured[], timing: Timing, skipped: readonly SkippedScenario[], limits: Limits): Check[] {
   const checks: Check[] = [];
   for (const { id, reason } of skipped) checks.push({ name: `${id} runs`, status: 'fail', detail: reason });
   for (const entry of entries) {
@@ -33,7 +37,41 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
   }
   const ratio = copyAgainstImport(entries);
   if (ratio !== null) checks.push(ratio);
+  for (const path of ['vfio', 'udmabuf']) {
+    const flat = isFlat(entries, path);
+    if (flat !== null) checks.push(flat);
+  }
+  if (limits.jsCopyToMemcpyRatio !== null) checks.push(copierIsFast(limits.jsCopyToMemcpyRatio));
   return checks;
+}
+
+/** Host service at 4K over 1080p, repetition by repetition: what is not copied must not cost by the pixel. */
+function isFlat(entries: readonly Measured[], path: string): Check | null {
+  const of = (height: number): Measured | undefined =>
+    entries.find(({ scenario: { options } }) => options.path === path && options.height === height && options.rateHz === null && options.layout === '64k');
+  const small = of(1080);
+  const large = of(2160);
+  if (small === undefined || large === undefined) return null;
+  const pairs: [number, number][] = [];
+  for (let i = 0; i < Math.min(small.timed.length, large.timed.length); i++) {
+    pairs.push([large.timed[i].repetition.hostServiceUs.p50, small.timed[i].repetition.hostServiceUs.p50]);
+  }
+  if (pairs.length < FLAT_PAIRS) return null;
+  const ratio = ratioOfPairs(pairs, { estimator: median });
+  return {
+    name: `host service of ${path} at 4K is at most ${FLAT_RATIO} times that at 1080p`,
+    status: ratio.low <= FLAT_RATIO ? 'pass' : 'fail',
+    detail: `${ratio.median.toFixed(3)} [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}], ${pairs.length} pairs`,
+  };
+}
+
+/** The copying paths must have the fastest copy that this machine can do, or they are compared unfairly. */
+function copierIsFast(ratio: RatioInterval): Check {
+  return {
+    name: `the copier reaches ${COPIER_RATIO} of memcpy`,
+    status: ratio.high >= COPIER_RATIO ? 'pass' : 'fail',
+    detail: `${ratio.median.toFixed(3)} [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}], ${ratio.pairs ?? 0} pairs of 4K frames`,
+  };
 }
 
 /** The ledger's bytes over the frames: exactly the path's, unless the host had to copy and says why. */

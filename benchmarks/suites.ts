@@ -83,6 +83,19 @@ export const SUITES: readonly Suite[] = [
     timing: { ...DEFAULT, repetitions: 5, pacedFrames: 120, verifyFrames: 60, maxRepeated: 0.2, maxSeconds: 150, undisturbedFrames: 600 },
   },
   {
+    name: 'flatness',
+    summary: 'does importing cost the same at 4K as at 1080p? 16 interleaved pairs (about 20 s)',
+    scenarios: () => matrix({ paths: ['vfio', 'udmabuf'], resolutions: [hd, uhd], rates: [null] }),
+    timing: { ...QUICK, repetitions: 16, maxRepeated: 0.25, maxSeconds: 40, limitsSeconds: 4 },
+  },
+  {
+    name: 'import',
+    summary: 'what importing a 4K buffer costs, from one segment to 8100 scattered pages (about 15 s)',
+    scenarios: () =>
+      matrix({ paths: ['vfio', 'udmabuf'], resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '64k', '4k'], base: { listLimit: 16384 } }),
+    timing: { ...QUICK, repetitions: 3, maxSeconds: 30 },
+  },
+  {
     name: 'full',
     summary: 'five paths at 1080p, 1440p, 4K and 8K, at 60 Hz and max, three layouts at 4K (about 10 min)',
     scenarios: () => [

@@ -128,7 +128,7 @@ export function flush(context: Context): number {
     context.flushes.addFrame(slot, i, frame);
     resource.held++;
     logFlush(context, i, frame);
-    context.options.sink.present(i, frame, context.nowNs);
+    context.options.sink.present(i, frame, context.nowSlot);
   }
   context.flushSlot = slot;
   endFrame(context);

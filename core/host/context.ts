@@ -68,12 +68,31 @@ export class Context {
   /** Chains returned to the control queue since its last publish. */
   pushed = 0;
 
-  /** Time of the last clock read, ns. */
-  nowNs = 0;
+  /** The clock's slot: `nowNs` as sinks take it. */
+  readonly nowSlot: Float64Array;
   /** When the frame being prepared was picked up; -1: no command of it seen yet. */
-  pickupNs = -1;
+  get pickupNs(): number {
+    return this.#times[0];
+  }
+  set pickupNs(ns: number) {
+    this.#times[0] = ns;
+  }
   /** ns spent on transfers and imports for the frame being prepared. */
-  transferNs = 0;
+  get transferNs(): number {
+    return this.#times[1];
+  }
+  set transferNs(ns: number) {
+    this.#times[1] = ns;
+  }
+  /** When this poll's work began; -1: it has not yet. */
+  get workNs(): number {
+    return this.#times[2];
+  }
+  set workNs(ns: number) {
+    this.#times[2] = ns;
+  }
+  /** Slots, not fields: a field's new double would be boxed every time. */
+  readonly #times = new Float64Array([-1, 0, -1]);
   /** Rows of the frame log to charge this poll's work to. */
   readonly touched = new Int32Array(64);
   touchedCount = 0;
@@ -83,6 +102,7 @@ export class Context {
 
   constructor(options: HostOptions) {
     this.options = options;
+    this.nowSlot = options.clock.slot;
     this.qemu = options.profile === 'qemu-10.2';
     this.resources = new ResourceTable(options.maxHostmem);
     this.scanouts = new Scanouts(options.displays.length, options.sink);
@@ -106,10 +126,14 @@ export class Context {
     return this.has(Feature.RESOURCE_BLOB);
   }
 
+  /** Time of the last clock read, ns. */
+  get nowNs(): number {
+    return this.nowSlot[0];
+  }
+
   /** Reads the clock into `nowNs`. */
   now(): void {
     this.options.clock.read();
-    this.nowNs = this.options.clock.slot[0];
   }
 
   /** Remembers a row of the frame log as one that this poll worked for. */

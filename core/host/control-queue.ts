@@ -56,31 +56,28 @@ export class ControlQueue {
   }
 
   /**
-   * Serves every available request, until one has to wait.
-   * @param start when this poll's work began, ns; −1: it has not yet
-   * @returns the same afterwards
+   * Serves every available request, until one has to wait; notes in `workNs` when this poll's work began.
    * @throws RingError for a broken ring
    */
-  serve(start: number): number {
+  serve(): void {
     const queue = this.#queue;
     const context = this.#context;
-    if (queue === null) return start;
+    if (queue === null) return;
     const counters = context.options.counters;
-    let begun = start;
     if (this.#stalled) {
-      if (!this.#retry) return begun;
-      if (begun < 0) {
+      if (!this.#retry) return;
+      if (context.workNs < 0) {
         context.now();
-        begun = context.nowNs;
+        context.workNs = context.nowNs;
       }
       this.#retry = false;
       this.#stalled = false;
       this.#execute(queue);
     }
     while (!this.#stalled && queue.pop(context.chain)) {
-      if (begun < 0 || context.pickupNs < 0) {
+      if (context.workNs < 0 || context.pickupNs < 0) {
         context.now();
-        if (begun < 0) begun = context.nowNs;
+        if (context.workNs < 0) context.workNs = context.nowNs;
         if (context.pickupNs < 0) context.pickupNs = context.nowNs;
       }
       counters.add(Counter.commands, 1);
@@ -95,7 +92,6 @@ export class ControlQueue {
         this.#respond(queue, Response.ERR_UNSPEC);
       }
     }
-    return begun;
   }
 
   /** Takes what the sink has released up to the context's time. */

@@ -15,6 +15,11 @@ import type { HostOptions } from './options.ts';
 export type { Display } from './context.ts';
 export type { HostOptions } from './options.ts';
 
+/** Work not charged to a frame yet. */
+const BUSY = 0;
+/** Work in all. */
+const SERVICE = 1;
+
 /**
  * The virtio-gpu device (virtio 1.3 § 5.7; QEMU: hw/display/virtio-gpu.c): serves both queues, imports blobs, hands frames
  * to the sink. It never blocks and never throws for a guest's mistake: that is answered on the wire, and a broken
@@ -30,9 +35,8 @@ export class HostDevice {
   #broken = false;
   /** Chains returned to the cursor queue since its last publish. */
   #cursorPushed = 0;
-  /** Work not charged to a frame yet, ns. */
-  #busyNs = 0;
-  #serviceNs = 0;
+  /** ns at BUSY and SERVICE: slots, because a field's new double would be boxed. */
+  readonly #work = new Float64Array(2);
   /** The RingError that ended the device. */
   #ringError: RingError | null = null;
 
@@ -73,7 +77,7 @@ export class HostDevice {
 
   /** Work of all polls that progressed, ns. */
   get serviceNs(): number {
-    return this.#serviceNs;
+    return this.#work[SERVICE];
   }
 
   /** Resources that exist. */
@@ -95,31 +99,30 @@ export class HostDevice {
     if (!this.#control.isOpen || this.#broken) return progressed;
     const context = this.#context;
     const sink = this.#options.sink;
-    let start = -1;
+    context.workNs = -1;
     context.touchedCount = 0;
     if (sink.deadline[0] !== Number.POSITIVE_INFINITY) {
       context.now();
       if (sink.deadline[0] <= context.nowNs) {
-        start = context.nowNs;
+        context.workNs = context.nowNs;
         this.#control.takeReleases();
       }
     }
-    let before = start;
     try {
-      before = this.#control.serve(start);
-      if (this.#serveCursor() && before < 0) before = context.nowNs;
+      this.#control.serve();
+      if (this.#serveCursor() && context.workNs < 0) context.workNs = context.nowNs;
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
       this.#break(error);
       return true;
     }
     // A sink without vblanks may be done with what it was just given.
-    if (before >= 0 && sink.deadline[0] <= context.nowNs) this.#control.takeReleases();
+    if (context.workNs >= 0 && sink.deadline[0] <= context.nowNs) this.#control.takeReleases();
     if (this.#publish()) progressed = true;
-    if (before >= 0) {
+    if (context.workNs >= 0) {
       progressed = true;
       context.now();
-      this.#charge(context.nowNs - before);
+      this.#charge();
     }
     return progressed;
   }
@@ -160,12 +163,12 @@ export class HostDevice {
     this.#broken = false;
     this.#ringError = null;
     this.#cursorPushed = 0;
-    this.#busyNs = 0;
+    this.#work[BUSY] = 0;
     const resources = context.resources.all();
     context.scanouts.reset();
     for (const resource of resources) this.#options.sink.stop(resource.id);
     context.now();
-    while (this.#options.sink.pollReleases(context.nowNs) > 0);
+    while (this.#options.sink.pollReleases(context.nowSlot) > 0);
     context.flushes.clear();
     context.resources.clear();
     for (const resource of resources) destroy(context, resource);
@@ -298,14 +301,16 @@ export class HostDevice {
   }
 
   /** Charges this poll's work to the frames it was for, in equal parts; without one, to the next frame. */
-  #charge(ns: number): void {
+  #charge(): void {
     const context = this.#context;
     const log = this.#options.frameLog;
-    this.#busyNs += ns;
-    this.#serviceNs += ns;
+    const work = this.#work;
+    const ns = context.nowNs - context.workNs;
+    work[BUSY] += ns;
+    work[SERVICE] += ns;
     if (log === null || context.touchedCount === 0) return;
-    const part = this.#busyNs / context.touchedCount;
+    const part = work[BUSY] / context.touchedCount;
     for (let i = 0; i < context.touchedCount; i++) log.cells[context.touched[i] + FrameColumn.hostService] += part;
-    this.#busyNs = 0;
+    work[BUSY] = 0;
   }
 }

@@ -16,7 +16,7 @@ export function takeReleases(context: Context, timeline: FenceTimeline, queue: D
   const flushes = context.flushes;
   let total = 0;
   for (;;) {
-    const count = sink.pollReleases(context.nowNs);
+    const count = sink.pollReleases(context.nowSlot);
     if (count === 0) return total;
     total += count;
     for (let i = 0; i < count; i++) {

@@ -20,7 +20,8 @@ export interface ScanoutImage {
 
 /**
  * What takes a presented frame. Runs inside the host's poll loop and never blocks; an asynchronous one has a
- * thread of its own behind `present` and `pollReleases`. Times are ns on the session's timeline.
+ * thread of its own behind `present` and `pollReleases`. Times are ns on the session's timeline; the present time is
+ * passed as the slot that holds it (`now[0]`), because a double passed by value would be boxed.
  */
 export interface Sink {
   /** The scanout shows `image` from the next present on; null: disabled. What it is reading now it may finish. */
@@ -29,12 +30,12 @@ export interface Sink {
    * A flush: show the scanout's current image. `frame` is the flush's number, given back at its release.
    * A frame that was not yet shown is superseded: released at once, marked.
    */
-  present(scanout: number, frame: number, nowNs: number): void;
+  present(scanout: number, frame: number, now: Float64Array): void;
   /**
    * Makes time pass: shows what is due, ends what has been read. Released flushes are then in
    * `releasedScanout`, `releasedFrame` and `releasedFlags` (FrameFlag), `presentedNs`, `releasedNs`, `vblank` [0, count).
    */
-  pollReleases(nowNs: number): number;
+  pollReleases(now: Float64Array): number;
   readonly releasedScanout: Int32Array;
   readonly releasedFrame: Int32Array;
   readonly releasedFlags: Int32Array;

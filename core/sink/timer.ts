@@ -51,7 +51,7 @@ export class ScanoutTimer implements Sink {
   // Frames in the works, in the order they were presented: [0, #count).
   #count = 0;
   /** The latest time the caller told. */
-  #lastNow = 0;
+  readonly #lastNow = new Float64Array(1);
   #image: (ScanoutImage | null)[] = new Array<ScanoutImage | null>(16).fill(null);
   #scanout = new Int32Array(16);
   #frame = new Int32Array(16);
@@ -98,9 +98,10 @@ export class ScanoutTimer implements Sink {
     if (image === null) this.#supersede(scanout, this.#count);
   }
 
-  present(scanout: number, frame: number, nowNs: number): void {
+  present(scanout: number, frame: number, now: Float64Array): void {
+    const nowNs = now[0];
     const image = this.#current[scanout];
-    this.#advance(nowNs);
+    this.#advance(now);
     if (this.#count === this.#state.length) this.#grow();
     const slot = this.#count++;
     this.#image[slot] = image;
@@ -129,9 +130,10 @@ export class ScanoutTimer implements Sink {
     this.#schedule();
   }
 
-  pollReleases(nowNs: number): number {
+  pollReleases(now: Float64Array): number {
     if (this.#count === 0) return 0;
-    this.#advance(nowNs);
+    const nowNs = now[0];
+    this.#advance(now);
     let released = 0;
     let kept = 0;
     for (let i = 0; i < this.#count; i++) {
@@ -167,7 +169,7 @@ export class ScanoutTimer implements Sink {
       if (this.#state[i] === State.shown) {
         // Its pixels may change from here on, so what the last read would find is taken now.
         this.#flags[i] |= this.ended(image, this.#frame[i], i);
-        this.#until[i] = Math.min(this.#until[i], this.#lastNow);
+        this.#until[i] = Math.min(this.#until[i], this.#lastNow[0]);
       } else if (this.#state[i] === State.pending) {
         this.#from[i] = NEVER;
         this.#until[i] = 0;
@@ -189,8 +191,9 @@ export class ScanoutTimer implements Sink {
   }
 
   /** Latches what is due. */
-  #advance(nowNs: number): void {
-    this.#lastNow = nowNs;
+  #advance(now: Float64Array): void {
+    const nowNs = now[0];
+    this.#lastNow[0] = nowNs;
     for (let i = 0; i < this.#count; i++) {
       if (this.#state[i] !== State.pending || this.#from[i] > nowNs) continue;
       this.#state[i] = State.shown;

@@ -10,6 +10,7 @@ import { CRC_START, crcBytes, crcEnd, crcWords } from '../../../core/sink/crc32.
 import { DisplaySink } from '../../../core/sink/display.ts';
 import type { ScanoutImage } from '../../../core/sink/sink.ts';
 import { VerifySink } from '../../../core/sink/verify.ts';
+import { slot } from '../../support/slot.ts';
 
 const WIDTH = 32;
 const HEIGHT = 64;
@@ -53,14 +54,14 @@ describe('verify', () => {
     return { sink, ...made };
   };
   const flagsAt = (sink: VerifySink, now: number): number => {
-    expect(sink.pollReleases(now)).toBe(1);
+    expect(sink.pollReleases(slot(now))).toBe(1);
     return sink.releasedFlags[0];
   };
 
   test('equal stamps in all rows at both times: verified, not torn', () => {
     const { sink, stamp } = make();
     stamp(9);
-    sink.present(0, 0, 0);
+    sink.present(0, 0, slot(0));
     expect(flagsAt(sink, 100)).toBe(FrameFlag.verified);
   });
 
@@ -68,7 +69,7 @@ describe('verify', () => {
     const { sink, stamp } = make();
     stamp(9);
     stamp(8, 1);
-    sink.present(0, 0, 0);
+    sink.present(0, 0, slot(0));
     stamp(9);
     expect(flagsAt(sink, 100)).toBe(FrameFlag.verified | FrameFlag.torn);
   });
@@ -76,7 +77,7 @@ describe('verify', () => {
   test('pixels rewritten while they are read: torn (hostile-guest 73)', () => {
     const { sink, stamp } = make();
     stamp(9);
-    sink.present(0, 0, 0);
+    sink.present(0, 0, slot(0));
     stamp(10);
     expect(flagsAt(sink, 100)).toBe(FrameFlag.verified | FrameFlag.torn);
   });
@@ -84,7 +85,7 @@ describe('verify', () => {
   test('pixels rewritten before stop are found by stop, later ones do not count', () => {
     const { sink, stamp } = make();
     stamp(9);
-    sink.present(0, 0, 0);
+    sink.present(0, 0, slot(0));
     sink.stop(5);
     stamp(10);
     expect(flagsAt(sink, 1)).toBe(FrameFlag.verified);
@@ -93,9 +94,9 @@ describe('verify', () => {
   test('a whole frame of another number is torn where the sequence is expected', () => {
     const { sink, stamp } = make({ expectSequence: true });
     stamp(4);
-    sink.present(0, 3, 0);
+    sink.present(0, 3, slot(0));
     expect(flagsAt(sink, 100)).toBe(FrameFlag.verified);
-    sink.present(0, 4, 200);
+    sink.present(0, 4, slot(200));
     expect(flagsAt(sink, 300)).toBe(FrameFlag.verified | FrameFlag.torn);
   });
 
@@ -105,7 +106,7 @@ describe('verify', () => {
     stamp(1);
     const torn: boolean[] = [];
     for (let frame = 0; frame < 4; frame++) {
-      sink.present(0, frame, frame * 1000);
+      sink.present(0, frame, slot(frame * 1000));
       region.u32[2050]++; // the third pixel of the first row
       torn.push((flagsAt(sink, frame * 1000 + 100) & FrameFlag.torn) !== 0);
     }
@@ -116,7 +117,7 @@ describe('verify', () => {
   test('an image that reaches past its buffer is shown but not verified', () => {
     const { sink, image } = make();
     sink.setScanout(0, { ...image, height: HEIGHT + 1 });
-    sink.present(0, 0, 0);
+    sink.present(0, 0, slot(0));
     expect(flagsAt(sink, 100)).toBe(0);
   });
 });
@@ -143,8 +144,8 @@ describe('display', () => {
     const { image } = makeImage(true);
     for (let frame = 0; frame < 3; frame++) {
       sink.setScanout(0, image);
-      sink.present(0, frame, frame * 1000 + 1);
-      expect(sink.pollReleases(frame * 1000 + 1010)).toBe(1);
+      sink.present(0, frame, slot(frame * 1000 + 1));
+      expect(sink.pollReleases(slot(frame * 1000 + 1010))).toBe(1);
     }
     expect(sink.mappings).toBe(1);
     expect(ledger.copies(CopyStage.upload)).toBe(0);
@@ -155,9 +156,9 @@ describe('display', () => {
     const { image, region } = makeImage(false);
     region.u32[2048] = 77;
     sink.setScanout(0, image);
-    sink.present(0, 0, 1);
-    sink.present(0, 1, 2);
-    sink.pollReleases(1010);
+    sink.present(0, 0, slot(1));
+    sink.present(0, 1, slot(2));
+    sink.pollReleases(slot(1010));
     expect(ledger.copies(CopyStage.upload)).toBe(1);
     expect(ledger.bytesCopied(CopyStage.upload)).toBe(STRIDE * HEIGHT);
     expect(textures).toHaveLength(1);
@@ -167,8 +168,8 @@ describe('display', () => {
   test('without memory for a texture the frame is shown and the failure counted', () => {
     const { sink, ledger } = make(false);
     sink.setScanout(0, makeImage(false).image);
-    sink.present(0, 0, 1);
-    expect(sink.pollReleases(1010)).toBe(1);
+    sink.present(0, 0, slot(1));
+    expect(sink.pollReleases(slot(1010))).toBe(1);
     expect(sink.uploadsFailed).toBe(1);
     expect(ledger.copies(CopyStage.upload)).toBe(0);
   });
