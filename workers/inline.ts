@@ -1,9 +1,12 @@
 import { GuestMachine } from '../core/machine/guest-machine.ts';
 import { HostMachine } from '../core/machine/host-machine.ts';
-import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
 import type { MachineOptions } from '../core/machine/options.ts';
+import { type MakeCopier, plannedCopier } from '../core/machine/parts.ts';
+import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
+import { openSplitDriver } from '../core/machine/queues.ts';
 import { type Clock, VirtualClock } from '../core/measure/clock.ts';
 import type { Doorbell } from '../core/ring/doorbell.ts';
+import type { Sink } from '../core/sink/sink.ts';
 
 /** Nothing can happen any more: both sides wait for each other. */
 export class InlineDeadlock extends Error {
@@ -37,6 +40,16 @@ class InlineDoorbell implements Doorbell {
   }
 }
 
+/** Parts of an inline machine that a test may put in the place of the real ones. */
+export interface InlineParts {
+  /** Changes the plan before the sides are built on it. */
+  readonly adjust?: (plan: MachinePlan) => MachinePlan;
+  /** Of both sides. */
+  readonly makeCopier?: MakeCopier;
+  /** What the device presents to, given the machine's own sink. */
+  readonly wrapSink?: (sink: Sink) => Sink;
+}
+
 /**
  * Guest and host on one thread under a virtual clock: alternates their polls and moves the clock when both are
  * idle. The same options give the same run, to the byte.
@@ -47,17 +60,19 @@ export class InlineMachine {
   readonly host: HostMachine;
   readonly guest: GuestMachine;
 
-  constructor(options: MachineOptions, adjust: (plan: MachinePlan) => MachinePlan = (plan) => plan) {
+  constructor(options: MachineOptions, parts: InlineParts = {}) {
     this.clock = new VirtualClock();
     // 0 in the frame log means that something did not happen.
     this.clock.advance(1e6);
-    this.plan = adjust(planMachine(options, 0));
+    const plan = planMachine(options, 0);
+    this.plan = parts.adjust === undefined ? plan : parts.adjust(plan);
+    const makeCopier = parts.makeCopier ?? plannedCopier;
     const hostBell = new InlineDoorbell();
     const guestBell = new InlineDoorbell();
     const clock: Clock = this.clock;
-    this.host = new HostMachine(this.plan, clock, guestBell);
+    this.host = new HostMachine(this.plan, clock, guestBell, makeCopier, parts.wrapSink);
     guestBell.onSleep((deadline) => this.#hostTurn(deadline));
-    this.guest = new GuestMachine(this.plan, clock, hostBell, guestBell);
+    this.guest = new GuestMachine(this.plan, clock, hostBell, guestBell, openSplitDriver, makeCopier);
     this.guest.compositor.start();
   }
 
@@ -94,11 +109,16 @@ export class InlineMachine {
     }
   }
 
-  /** Draws no more, ends what is in commit, and takes the guest down. */
-  finish(): void {
-    const { compositor } = this.guest;
+  /** Draws no more, ends what is in commit and waits until the host has answered everything. */
+  drain(): void {
+    const { compositor, driver } = this.guest;
     compositor.running = false;
-    this.runUntil(() => compositor.idle);
+    this.runUntil(() => compositor.idle && driver.commands.inFlight === 0);
+  }
+
+  /** Drains and takes the guest down. */
+  finish(): void {
+    this.drain();
     this.guest.shutDown();
   }
 

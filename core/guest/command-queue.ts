@@ -36,6 +36,8 @@ export class CommandQueue {
   readonly #hostDoorbell: Doorbell;
   readonly #freeSlots: Int32Array;
   #free: number;
+  /** Ring descriptors that a command without entries takes: one in an INDIRECT table, else request and response. */
+  readonly #descriptors: number;
   readonly #owner: (CommandOwner | null)[];
   readonly #kind: Int32Array;
   #unpublished = 0;
@@ -50,8 +52,19 @@ export class CommandQueue {
   #pendingFirst = 0;
   #pendingCount = 0;
 
-  /** @param offset byte offset in `region` of `slots` × COMMAND_SLOT_BYTES bytes, page-aligned */
-  constructor(queue: DriverQueue, region: MemoryRegion, offset: number, slots: number, counters: Counters, hostDoorbell: Doorbell) {
+  /**
+   * @param offset byte offset in `region` of `slots` × COMMAND_SLOT_BYTES bytes, page-aligned
+   * @param indirect INDIRECT_DESC was negotiated
+   */
+  constructor(
+    queue: DriverQueue,
+    region: MemoryRegion,
+    offset: number,
+    slots: number,
+    counters: Counters,
+    hostDoorbell: Doorbell,
+    indirect = true,
+  ) {
     this.#queue = queue;
     this.#region = region;
     this.#words = region.u32;
@@ -59,6 +72,7 @@ export class CommandQueue {
     this.#slots = slots;
     this.#counters = counters;
     this.#hostDoorbell = hostDoorbell;
+    this.#descriptors = indirect ? 1 : 2;
     this.#freeSlots = new Int32Array(slots);
     for (let i = 0; i < slots; i++) this.#freeSlots[i] = slots - 1 - i;
     this.#free = slots;
@@ -79,9 +93,9 @@ export class CommandQueue {
     return this.#inFlight;
   }
 
-  /** Whether `commands` commands (each with its own entries or none) fit now. */
+  /** Whether `commands` commands without entries fit now (without INDIRECT_DESC entries take descriptors of their own). */
   hasRoom(commands: number): boolean {
-    return this.#free >= commands && this.#queue.free >= commands;
+    return this.#free >= commands && this.#queue.free >= commands * this.#descriptors;
   }
 
   /** Takes a slot; -1 when none is free. Write the request at `requestWord(slot)`, then `submit`. */
@@ -106,7 +120,7 @@ export class CommandQueue {
    * @param entriesAddress guest-physical address of its mem_entry array (page-aligned), 0: none
    * @param entriesBytes bytes of that array
    * @param fence signalled by the response, null: unfenced
-   * @returns false when the ring is full; the slot is free again then
+   * @returns false when the ring is full: nothing was sent, the slot and the request in it stay the caller's
    */
   submit(
     slot: number,
@@ -129,10 +143,7 @@ export class CommandQueue {
     queue.writable(gpa + request + RESPONSE_OFFSET, responseBytes);
     // A response of type 0 would be one that never came.
     this.#words[(request + RESPONSE_OFFSET) / 4] = 0;
-    if (!queue.submit(slot)) {
-      this.#freeSlots[this.#free++] = slot;
-      return false;
-    }
+    if (!queue.submit(slot)) return false;
     if (fence !== null) {
       const at = (this.#pendingFirst + this.#pendingCount) % this.#slots;
       this.#pending[at] = fence;

@@ -42,6 +42,8 @@ export interface CompositorOptions {
 }
 
 const NONE = -1;
+/** After a failed commit the next is tried this much later, ns, where no tick says when. */
+const RETRY_NS = 1e6;
 
 /** One head's swap chain: at most one surface ready, one in commit, one on screen. */
 class HeadState {
@@ -60,6 +62,8 @@ class HeadState {
   tick = 0;
   /** The tick at which the ready frame was due: earlier than `tick` if it has missed some. */
   due = 0;
+  /** Nothing is drawn before this time, ns: the last commit failed. */
+  readonly retryNs = new Float64Array(1);
 
   constructor(plan: HeadPlan) {
     this.plane = plan.plane;
@@ -141,7 +145,7 @@ export class Compositor {
         this.deadline[0] = head.plane.deadline;
       }
     }
-    if (head.ready === NONE && this.running && this.#draw(head)) progressed = true;
+    if (head.ready === NONE && this.running && !this.#backsOff(head) && this.#draw(head)) progressed = true;
     if (head.ready !== NONE && head.committing === NONE && this.#flip(head)) progressed = true;
     else if (this.#options.periodNs !== 0 && (this.running || head.ready !== NONE)) this.#passTicks(head);
     return progressed;
@@ -193,7 +197,7 @@ export class Compositor {
       }
       const { resource } = framebuffer;
       // Implicit synchronisation: the GPU's job waits for the fences on the buffer.
-      if (resource.kind === 'imported' && resource.dmabuf !== null && !resource.dmabuf.resv.idle(FenceUsage.READ)) continue;
+      if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.READ)) continue;
       return i;
     }
     return NONE;
@@ -213,6 +217,8 @@ export class Compositor {
       }
       counters.max(Counter.vblankLateMaxNs, late);
     }
+    // Before the readback: a frame that has to wait for the ring is read back once.
+    if (!head.plane.hasRoom) return false;
     const at = head.ready;
     const surface = head.surfaces[at];
     const row = head.row[at];
@@ -224,11 +230,7 @@ export class Compositor {
     }
     if (!head.plane.begin(surface.framebuffer, damage, row)) {
       if (head.plane.lastError === null) return false;
-      // The frame is lost, its surface free again; the next one is drawn in its place.
-      this.failed++;
-      head.busy[at] = 0;
-      head.ready = NONE;
-      head.drawn--;
+      this.#fail(head, at);
       return true;
     }
     head.ready = NONE;
@@ -241,11 +243,41 @@ export class Compositor {
     return true;
   }
 
+  /** The frame is lost, its surface free again; the next one is drawn in its place, at the next tick or a little later. */
+  #fail(head: HeadState, at: number): void {
+    const { clock, periodNs } = this.#options;
+    this.failed++;
+    head.busy[at] = 0;
+    head.ready = NONE;
+    head.drawn--;
+    clock.read();
+    if (periodNs === 0) {
+      head.retryNs[0] = clock.slot[0] + RETRY_NS;
+      return;
+    }
+    head.tick++;
+    head.due = head.tick;
+    head.retryNs[0] = head.tick * periodNs;
+  }
+
+  /** Whether the head waits after a failure; the time it waits for is a deadline. */
+  #backsOff(head: HeadState): boolean {
+    if (head.retryNs[0] === 0) return false;
+    const { clock } = this.#options;
+    clock.read();
+    if (clock.slot[0] >= head.retryNs[0]) {
+      head.retryNs[0] = 0;
+      return false;
+    }
+    if (head.retryNs[0] < this.deadline[0]) this.deadline[0] = head.retryNs[0];
+    return true;
+  }
+
   /** Ticks that pass without a flip are missed; the next one is the deadline. */
   #passTicks(head: HeadState): void {
     const { periodNs, clock } = this.#options;
     clock.read();
-    const waits = head.committing !== NONE || head.ready === NONE;
+    const waits = head.committing !== NONE || head.ready === NONE || !head.plane.hasRoom;
     const now = clock.slot[0];
     if (waits && now >= head.tick * periodNs) head.tick = Math.floor(now / periodNs) + 1;
     const next = head.tick * periodNs;

@@ -1,7 +1,7 @@
 import { Counter } from '../measure/counters.ts';
+import { Command, Response } from '../protocol/constants.ts';
 import { type Head, readDisplayInfo } from '../protocol/display-info.ts';
 import { parseEdid } from '../protocol/edid.ts';
-import { Command, Response } from '../protocol/constants.ts';
 import { Size } from '../protocol/layout.ts';
 import { writeGetEdid, writeSimple } from '../protocol/write.ts';
 import { type DeviceRegisters, Event } from '../ring/registers.ts';

@@ -2,18 +2,18 @@ import type { DmaBuf } from '../dmabuf/dma-buf.ts';
 import { Fence } from '../dmabuf/fence.ts';
 import type { Clock } from '../measure/clock.ts';
 import type { Counters } from '../measure/counters.ts';
-import type { AddressSpace } from '../memory/address-space.ts';
 import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
 import type { PageAllocator, PageLayout } from '../memory/allocator.ts';
 import type { MemoryRegion } from '../memory/region.ts';
 import type { SegmentList } from '../memory/segments.ts';
-import { BlobFlag, BlobMem, Command, Feature, Format } from '../protocol/constants.ts';
+import { BlobFlag, BlobMem, Command, Feature, Format, MAX_SCANOUTS } from '../protocol/constants.ts';
 import { MEM_ENTRY_BYTES, Size } from '../protocol/layout.ts';
 import { writeAttachBacking, writeCreate2d, writeCreateBlob, writeMemEntry, writeResource } from '../protocol/write.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { DriverQueue, QueueConfig } from '../ring/queue.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, Interrupt, Status } from '../ring/registers.ts';
-import { COMMAND_SLOT_BYTES, CommandQueue, type CommandOwner } from './command-queue.ts';
+import { COMMAND_SLOT_BYTES, type CommandOwner, CommandQueue } from './command-queue.ts';
 import { CursorQueue } from './cursor.ts';
 import { DisplayState } from './display.ts';
 import { type DumbBuffer, type GuestResource, ResourceIds } from './resource.ts';
@@ -27,7 +27,12 @@ export class DriverError extends Error {
 }
 
 /** Places a queue in guest memory and gives its driver side; what the layout (split, packed) needs is its matter. */
-export type QueueFactory = (space: AddressSpace, allocator: PageAllocator, size: number, features: { indirect: boolean; eventIdx: boolean }) => {
+export type QueueFactory = (
+  space: AddressSpace,
+  allocator: PageAllocator,
+  size: number,
+  features: { indirect: boolean; eventIdx: boolean },
+) => {
   queue: DriverQueue;
   config: QueueConfig;
 };
@@ -103,7 +108,15 @@ export class VirtioGpuDriver {
     const control = this.#openQueue(CONTROL_QUEUE, controlSize, ring);
     const cursor = this.#openQueue(CURSOR_QUEUE, cursorSize, ring);
     const slots = this.#contiguous((controlSize + cursorSize) * COMMAND_SLOT_BYTES);
-    this.commands = new CommandQueue(control, slots.region[0], slots.offset[0], controlSize, options.counters, options.hostDoorbell);
+    this.commands = new CommandQueue(
+      control,
+      slots.region[0],
+      slots.offset[0],
+      controlSize,
+      options.counters,
+      options.hostDoorbell,
+      ring.indirect,
+    );
     this.cursor = new CursorQueue(
       cursor,
       slots.region[0],
@@ -114,7 +127,7 @@ export class VirtioGpuDriver {
     );
     this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
     if ((registers.deviceStatus & Status.DRIVER_OK) === 0) throw new DriverError('the device did not accept the queues');
-    this.numScanouts = registers.numScanouts;
+    this.numScanouts = Math.min(registers.numScanouts, MAX_SCANOUTS);
     this.display = new DisplayState(this, this.numScanouts, this.hasEdid);
     this.#queuesOpen = true;
     this.display.refresh();
@@ -149,9 +162,10 @@ export class VirtioGpuDriver {
 
   /**
    * Blocks until `done` holds, as the kernel's uninterruptible waits do (move_notify, probing). For slow paths.
+   * @param againNs when to look again at the latest, ns; Infinity: only when the host has rung
    * @throws DriverError when the host has been silent for 10 s, needs a reset, or the session was asked to stop
    */
-  waitFor(done: () => boolean): void {
+  waitFor(done: () => boolean, againNs = Number.POSITIVE_INFINITY): void {
     const { guestDoorbell, registers, clock } = this.#options;
     clock.read();
     const giveUp = clock.slot[0] + HOST_GONE_NS;
@@ -164,7 +178,7 @@ export class VirtioGpuDriver {
       clock.read();
       if (clock.slot[0] >= giveUp) throw new DriverError('the host has not answered for 10 s');
       if (this.#queuesOpen && this.prepareSleep()) continue;
-      guestDoorbell.sleep(sample, giveUp);
+      guestDoorbell.sleep(sample, clock.slot[0] < againNs ? Math.min(giveUp, againNs) : giveUp);
       if (this.#queuesOpen) this.endSleep();
     }
   }
@@ -196,16 +210,12 @@ export class VirtioGpuDriver {
     owner: CommandOwner | null,
     kind: number,
   ): void {
-    let at = slot;
     const { commands } = this;
-    while (!commands.submit(at, requestBytes, responseBytes, entriesAddress, entriesBytes, fence, owner, kind)) {
+    while (!commands.submit(slot, requestBytes, responseBytes, entriesAddress, entriesBytes, fence, owner, kind)) {
       if (commands.inFlight === 0) throw new DriverError(`a command of ${entriesBytes} bytes of entries does not fit an empty ring`);
       commands.notify();
       const before = commands.inFlight;
       this.waitFor(() => commands.inFlight < before);
-      // The request's bytes are still in the slot that submit() gave back: it is the next one out.
-      at = commands.open();
-      if (at !== slot) this.#moveRequest(slot, at);
     }
   }
 
@@ -252,24 +262,30 @@ export class VirtioGpuDriver {
       writeMemEntry(words, (entries.offset + i * MEM_ENTRY_BYTES) / 4, address >>> 0, Math.floor(address / 2 ** 32), pages.bytes[i]);
     }
     const bytes = pages.count * MEM_ENTRY_BYTES;
-    const reply = new Reply();
+    const created = new Reply();
+    const backed = new Reply();
     const { commands } = this;
     let slot = this.openCommand();
     let at = commands.requestWord(slot);
     if (this.hasBlob) {
       const size = writeCreateBlob(commands.words, at, id, BlobMem.GUEST, BlobFlag.SHAREABLE, pages.count, 0, 0, pages.length, 0);
-      this.submit(slot, size, Size.header, entries.address, bytes, null, reply, 0);
+      this.submit(slot, size, Size.header, entries.address, bytes, null, created, 0);
     } else {
-      this.submit(slot, writeCreate2d(commands.words, at, id, format, width, height), Size.header, 0, 0, null, null, 0);
+      this.submit(slot, writeCreate2d(commands.words, at, id, format, width, height), Size.header, 0, 0, null, created, 0);
       slot = this.openCommand();
       at = commands.requestWord(slot);
       const size = writeAttachBacking(commands.words, at, id, pages.count);
-      this.submit(slot, size, Size.header, entries.address, bytes, null, reply, 0);
+      this.submit(slot, size, Size.header, entries.address, bytes, null, backed, 0);
     }
     commands.notify();
-    this.waitFor(() => reply.done);
+    this.waitFor(() => created.done && (backed.done || this.hasBlob));
     entries.free();
-    if (!reply.ok) throw new DriverError(`the host refused a ${width}x${height} buffer: 0x${reply.type.toString(16)}`);
+    const refusal = !created.ok ? created.type : !this.hasBlob && !backed.ok ? backed.type : 0;
+    if (refusal !== 0) {
+      if (created.ok) this.unref(id);
+      this.#options.pixels.free(pages);
+      throw new DriverError(`the host refused a ${width}x${height} buffer: 0x${refusal.toString(16)}`);
+    }
     return { kind: 'dumb', id, width, height, stride, blob: this.hasBlob, pages };
   }
 
@@ -297,13 +313,17 @@ export class VirtioGpuDriver {
   #sendUnref(id: number, reply: Reply): void {
     const { commands } = this;
     const slot = this.openCommand();
-    this.submit(slot, writeResource(commands.words, commands.requestWord(slot), Command.RESOURCE_UNREF, id), Size.header, 0, 0, null, reply, 0);
+    this.submit(
+      slot,
+      writeResource(commands.words, commands.requestWord(slot), Command.RESOURCE_UNREF, id),
+      Size.header,
+      0,
+      0,
+      null,
+      reply,
+      0,
+    );
     commands.notify();
-  }
-
-  #moveRequest(from: number, to: number): void {
-    const { words } = this.commands;
-    words.copyWithin(this.commands.requestWord(to), this.commands.requestWord(from), this.commands.requestWord(from) + 24);
   }
 
   #openQueue(index: number, size: number, ring: { indirect: boolean; eventIdx: boolean }): DriverQueue {

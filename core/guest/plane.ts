@@ -26,9 +26,12 @@ export const PlaneState = {
   fence: 1,
   /** TRANSFER's response is awaited (no blob). */
   response: 2,
+  /** Prepared, nothing sent: the exporter's fences on the buffer are awaited without limit (implicit synchronisation). */
+  implicit: 3,
 } as const;
 
 const TRANSFER_DONE = 1;
+const COMMIT_COMMANDS = 4;
 
 /**
  * The primary plane of one head: prepare_fb, atomic_update, cleanup_fb. A commit is a state that is polled, as
@@ -50,6 +53,9 @@ export class Plane implements CommandOwner {
   /** Row of the frame in commit. */
   #row = 0;
   #replaced: Framebuffer | null = null;
+  /** Of the commit that waits for implicit fences. */
+  #changed = false;
+  #damage: Rect | null = null;
 
   constructor(driver: VirtioGpuDriver, head: number, log: FrameLog | null, linuxPacing: boolean) {
     this.#driver = driver;
@@ -62,18 +68,22 @@ export class Plane implements CommandOwner {
     return this.#state === PlaneState.idle;
   }
 
+  /** Whether a commit finds room in the ring now: ATTACH_BACKING, TRANSFER, SET_SCANOUT, FLUSH go out whole or not at all. */
+  get hasRoom(): boolean {
+    return this.#driver.commands.hasRoom(COMMIT_COMMANDS);
+  }
+
   /**
    * Starts a commit of `fb`: pins it, sends SET_SCANOUT(_BLOB) if the framebuffer changed, TRANSFER for a dumb
    * buffer, FLUSH; publishes all at once.
    * @param damage what changed, ignored (the whole frame counts) when the framebuffer changed
    * @param row the frame's row in the log, −1: none
-   * @returns false if nothing was sent: the ring has no room now (`lastError` null), or prepare_fb failed (`lastError`)
+   * @returns false if nothing was begun: the ring has no room now (`lastError` null), or prepare_fb failed (`lastError`)
    */
   begin(fb: Framebuffer, damage: Rect | null, row: number): boolean {
     const driver = this.#driver;
     this.lastError = null;
-    // ATTACH_BACKING, TRANSFER, SET_SCANOUT, FLUSH: a frame goes out whole or not at all.
-    if (!driver.commands.hasRoom(4)) return false;
+    if (!this.hasRoom) return false;
     const prepared = prepareFb(driver, fb);
     if (!prepared.ok) {
       this.lastError = prepared;
@@ -81,11 +91,15 @@ export class Plane implements CommandOwner {
     }
     this.#row = row;
     this.#replaced = this.current;
-    const changed = this.current !== fb;
+    this.#changed = this.current !== fb;
+    this.#damage = damage;
     this.current = fb;
-    if (row >= 0) this.#stampSubmit(row, fb);
-    this.#update(fb, changed, changed ? null : damage);
-    driver.commands.notify();
+    if (this.#mayUpdate(fb)) {
+      this.#commit(fb);
+    } else {
+      this.#state = PlaneState.implicit;
+      driver.commands.notify();
+    }
     return true;
   }
 
@@ -94,6 +108,11 @@ export class Plane implements CommandOwner {
     if (this.#state === PlaneState.idle) return true;
     const { clock } = this.#driver;
     const fb = this.current;
+    if (this.#state === PlaneState.implicit) {
+      if (fb === null || !this.#mayUpdate(fb)) return false;
+      this.#commit(fb);
+      return this.idle;
+    }
     if (this.#state === PlaneState.fence) {
       const fence = fb === null ? null : fb.fence;
       if (fence !== null && fence.state === 'pending') {
@@ -135,13 +154,29 @@ export class Plane implements CommandOwner {
   disable(): void {
     const driver = this.#driver;
     const { commands } = driver;
-    if (this.#state !== PlaneState.idle) driver.waitFor(() => this.poll());
+    if (this.#state !== PlaneState.idle) driver.waitFor(() => this.poll(), this.deadline);
     const slot = driver.openCommand();
     const bytes = writeSetScanout(commands.words, commands.requestWord(slot), 0, 0, 0, 0, this.head, 0);
     driver.submit(slot, bytes, Size.header, 0, 0, null, null, 0);
     commands.notify();
     if (this.current !== null) cleanupFb(driver, this.current);
     this.current = null;
+  }
+
+  /**
+   * The fences that prepare_fb collects are done (drm_gem_plane_helper_prepare_fb, drm_atomic_helper_wait_for_fences), and
+   * the ring still takes the commit: ATTACH_BACKING's entries, or another head, may have taken room meanwhile.
+   */
+  #mayUpdate(fb: Framebuffer): boolean {
+    const { resource } = fb;
+    if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.WRITE)) return false;
+    return this.#driver.commands.hasRoom(COMMIT_COMMANDS - 1);
+  }
+
+  #commit(fb: Framebuffer): void {
+    if (this.#row >= 0) this.#stampSubmit(this.#row, fb);
+    this.#update(fb, this.#changed, this.#changed ? null : this.#damage);
+    this.#driver.commands.notify();
   }
 
   #stampSubmit(row: number, fb: Framebuffer): void {
@@ -184,7 +219,7 @@ export class Plane implements CommandOwner {
     driver.counters.add(Counter.flushes, 1);
     const { fence } = fb;
     if (fence !== null && resource.kind === 'imported' && resource.dmabuf !== null) {
-      const { resv } = resource.dmabuf;
+      const { resv } = resource;
       resv.lock();
       commands.submit(slot, bytes, Size.header, 0, 0, fence, null, 0);
       resv.addFence(fence, FenceUsage.WRITE);

@@ -27,6 +27,7 @@ export function importDmaBuf(driver: VirtioGpuDriver, dmabuf: DmaBuf): Result<Gu
   const buffer: ImportedBuffer = {
     kind: 'imported',
     id: driver.ids.take(),
+    resv: dmabuf.resv,
     dmabuf,
     attachment: null,
     sg: null,
@@ -41,14 +42,13 @@ export function importDmaBuf(driver: VirtioGpuDriver, dmabuf: DmaBuf): Result<Gu
     moveNotify: (attachment: Attachment) => moveNotify(driver, buffer, attachment),
   });
   if (!attached.ok) {
-    dmabuf.put();
+    freeImported(driver, buffer);
     return attached;
   }
   buffer.attachment = attached.value;
   const initialised = initialise(driver, buffer, dmabuf, attached.value);
   if (!initialised.ok) {
-    dmabuf.detach(attached.value);
-    dmabuf.put();
+    freeImported(driver, buffer);
     return initialised;
   }
   return { ok: true, value: buffer };
@@ -56,8 +56,8 @@ export function importDmaBuf(driver: VirtioGpuDriver, dmabuf: DmaBuf): Result<Gu
 
 /** virtgpu_dma_buf_init_obj: pin, wait for moves, map, CREATE_BLOB, unpin; the mapping stays. */
 function initialise(driver: VirtioGpuDriver, buffer: ImportedBuffer, dmabuf: DmaBuf, attachment: Attachment): Result<void> {
-  const resv = dmabuf.resv;
-  resv.lock();
+  const { resv } = buffer;
+  dmabuf.resv.lock();
   try {
     const pinned = attachment.pin();
     if (!pinned.ok) return pinned;
@@ -74,7 +74,7 @@ function initialise(driver: VirtioGpuDriver, buffer: ImportedBuffer, dmabuf: Dma
     attachment.unpin();
     return { ok: true, value: undefined };
   } finally {
-    resv.unlock();
+    dmabuf.resv.unlock();
   }
 }
 
@@ -86,7 +86,7 @@ export function reattach(driver: VirtioGpuDriver, buffer: ImportedBuffer): Resul
   if (buffer.attached) return { ok: true, value: false };
   const { attachment } = buffer;
   if (attachment === null) return fail('ENODEV', 'the buffer was freed');
-  const { resv } = attachment.dmabuf;
+  const { resv } = buffer;
   // The move itself may still be under way on the exporter's engine.
   driver.waitFor(() => resv.idle(FenceUsage.KERNEL));
   const mapped = attachment.map();
@@ -161,20 +161,27 @@ function detachUnmap(driver: VirtioGpuDriver, buffer: ImportedBuffer, attachment
   buffer.moves++;
 }
 
-/** Frees an imported buffer (virtgpu_dma_buf_free_obj): detach the backing, leave the dma-buf, then UNREF. */
+/**
+ * Frees an imported buffer, also one whose import failed half-way (virtgpu_dma_buf_free_obj): detach the backing, leave
+ * the dma-buf, then UNREF. Blocks until the host has answered. Freeing it again does nothing.
+ */
 export function freeImported(driver: VirtioGpuDriver, buffer: ImportedBuffer): void {
   const { attachment, dmabuf } = buffer;
-  if (attachment === null || dmabuf === null) return;
-  dmabuf.resv.lock();
-  try {
-    detachUnmap(driver, buffer, attachment);
-  } finally {
-    dmabuf.resv.unlock();
+  if (dmabuf === null) return;
+  // An import that the exporter refused has no attachment to read a reservation from.
+  if (attachment !== null) {
+    const { resv } = attachment.dmabuf;
+    resv.lock();
+    try {
+      detachUnmap(driver, buffer, attachment);
+    } finally {
+      resv.unlock();
+    }
+    dmabuf.detach(attachment);
   }
   buffer.attachment = null;
   buffer.dmabuf = null;
-  // The dma-buf is taken from our own reference: after detach the attachment must not be looked at again.
-  dmabuf.detach(attachment);
+  // Our own reference: after detach the attachment must not be looked at again.
   dmabuf.put();
-  driver.unref(buffer.id);
+  if (buffer.created) driver.unref(buffer.id);
 }

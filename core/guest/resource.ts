@@ -1,5 +1,6 @@
 import type { Attachment, DmaBuf } from '../dmabuf/dma-buf.ts';
 import type { Fence } from '../dmabuf/fence.ts';
+import type { Reservation } from '../dmabuf/reservation.ts';
 import type { SgTable } from '../dmabuf/sg-table.ts';
 import type { SegmentList } from '../memory/segments.ts';
 
@@ -24,13 +25,15 @@ export interface DumbBuffer {
   readonly pages: SegmentList;
 }
 
-/**
- * Another device's buffer, imported by PRIME as a guest blob (virtgpu_prime.c). Its reservation object *is* the
- * dma-buf's: a flush fence added here is what the exporter waits for before it moves the buffer.
- */
+/** Another device's buffer, imported by PRIME as a guest blob (virtgpu_prime.c). */
 export interface ImportedBuffer {
   readonly kind: 'imported';
   readonly id: number;
+  /**
+   * The dma-buf's own, set before anything else is done with the object: a flush fence added here is what the exporter
+   * waits for before it moves the buffer, and the exporter's fences are what a commit waits for.
+   */
+  readonly resv: Reservation;
   /** null once freed. */
   dmabuf: DmaBuf | null;
   attachment: Attachment | null;

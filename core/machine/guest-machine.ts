@@ -2,16 +2,15 @@ import { PassthroughGpu } from '../dmabuf/gpu.ts';
 import { Compositor, type HeadPlan, type Surface } from '../guest/compositor.ts';
 import { DriverError, type QueueFactory, VirtioGpuDriver } from '../guest/driver.ts';
 import { Plane } from '../guest/plane.ts';
-import { importDmaBuf } from '../guest/prime.ts';
+import { freeImported, importDmaBuf } from '../guest/prime.ts';
 import { PaintRenderer, StampRenderer } from '../guest/renderer.ts';
 import type { Framebuffer, GuestResource } from '../guest/resource.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
-import { AddressSpace } from '../memory/address-space.ts';
 import { PAGE_SIZE } from '../memory/address.ts';
+import { AddressSpace } from '../memory/address-space.ts';
 import { PageAllocator } from '../memory/allocator.ts';
-import { Copier, copyKernelNamed } from '../memory/copier.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { Random } from '../memory/random.ts';
 import { MemoryRegion } from '../memory/region.ts';
@@ -20,6 +19,7 @@ import { Feature, Format } from '../protocol/constants.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
+import { type MakeCopier, plannedCopier } from './parts.ts';
 import { frameBytes, GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openSplitDriver } from './queues.ts';
 
@@ -35,7 +35,14 @@ export class GuestMachine {
   readonly heads: readonly HeadPlan[];
 
   /** Probes the host: blocks on `guestDoorbell` until it answers. @throws DriverError, RangeError when memory is short */
-  constructor(plan: MachinePlan, clock: Clock, hostDoorbell: Doorbell, guestDoorbell: Doorbell, openQueue: QueueFactory = openSplitDriver) {
+  constructor(
+    plan: MachinePlan,
+    clock: Clock,
+    hostDoorbell: Doorbell,
+    guestDoorbell: Doorbell,
+    openQueue: QueueFactory = openSplitDriver,
+    makeCopier: MakeCopier = plannedCopier,
+  ) {
     const { options } = plan;
     const space = new AddressSpace();
     const regions = new Map<string, MemoryRegion>();
@@ -48,7 +55,7 @@ export class GuestMachine {
     this.counters = new Counters(plan.guestCounters);
     this.ledger = new Ledger(plan.guestLedger);
     this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
-    const copier = new Copier(copyKernelNamed(options.copier), this.ledger);
+    const copier = makeCopier(options, this.ledger);
     const random = new Random(options.seed);
     const low = regions.get(RegionName.lowRam);
     if (low === undefined) throw new RangeError('a machine needs low RAM');
@@ -97,10 +104,23 @@ export class GuestMachine {
     });
   }
 
-  /** Disables the scanouts and frees every buffer; the host holds nothing afterwards. Blocks. */
+  /** Disables the scanouts, frees every buffer and resets the device: the host holds nothing even before the reset. Blocks. */
   shutDown(): void {
-    for (const { plane } of this.heads) plane.disable();
+    this.freeBuffers();
     this.driver.reset();
+  }
+
+  /** Disables the scanouts and frees every buffer; the device goes on. Blocks. */
+  freeBuffers(): void {
+    for (const { plane } of this.heads) plane.disable();
+    for (const { surfaces } of this.heads) {
+      for (const { framebuffer, gpu } of surfaces) {
+        const { resource } = framebuffer;
+        if (resource.kind === 'imported') freeImported(this.driver, resource);
+        else this.driver.freeDumb(resource);
+        gpu?.destroy();
+      }
+    }
   }
 
   /** Segments of the largest buffer that the host was given. */

@@ -4,9 +4,8 @@ import { HostDevice } from '../host/device.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
-import { AddressSpace } from '../memory/address-space.ts';
 import { pageAlign } from '../memory/address.ts';
-import { Copier, copyKernelNamed } from '../memory/copier.ts';
+import { AddressSpace } from '../memory/address-space.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, MemoryRegion, type RegionPlan } from '../memory/region.ts';
 import { Feature } from '../protocol/constants.ts';
@@ -17,6 +16,7 @@ import { LatchSink } from '../sink/latch.ts';
 import type { Sink } from '../sink/sink.ts';
 import { VerifySink } from '../sink/verify.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
+import { type MakeCopier, plannedCopier } from './parts.ts';
 import type { MachinePlan } from './plan.ts';
 
 /** Ids of the host's own memory start here; below are the guest's regions. */
@@ -31,13 +31,20 @@ export class HostMachine {
   readonly ledger: Ledger;
   readonly log: FrameLog;
 
-  constructor(plan: MachinePlan, clock: Clock, guestDoorbell: Doorbell) {
+  /** @param wrapSink what the device is given in place of the machine's sink, which stays `sink`; for tests */
+  constructor(
+    plan: MachinePlan,
+    clock: Clock,
+    guestDoorbell: Doorbell,
+    makeCopier: MakeCopier = plannedCopier,
+    wrapSink: (sink: Sink) => Sink = (sink) => sink,
+  ) {
     const { options } = plan;
     this.registers = new DeviceRegisters(new Int32Array(plan.control));
     this.counters = new Counters(plan.hostCounters);
     this.ledger = new Ledger(plan.hostLedger);
     this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
-    const copier = new Copier(copyKernelNamed(options.copier), this.ledger);
+    const copier = makeCopier(options, this.ledger);
     const { space, regions, memfds, vfioDevices } = hostView(plan.regions);
     const pool = new ImagePool();
     const timing = {
@@ -51,7 +58,12 @@ export class HostMachine {
       options.sink === 'verify'
         ? new VerifySink({ ...timing, crcEvery: options.crcEvery, expectSequence: true })
         : options.sink === 'display'
-          ? new DisplaySink({ ...timing, copier, allocateTexture: (bytes) => pool.allocate(bytes), freeTexture: (region) => pool.free(region) })
+          ? new DisplaySink({
+              ...timing,
+              copier,
+              allocateTexture: (bytes) => pool.allocate(bytes),
+              freeTexture: (region) => pool.free(region),
+            })
           : new LatchSink(timing);
     this.device = new HostDevice({
       space,
@@ -62,13 +74,17 @@ export class HostMachine {
       counters: this.counters,
       frameLog: this.log,
       copier,
-      sink: this.sink,
+      sink: wrapSink(this.sink),
       profile: options.profile,
       policy: options.policy,
       udmabuf: { ...UDMABUF_DEFAULTS, listLimit: options.listLimit, sizeLimitMb: options.sizeLimitMb },
       maxEntries: options.maxEntries,
       maxHostmem: options.maxHostmem,
-      displays: Array.from({ length: options.heads }, () => ({ width: options.width, height: options.height, refreshHz: options.rateHz ?? 60 })),
+      displays: Array.from({ length: options.heads }, () => ({
+        width: options.width,
+        height: options.height,
+        refreshHz: options.rateHz ?? 60,
+      })),
       offeredFeatures: offeredFeatures(options),
       allocateImage: (bytes) => pool.allocate(bytes),
       freeImage: (region) => pool.free(region),

@@ -67,7 +67,10 @@ export function planMachine(options: MachineOptions, originNs: number): MachineP
   // Scattered layouts and moves need room to choose from.
   const high = need.ram === 0 ? 0 : pageAlign(need.ram * 1.5 + 8 * MIB);
   const vram = need.vram === 0 ? 0 : pageAlign(need.vram * 1.5 + 8 * MIB);
-  for (const [name, bytes] of [['guest RAM', high], ['VRAM', vram]] as const) {
+  for (const [name, bytes] of [
+    ['guest RAM', high],
+    ['VRAM', vram],
+  ] as const) {
     if (bytes > 4 * 1024 * MIB) {
       throw new RangeError(
         `${options.width}x${options.height} with ${options.buffers} buffers on ${options.heads} heads needs ${Math.ceil(bytes / MIB)} MiB of ${name}; a region holds 4096 MiB at most`,
@@ -78,7 +81,16 @@ export function planMachine(options: MachineOptions, originNs: number): MachineP
     { id: 0, name: RegionName.lowRam, kind: 'ram', gpa: 0, size: low, device: null, bar: null, memory: createSharedMemory(low) },
   ];
   if (high > 0) {
-    regions.push({ id: regions.length, name: RegionName.highRam, kind: 'ram', gpa: HIGH_RAM, size: high, device: null, bar: null, memory: createSharedMemory(high) });
+    regions.push({
+      id: regions.length,
+      name: RegionName.highRam,
+      kind: 'ram',
+      gpa: HIGH_RAM,
+      size: high,
+      device: null,
+      bar: null,
+      memory: createSharedMemory(high),
+    });
   }
   if (vram > 0) {
     regions.push({

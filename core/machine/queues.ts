@@ -24,6 +24,9 @@ export const openSplitDriver: QueueFactory = (space, allocator, size, features) 
     indirect: features.indirect,
     eventIdx: features.eventIdx,
   };
-  const queue = new SplitDriver(space, config, { address: tables === null ? 0 : at(tables), descriptors: tables === null ? 0 : TABLE_DESCRIPTORS });
+  const queue = new SplitDriver(space, config, {
+    address: tables === null ? 0 : at(tables),
+    descriptors: tables === null ? 0 : TABLE_DESCRIPTORS,
+  });
   return { queue, config };
 };

@@ -3,9 +3,9 @@ import { VfioDevice } from '../dmabuf/vfio.ts';
 import { HostDevice } from '../host/device.ts';
 import { VirtualClock } from '../measure/clock.ts';
 import { Counters } from '../measure/counters.ts';
-import { AddressSpace } from '../memory/address-space.ts';
 import { pageAlign } from '../memory/address.ts';
-import { type CopyKernel, Copier } from '../memory/copier.ts';
+import { AddressSpace } from '../memory/address-space.ts';
+import { Copier, type CopyKernel } from '../memory/copier.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, MemoryRegion } from '../memory/region.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
@@ -137,5 +137,14 @@ function regionOf(planned: ReplayRegion): MemoryRegion {
   } catch {
     throw new TraceError(line, `no memory for a region of ${size} bytes`, 'free memory, or replay fewer traces at a time');
   }
-  return new MemoryRegion({ id, name, kind, gpa, size, device: kind === 'device' ? name : null, bar: kind === 'device' ? 0 : null, memory });
+  return new MemoryRegion({
+    id,
+    name,
+    kind,
+    gpa,
+    size,
+    device: kind === 'device' ? name : null,
+    bar: kind === 'device' ? 0 : null,
+    memory,
+  });
 }

@@ -1,4 +1,4 @@
-import { pageAlign, PAGE_SIZE } from '../memory/address.ts';
+import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
 import { Feature } from '../protocol/constants.ts';
 import { MAX_CHAIN } from '../ring/chain.ts';
 import { type ChainRecord, type FeaturesRecord, type Trace, TraceError, type TraceRegion } from '../trace/trace.ts';
@@ -123,7 +123,11 @@ function placeRegion(regions: Map<string, ReplayRegion>, region: TraceRegion, li
     throw new TraceError(line, `${name} is not made of whole pages of ${PAGE_SIZE} bytes`, 'correct "gpa" and "size"');
   }
   if (region.size > MAX_REGION_BYTES) {
-    throw new TraceError(line, `${name} has ${region.size} bytes, more than the 4 GiB that a region holds here`, 'record a guest with less memory');
+    throw new TraceError(
+      line,
+      `${name} has ${region.size} bytes, more than the 4 GiB that a region holds here`,
+      'record a guest with less memory',
+    );
   }
   if (region.gpa + region.size > RING_BASE) throw new TraceError(line, `${name} ends past 2^52`, 'correct "gpa" and "size"');
   if (regions.size === MAX_REGIONS) {

@@ -8,7 +8,7 @@ import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, Status } from '../ring/register
 import { SplitDriver } from '../ring/split/driver.ts';
 import type { ChainRecord, FeaturesRecord, RegionsRecord, Trace } from '../trace/trace.ts';
 import { ReplayMachine, type ReplayOptions } from './replay-machine.ts';
-import { bufferRoom, deviceFeatures, lineOf, planReplay, regionKey, type ReplayPlan } from './replay-plan.ts';
+import { bufferRoom, deviceFeatures, lineOf, planReplay, type ReplayPlan, regionKey } from './replay-plan.ts';
 
 export { REPLAY_DEFAULTS, type ReplayOptions } from './replay-machine.ts';
 export { planReplay, type ReplayPlan } from './replay-plan.ts';
@@ -78,7 +78,14 @@ export class Replay {
   #response = new Uint8Array(0);
   #fallbacksSeen = 0;
   readonly #result: ReplayResult = {
-    commands: {}, responses: {}, bytesCopied: 0, cursorBytesCopied: 0, fallbacks: [], errors: [], times: {}, memoryChanges: 0,
+    commands: {},
+    responses: {},
+    bytesCopied: 0,
+    cursorBytesCopied: 0,
+    fallbacks: [],
+    errors: [],
+    times: {},
+    memoryChanges: 0,
   };
 
   /** @throws TraceError for a trace that can't be played */
@@ -150,7 +157,7 @@ export class Replay {
     for (const leaves of [true, false]) {
       for (const region of this.#plan.regions) {
         const present = named.has(regionKey(region));
-        if (present === leaves || (space.regions[region.id] ?? null) !== null === present) continue;
+        if (present === leaves || ((space.regions[region.id] ?? null) !== null) === present) continue;
         device.setRegionPresent(region.id, present);
         changed = true;
       }

@@ -41,7 +41,7 @@ export class RawDriver {
 
   /** Writes a whole indirect table, linking nothing by itself. */
   table(address: number, descriptors: readonly RawDescriptor[]): void {
-    descriptors.forEach((descriptor, index) => this.tableDescriptor(address, index, descriptor));
+    for (const [index, descriptor] of descriptors.entries()) this.tableDescriptor(address, index, descriptor);
   }
 
   /** Puts `head` into the next available entry and makes it visible. */

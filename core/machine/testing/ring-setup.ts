@@ -1,5 +1,5 @@
 import { AddressSpace } from '../../memory/address-space.ts';
-import { MemoryRegion, createSharedMemory } from '../../memory/region.ts';
+import { createSharedMemory, MemoryRegion } from '../../memory/region.ts';
 import type { QueueConfig } from '../../ring/queue.ts';
 import { DESCRIPTOR_BYTES, placeSplitQueue } from '../../ring/split/layout.ts';
 
