@@ -1,13 +1,12 @@
-import { InputError } from '../reports/index.ts';
-import { type Command, UsageError } from './commands/command.ts';
+import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, runCommand } from './commands/command.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { listCommand } from './commands/list.ts';
 import { replayCommand } from './commands/replay.ts';
-import { runCommand } from './commands/run.ts';
-import { ScenarioError } from './scenarios.ts';
+import { runCommand as measureCommand } from './commands/run.ts';
+import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
-const COMMANDS: readonly Command[] = [runCommand, replayCommand, listCommand, doctorCommand];
+const COMMANDS: readonly Command[] = [measureCommand, replayCommand, listCommand, doctorCommand];
 
 const HELP = `scanout: what does it cost to get a guest's finished frame onto the host's
 display, imported where it lies, and copied?
@@ -25,46 +24,60 @@ Examples:
   scanout doctor
 `;
 
+const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** One Ctrl-C may arrive several times: from the terminal and from each program that passes it on. */
+const SAME_STOP_MS = 250;
+
 /** The command line. @returns the exit code */
 export async function main(argv: string[]): Promise<number> {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(new Error('stopped'));
+  // Nobody reads any more: nothing is left to do but to keep what there is.
+  const stdout = new Output(process.stdout, stop);
+  const stderr = new Output(process.stderr, stop);
+  let stoppedAt = 0;
+  const onSignal = (): void => {
+    // Who asks twice wants out now, results or not.
+    if (controller.signal.aborted && performance.now() - stoppedAt > SAME_STOP_MS) process.exit(EXIT_INTERRUPTED);
+    if (!controller.signal.aborted) stoppedAt = performance.now();
+    stop();
+  };
+  const onFault = (error: unknown): void => {
+    stderr.write(faultText(argv[0], error));
+    process.exit(EXIT_FAULT);
+  };
+  for (const signal of STOPPING) process.on(signal, onSignal);
+  process.on('uncaughtException', onFault);
+  try {
+    const code = await dispatch(argv, { stdout: stdout.write, stderr: stderr.write, signal: controller.signal });
+    await stdout.flushed();
+    if (stdout.error === null) return code;
+    stderr.write(`scanout: cannot write to stdout: ${stdout.error.message}\n`);
+    return EXIT_OUTPUT;
+  } finally {
+    for (const signal of STOPPING) process.off(signal, onSignal);
+    process.off('uncaughtException', onFault);
+  }
+}
+
+async function dispatch(argv: string[], io: Parameters<typeof runCommand>[2]): Promise<number> {
   const [name, ...rest] = argv;
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    (name === undefined ? process.stderr : process.stdout).write(HELP);
-    return name === undefined ? 2 : 0;
+  if (name === undefined) {
+    io.stderr(HELP);
+    return EXIT_USAGE;
+  }
+  if (name === '--help' || name === '-h' || name === 'help') {
+    io.stdout(HELP);
+    return 0;
   }
   if (name === '--version') {
-    process.stdout.write(`${packageVersion()}\n`);
+    io.stdout(`${packageVersion()}\n`);
     return 0;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command === undefined) {
-    process.stderr.write(`scanout: there is no command '${name}': use ${COMMANDS.map((c) => c.name).join(', ')}, or --help\n`);
-    return 2;
+    io.stderr(`scanout: there is no command ${JSON.stringify(name)}: use ${COMMANDS.map((c) => c.name).join(', ')}, or --help\n`);
+    return EXIT_USAGE;
   }
-  const controller = new AbortController();
-  let stops = 0;
-  const stop = (): void => {
-    stops++;
-    // Who asks twice wants out now, results or not.
-    if (stops > 1) process.exit(130);
-    controller.abort(new Error('stopped'));
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  try {
-    return await command.run(rest, {
-      stdout: (text) => void process.stdout.write(text),
-      stderr: (text) => void process.stderr.write(text),
-      signal: controller.signal,
-    });
-  } catch (error) {
-    if (error instanceof UsageError || error instanceof ScenarioError || error instanceof InputError) {
-      process.stderr.write(`scanout ${name}: ${error.message}\n`);
-      return 2;
-    }
-    throw error;
-  } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
-  }
+  return await runCommand(command, rest, io);
 }

@@ -1,5 +1,7 @@
+import os from 'node:os';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
+import { FrameLog } from '../core/measure/frame-log.ts';
 import type { PageLayout } from '../core/memory/allocator.ts';
 
 /** A wrong name or number in a command line or suite: one clear line. */
@@ -49,19 +51,33 @@ export function resolutionName(width: number, height: number): string {
 /** `max` or Hz. @throws ScenarioError */
 export function parseRate(text: string): number | null {
   if (text === 'max') return null;
-  const rate = Number(text.replace(/hz$/i, ''));
+  const rate = Number(/^(\d+(?:\.\d+)?)(?:hz)?$/i.exec(text)?.[1]);
   if (!Number.isFinite(rate) || rate < 1 || rate > 1000) throw new ScenarioError(`unknown rate '${text}': use max or 1 to 1000 (Hz)`);
   return rate;
 }
 
-/** @throws ScenarioError naming what there is */
-export function oneOf<T extends string>(what: string, text: string, known: readonly T[]): T {
-  const found = known.find((name) => name === text);
-  if (found === undefined) throw new ScenarioError(`unknown ${what} '${text}': use ${known.join(', ')}`);
+/** @throws ScenarioError naming the paths there are */
+export function parsePath(text: string): Path {
+  const found = PATHS.find((name) => name === text);
+  if (found === undefined) throw new ScenarioError(`unknown path '${text}': use ${PATHS.join(', ')}`);
   return found;
 }
 
-export const parsePath = (text: string): Path => oneOf('path', text, PATHS);
+/** WxH+X+Y, in pixels, as X11 writes a geometry. @throws ScenarioError */
+export function parseDamage(text: string): { x: number; y: number; width: number; height: number } {
+  const match = /^(\d{1,5})x(\d{1,5})\+(\d{1,5})\+(\d{1,5})$/.exec(text);
+  const [width, height, x, y] = match === null ? [0, 0, 0, 0] : match.slice(1).map(Number);
+  if (width === 0 || height === 0) throw new ScenarioError(`unknown rectangle '${text}': use WxH+X+Y, for example 256x256+64+64`);
+  return { x, y, width, height };
+}
+
+/** The first of each key, in order. */
+export function unique<T>(list: readonly T[] | undefined, key: (one: T) => string): T[] | undefined {
+  if (list === undefined) return undefined;
+  const seen = new Map<string, T>();
+  for (const one of list) if (!seen.has(key(one))) seen.set(key(one), one);
+  return [...seen.values()];
+}
 
 /** Unique among scenarios that differ in what their id names. */
 export function scenarioId(options: MachineOptions): string {
@@ -72,6 +88,7 @@ export function scenarioId(options: MachineOptions): string {
   if (options.heads !== 1) parts.push(`${options.heads}heads`);
   if (options.sink !== 'latch') parts.push(options.sink);
   if (options.renderer !== 'stamp') parts.push(options.renderer);
+  if (options.damage !== null) parts.push(`damage${options.damage.width}x${options.damage.height}`);
   if (options.linuxPacing) parts.push('linux-pacing');
   if (!options.fences) parts.push('nofences');
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
@@ -110,14 +127,26 @@ export function matrix(of: Matrix): Scenario[] {
   return scenarios;
 }
 
+/** Half of the memory that this process may have, bytes: what a run takes at most unless told otherwise. */
+export function memoryBudget(): number {
+  // 0: the system does not say; without a limit it may be 2^64 - 1.
+  const constrained = process.constrainedMemory();
+  return (constrained > 0 ? Math.min(constrained, os.totalmem()) : os.totalmem()) / 2;
+}
+
 /**
  * Refuses what cannot run before anything is started.
  * @param budgetBytes memory that the run may take
  * @throws ScenarioError
  */
 export function checkScenario({ id, options }: Scenario, budgetBytes: number): void {
+  const { damage, width, height, buffers } = options;
+  if (damage !== null && buffers !== 1)
+    throw new ScenarioError('a damage rectangle needs --buffers 1: where the framebuffer changes with each frame, the whole frame counts as changed');
+  if (damage !== null && (damage.x + damage.width > width || damage.y + damage.height > height))
+    throw new ScenarioError(`damage ${damage.width}x${damage.height}+${damage.x}+${damage.y} does not lie within ${width}x${height}`);
   const need = memoryNeeded(options);
-  const total = need.ram * 1.5 + need.vram * 1.5 + need.host;
+  const total = need.ram * 1.5 + need.vram * 1.5 + need.host + FrameLog.bytes(options.heads, options.logCapacity);
   if (total > budgetBytes) {
     throw new ScenarioError(
       `${id} needs about ${Math.ceil(total / 2 ** 20)} MiB and the memory budget is ${Math.floor(budgetBytes / 2 ** 20)} MiB: choose a smaller size, fewer buffers or heads`,
@@ -129,5 +158,10 @@ export function checkScenario({ id, options }: Scenario, budgetBytes: number): v
   ] as const) {
     if (bytes * 1.5 + 8 * 2 ** 20 > 2 ** 32)
       throw new ScenarioError(`${id} needs more than 4096 MiB of ${name}, the most that one region holds`);
+  }
+  if (need.host > options.maxHostmem) {
+    throw new ScenarioError(
+      `${id} needs ${Math.ceil(need.host / 2 ** 20)} MiB of the host for its copies, which gives a guest ${options.maxHostmem / 2 ** 20} MiB: choose a smaller size, fewer buffers or heads`,
+    );
   }
 }

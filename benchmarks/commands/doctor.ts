@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { doctor } from '../doctor.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, EXIT_INTERRUPTED } from './command.ts';
+import { HELP_FLAG, parseFlags } from './flags.ts';
 
 const HELP = `Usage: scanout doctor [--json]
 
@@ -19,13 +19,10 @@ export const doctorCommand: Command = {
   summary: 'say what this machine can do',
   help: HELP,
   async run(argv, io) {
-    let values: { json?: boolean; help?: boolean };
-    try {
-      values = parseArgs({ args: argv, options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } }).values;
-    } catch (error) {
-      throw new UsageError(`${(error as Error).message.split('. ')[0]}; see scanout doctor --help`);
-    }
-    io.stdout(values.help === true ? HELP : await doctor(values.json === true));
+    const { values } = parseFlags({ args: argv, options: { json: { type: 'boolean', default: false }, help: HELP_FLAG } });
+    const text = values.help ? HELP : await doctor(values.json);
+    if (io.signal.aborted) return EXIT_INTERRUPTED;
+    io.stdout(text);
     return 0;
   },
 };

@@ -1,15 +1,31 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { UsageError } from './command.ts';
 
-/** `parseArgs`, whose complaints become a UsageError of one line. */
+/** `--help`, as every command has it. */
+export const HELP_FLAG = { type: 'boolean', short: 'h', default: false } as const;
+
+/** `parseArgs`, whose complaints become a UsageError of one line; a flag given twice is one too. */
 export function parseFlags<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>> {
   try {
-    return parseArgs(config);
+    const parsed = parseArgs({ ...config, tokens: true });
+    const seen = new Set<string>();
+    for (const token of parsed.tokens ?? []) {
+      if (token.kind !== 'option') continue;
+      if (seen.has(token.name)) throw new UsageError(`--${token.name} is given twice; see --help`);
+      seen.add(token.name);
+    }
+    return parsed as unknown as ReturnType<typeof parseArgs<T>>;
   } catch (error) {
     if (!(error instanceof TypeError) || !('code' in error) || !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
-    // What follows the first sentence is advice on '--' that fits no case here.
-    throw new UsageError(`${error.message.split(/\.\s/)[0].replaceAll('\n', ' ').replace(/\.$/, '')}; see --help`);
+    throw new UsageError(`${inOurWords(error.message)}; see --help`);
   }
+}
+
+function inOurWords(message: string): string {
+  const missing = /^Option '(--[\w-]+)[^']*' argument (?:missing|is ambiguous)/.exec(message);
+  if (missing !== null) return `${missing[1]} needs a value`;
+  // What follows the first sentence is advice on '--' that fits no case here.
+  return message.split(/\.\s/)[0].replaceAll('\n', ' ').replace(/\.$/, '');
 }
 
 /** A flag's whole number. @throws UsageError naming the flag and its bounds */

@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util';
 import { COPIES, PATHS, type Path } from '../../core/machine/options.ts';
 import { SUITES } from '../suites.ts';
-import { type Command, UsageError } from './command.ts';
+import type { Command } from './command.ts';
+import { HELP_FLAG, parseFlags } from './flags.ts';
 
 const HELP = `Usage: scanout list [--json]
 
@@ -28,17 +28,12 @@ export const listCommand: Command = {
   summary: 'list suites and paths, each with a line of what it is',
   help: HELP,
   async run(argv, io) {
-    let values: { json?: boolean; help?: boolean };
-    try {
-      values = parseArgs({ args: argv, options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } }).values;
-    } catch (error) {
-      throw new UsageError(`${(error as Error).message.split('. ')[0]}; see scanout list --help`);
-    }
-    if (values.help === true) {
+    const { values } = parseFlags({ args: argv, options: { json: { type: 'boolean', default: false }, help: HELP_FLAG } });
+    if (values.help) {
       io.stdout(HELP);
       return 0;
     }
-    if (values.json === true) {
+    if (values.json) {
       const suites = SUITES.map(({ name, summary, scenarios }) => ({ name, summary, scenarios: scenarios().map(({ id }) => id) }));
       const paths = PATHS.map((path) => ({ name: path, copies: COPIES[path], summary: PATH_WORDS[path] }));
       io.stdout(`${JSON.stringify({ suites, paths }, null, 2)}\n`);

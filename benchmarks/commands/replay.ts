@@ -5,7 +5,7 @@ import { plain } from '../../reports/format.ts';
 import { type LoadedTrace, loadTrace, type ReplayDocument, replayTraces, TraceFileError } from '../replay.ts';
 import { errorCount, replayText } from '../replay-table.ts';
 import { type Command, EXIT_INTERRUPTED, UsageError } from './command.ts';
-import { choiceFlag, integerFlag, parseFlags } from './flags.ts';
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
 
 /** INT_MAX: udmabuf's parameters are C ints; so many MiB are still exact as bytes. */
 const MAX_PARAMETER = 2147483647;
@@ -53,7 +53,7 @@ export const replayCommand: Command = {
         'size-limit-mb': { type: 'string', default: String(REPLAY_DEFAULTS.sizeLimitMb) },
         policy: { type: 'string', default: REPLAY_DEFAULTS.policy },
         profile: { type: 'string', default: REPLAY_DEFAULTS.profile },
-        help: { type: 'boolean', default: false },
+        help: HELP_FLAG,
       },
     });
     if (values.help) {

@@ -1,13 +1,14 @@
-import os from 'node:os';
-import { parseArgs } from 'node:util';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type MachineOptions, PATHS, type Path } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { checkWritable, formatRun, renderTerminal, type RunDocument, writeReports } from '../../reports/index.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
-import { checkScenario, matrix, oneOf, parsePath, parseRate, parseResolution, type Scenario, scenario } from '../scenarios.ts';
+import { checkScenario, matrix, memoryBudget, parseDamage, parsePath, parseRate, parseResolution, type Scenario, scenario, unique } from '../scenarios.ts';
 import { SUITES, suiteNamed, type Timing } from '../suites.ts';
-import { type Command, type Io, UsageError } from './command.ts';
+import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
 
 const HELP = `Usage: scanout run [options]
 
@@ -23,12 +24,13 @@ Which scenarios:
 How each is run:
   --repetitions N     timed repetitions of each scenario
   --frames N          frames of a paced repetition
-  --buffers N         2: double, 3: triple buffering
+  --buffers N         1 to 16; 2: double (default), 3: triple buffering
   --layout NAME       how pages lie: ${PAGE_LAYOUTS.join(', ')}
   --heads N           scanouts, 1 to 16
   --sink NAME         latch, display or verify
   --renderer NAME     stamp (one word a row) or paint (every pixel)
-  --scanout-us N      how long the sink reads a frame
+  --scanout-us N      how long the sink reads a frame (2000 paced, 0 at max)
+  --damage WxH+X+Y    each frame changes this rectangle only; needs --buffers 1
   --list-limit N      udmabuf's list_limit (1024)
   --size-limit-mb N   udmabuf's size_limit_mb (64)
   --policy NAME       copy or error, when an import is impossible
@@ -45,13 +47,17 @@ Output:
   --help              prints this
 
 Exit code: 0 fine, 2 wrong input, 4 the run is invalid (torn frames, wrong
-number of copies, a worker that died, too disturbed), 130 stopped by Ctrl-C.
+number of copies, a worker that died, too disturbed), 130 stopped by Ctrl-C or
+SIGTERM (what was measured is printed, written and marked partial).
 
 Examples:
   scanout run --suite quick --out out
   scanout run --path udmabuf,copy --resolution 4k --rate 60
+  scanout run --path copy --resolution 4k --buffers 1 --damage 256x256+64+64
   scanout run --suite quick --layout 4k --list-limit 8192 --json > run.json
 `;
+
+const REPORT_FILES = ['run.json', 'report.md', 'report.html'];
 
 const OPTIONS = {
   suite: { type: 'string' },
@@ -66,60 +72,86 @@ const OPTIONS = {
   sink: { type: 'string' },
   renderer: { type: 'string' },
   'scanout-us': { type: 'string' },
+  damage: { type: 'string' },
   'list-limit': { type: 'string' },
   'size-limit-mb': { type: 'string' },
   policy: { type: 'string' },
   profile: { type: 'string' },
   migrate: { type: 'string' },
-  'linux-pacing': { type: 'boolean' },
-  'no-fences': { type: 'boolean' },
+  'linux-pacing': { type: 'boolean', default: false },
+  'no-fences': { type: 'boolean', default: false },
   'spin-us': { type: 'string' },
   seed: { type: 'string' },
   'memory-mb': { type: 'string' },
   out: { type: 'string' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
+  json: { type: 'boolean', default: false },
+  help: HELP_FLAG,
 } as const;
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
+type Values = ReturnType<typeof parseFlags<{ options: typeof OPTIONS }>>['values'];
 
 export const runCommand: Command = {
   name: 'run',
   summary: 'measure importing against copying and write a report',
   help: HELP,
   async run(argv: string[], io: Io): Promise<number> {
-    const values = parse(argv);
-    if (values.help === true) {
+    const { values } = parseFlags({ args: argv, options: OPTIONS });
+    if (values.help) {
       io.stdout(HELP);
       return 0;
     }
     const { scenarios, timing, suite } = select(values);
-    const budget = integer('memory-mb', values['memory-mb'], 16, 1 << 20, Math.floor(os.totalmem() / 2 ** 21)) * 2 ** 20;
+    const budget = (given('memory-mb', values, 16, 1 << 20) ?? Math.floor(memoryBudget() / 2 ** 20)) * 2 ** 20;
+    const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
     for (const one of scenarios) checkScenario(one, budget);
-    if (values.out !== undefined) checkWritable(values.out);
+    if (values.out !== undefined) checkOutput(values.out);
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
-    const document = await runScenarios({
-      suite,
-      scenarios,
-      timing,
-      seed: integer('seed', values.seed, 0, 2 ** 32 - 1, 1),
-      command: ['scanout run', ...argv.map(quoted)].join(' '),
-      signal: io.signal,
-      progress: ({ done, total, text }) => progress.step(done, total, text),
-    });
-    progress.end();
+    let document: RunDocument;
+    try {
+      document = await runScenarios({
+        suite,
+        scenarios,
+        timing,
+        seed,
+        command: ['scanout run', ...argv.map(quoted)].join(' '),
+        signal: io.signal,
+        progress: ({ done, total, text }) => progress.step(done, total, text),
+      });
+    } finally {
+      progress.end();
+    }
     return finish(document, values, io);
   },
 };
 
 function finish(document: RunDocument, values: Values, io: Io): number {
-  io.stdout(values.json === true ? formatRun(document) : renderTerminal(document, { colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }));
+  io.stdout(values.json ? formatRun(document) : renderTerminal(document, { colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }));
   if (values.out !== undefined) {
     const { html } = writeReports(document, values.out);
-    if (values.json !== true) io.stdout(`\nReport: ${html}\n`);
+    if (!values.json) io.stdout(`\nReport: ${html}\n`);
   }
-  if (document.partial) return 130;
-  return document.checks.some((check) => check.status !== 'pass') && invalid(document) ? 4 : 0;
+  if (document.partial) return EXIT_INTERRUPTED;
+  return document.checks.some((check) => check.status !== 'pass') && invalid(document) ? EXIT_INVALID : 0;
+}
+
+/** A folder that can be written, in which no folder has a report's name. @throws InputError, UsageError */
+function checkOutput(directory: string): void {
+  if (directory === '') throw new UsageError('--out needs the name of a folder');
+  if (isFolder(directory) === false) throw new UsageError(`--out ${directory}: a file, not a folder`);
+  checkWritable(directory);
+  for (const name of REPORT_FILES) {
+    const path = join(directory, name);
+    if (isFolder(path) === true) throw new UsageError(`${path}: a folder, but the report's file is to have that name`);
+  }
+}
+
+/** Null: there is nothing of that name, or it cannot be looked at. */
+function isFolder(path: string): boolean | null {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return null;
+  }
 }
 
 /** A failed check makes a run invalid; an inconclusive one only where vblanks were to be counted. */
@@ -127,21 +159,12 @@ function invalid(document: RunDocument): boolean {
   return document.checks.some((check) => check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank')));
 }
 
-function parse(argv: string[]): Values {
-  try {
-    return parseArgs({ args: argv, options: OPTIONS, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${message.split('. ')[0]}; see scanout run --help`);
-  }
-}
-
 function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string } {
   const custom = values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined);
   const base = suiteNamed(values.suite ?? 'default');
-  const paths = values.path?.split(',').map(parsePath);
-  const resolutions = values.resolution?.split(',').map(parseResolution);
-  const rates = values.rate?.split(',').map(parseRate);
+  const paths = unique(values.path?.split(',').map(parsePath), (path) => path);
+  const resolutions = unique(values.resolution?.split(',').map(parseResolution), ({ width, height }) => `${width}x${height}`);
+  const rates = unique(values.rate?.split(',').map(parseRate), String);
   const overrides = machineOverrides(values);
   let scenarios: Scenario[];
   if (custom) {
@@ -162,36 +185,44 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
   }
   const timing: Timing = {
     ...base.timing,
-    repetitions: integer('repetitions', values.repetitions, 1, 1000, base.timing.repetitions),
-    pacedFrames: integer('frames', values.frames, 1, 1_000_000, base.timing.pacedFrames),
+    repetitions: given('repetitions', values, 1, 1000) ?? base.timing.repetitions,
+    pacedFrames: given('frames', values, 1, 1_000_000) ?? base.timing.pacedFrames,
   };
   return { scenarios, timing, suite: custom ? 'custom' : base.name };
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
-  return {
-    ...(values.buffers === undefined ? {} : { buffers: integer('buffers', values.buffers, 1, 16, 2) }),
-    ...(values.layout === undefined ? {} : { layout: oneOf('layout', values.layout, PAGE_LAYOUTS) }),
-    ...(values.heads === undefined ? {} : { heads: integer('heads', values.heads, 1, 16, 1) }),
-    ...(values.sink === undefined ? {} : { sink: oneOf('sink', values.sink, ['latch', 'verify', 'display'] as const) }),
-    ...(values.renderer === undefined ? {} : { renderer: oneOf('renderer', values.renderer, ['stamp', 'paint'] as const) }),
-    ...(values['scanout-us'] === undefined ? {} : { scanoutUs: integer('scanout-us', values['scanout-us'], 0, 10_000_000, 0) }),
-    ...(values['list-limit'] === undefined ? {} : { listLimit: integer('list-limit', values['list-limit'], 1, 1_000_000, 1024) }),
-    ...(values['size-limit-mb'] === undefined ? {} : { sizeLimitMb: integer('size-limit-mb', values['size-limit-mb'], 1, 65536, 64) }),
-    ...(values.policy === undefined ? {} : { policy: oneOf('policy', values.policy, ['copy', 'error'] as const) }),
-    ...(values.profile === undefined ? {} : { profile: oneOf('profile', values.profile, ['series', 'qemu-10.2'] as const) }),
-    ...(values.migrate === undefined ? {} : { migrateEvery: integer('migrate', values.migrate, 1, 1_000_000, 0) }),
-    ...(values['spin-us'] === undefined ? {} : { spinUs: integer('spin-us', values['spin-us'], 0, 1_000_000, 50) }),
-    ...(values['linux-pacing'] === true ? { linuxPacing: true } : {}),
-    ...(values['no-fences'] === true ? { fences: false } : {}),
-  };
+  const { layout, sink, renderer, policy, profile, damage } = values;
+  return present({
+    buffers: given('buffers', values, 1, 16),
+    layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
+    heads: given('heads', values, 1, 16),
+    sink: sink === undefined ? undefined : choiceFlag('sink', sink, ['latch', 'verify', 'display'] as const),
+    renderer: renderer === undefined ? undefined : choiceFlag('renderer', renderer, ['stamp', 'paint'] as const),
+    scanoutUs: given('scanout-us', values, 0, 10_000_000),
+    damage: damage === undefined ? undefined : parseDamage(damage),
+    listLimit: given('list-limit', values, 1, 1_000_000),
+    sizeLimitMb: given('size-limit-mb', values, 1, 65536),
+    policy: policy === undefined ? undefined : choiceFlag('policy', policy, ['copy', 'error'] as const),
+    profile: profile === undefined ? undefined : choiceFlag('profile', profile, ['series', 'qemu-10.2'] as const),
+    migrateEvery: given('migrate', values, 1, 1_000_000),
+    spinUs: given('spin-us', values, 0, 1_000_000),
+    linuxPacing: values['linux-pacing'] ? true : undefined,
+    fences: values['no-fences'] ? false : undefined,
+  });
 }
 
-function integer(name: string, text: string | undefined, low: number, high: number, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < low || value > high) throw new UsageError(`--${name} takes a whole number from ${low} to ${high}, not '${text}'`);
-  return value;
+type NumberFlag = 'repetitions' | 'frames' | 'buffers' | 'heads' | 'scanout-us' | 'list-limit' | 'size-limit-mb' | 'migrate' | 'spin-us' | 'seed' | 'memory-mb';
+
+/** A flag's number; undefined: the flag is absent. @throws UsageError */
+function given(flag: NumberFlag, values: Values, least: number, most: number): number | undefined {
+  const text = values[flag];
+  return text === undefined ? undefined : integerFlag(flag, text, least, most);
+}
+
+/** Without the keys whose flags are absent. */
+function present<T extends object>(of: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 const quoted = (argument: string): string => (/^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`);
