@@ -13,12 +13,14 @@ export type SessionOutcome =
 /** Size of a worker's young generation half, MiB. */
 const NURSERY_MB = 64;
 
+type Role = SideTask['role'];
+
 /** How long a side may take to end after a stop was asked for, before its thread is terminated, ms. */
 const STOP_GRACE_MS = 400;
 
 /**
  * Runs machines one after the other on two warm workers: starts both sides, supervises them, aborts and times them
- * out. A worker that is gone without having said anything is a failure with a reason.
+ * out. A worker that is gone without having said anything is a failure with a reason, and the next machine gets new ones.
  */
 export class SessionRunner {
   #pool: Piscina | null = null;
@@ -43,31 +45,41 @@ export class SessionRunner {
     });
     const abort = (): void => end({ kind: 'aborted' });
     signal?.addEventListener('abort', abort, { once: true });
+    let late = false;
     const timer = setTimeout(() => {
+      late = true;
       end({ kind: 'failed', side: 'session', reason: `no end after ${timeoutMs} ms: guest ${alive(registers.guestAlive)}, host ${alive(registers.hostAlive)}` });
     }, timeoutMs);
-    const start = (role: 'guest' | 'host'): Promise<SideReport | null> => {
+    const running = new Set<Role>();
+    const start = async (role: Role): Promise<SideReport | null> => {
       const task: SideTask = { role, plan, window };
-      return (pool.run(task) as Promise<SideReport>).catch((error: unknown) => {
+      running.add(role);
+      try {
+        return (await pool.run(task)) as SideReport | null;
+      } catch (error) {
         // The first to fail is the cause; the other side is told to end because of it.
         end({ kind: 'failed', side: role, reason: reasonOf(error) });
         return null;
-      });
+      } finally {
+        running.delete(role);
+      }
     };
     const sides = Promise.all([start('host'), start('guest')]);
     void sides.then(([host, guest]) => {
       if (host?.role === 'host' && guest?.role === 'guest') end({ kind: 'done', guest, host });
+      else end({ kind: 'failed', side: 'session', reason: 'a side ended without a report' });
     });
     const outcome = await ended;
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
-    if (outcome.kind !== 'done') {
-      registers.requestStop();
-      // Both sides look at the stop word at each turn; one that does not is terminated with its pool.
-      const stopped = await Promise.race([sides.then(() => true), delay(STOP_GRACE_MS)]);
-      if (!stopped || outcome.kind === 'failed') await this.close();
-    }
-    return outcome;
+    if (outcome.kind === 'done') return outcome;
+    // Both sides look at the stop word at each turn; one that does not is terminated with its pool.
+    registers.requestStop();
+    await Promise.race([sides, delay(STOP_GRACE_MS)]);
+    const [hung] = running.size === 1 ? running : [];
+    // A pool of which a worker was lost or hung is not used again.
+    if (outcome.kind === 'failed' || running.size > 0) await this.close();
+    return late && hung !== undefined && outcome.kind === 'failed' ? { ...outcome, side: hung, reason: `${outcome.reason}; the ${hung} did not stop either` } : outcome;
   }
 
   /** Ends the workers. */
@@ -78,11 +90,12 @@ export class SessionRunner {
   }
 
   #open(): Piscina {
+    if (this.#pool !== null) return this.#pool;
     // Workers begin with a nursery of 1 MiB, which the few bytes a sleep costs fill in a while: a collection in the
     // middle of a measurement. Isolates made from here on begin with room for a whole repetition.
     v8.setFlagsFromString(`--min-semi-space-size=${NURSERY_MB}`);
     v8.setFlagsFromString(`--max-semi-space-size=${NURSERY_MB}`);
-    this.#pool ??= new Piscina({
+    const pool = new Piscina({
       filename: this.#entry,
       minThreads: 2,
       maxThreads: 2,
@@ -90,9 +103,15 @@ export class SessionRunner {
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--cpu-prof')),
+      // Of the flags of this process, a worker refuses V8's; those hold for it anyway.
+      execArgv: [],
     });
-    return this.#pool;
+    // A worker lost between two tasks has no task to tell; without a listener the event would end the process.
+    pool.on('error', () => {
+      if (this.#pool === pool) void this.close();
+    });
+    this.#pool = pool;
+    return pool;
   }
 }
 
@@ -100,12 +119,16 @@ const ALIVE = ['not started', 'starting', 'running', 'stopped', 'failed'] as con
 const alive = (word: number): string => ALIVE[word] ?? `unknown (${word})`;
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') return 'its worker ran out of JavaScript memory';
+  // Piscina's words for an exit event that no error event went before.
+  const exited = /^worker exited with code: (\d+)$/.exec(error.message);
+  return exited === null ? `${error.name}: ${error.message}` : `its worker ended without an error (exit code ${exited[1]})`;
 }
 
-function delay(ms: number): Promise<false> {
+function delay(ms: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ms);
+    const timer = setTimeout(() => resolve(), ms);
     timer.unref();
   });
 }
