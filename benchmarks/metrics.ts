@@ -17,6 +17,7 @@ export interface MeasuredRepetition {
 /** What is added up over repetitions before anything is divided. */
 export interface Totals {
   heads: number;
+  paced: boolean;
   wallNs: number;
   /** Frames of the measured part. */
   frames: number;
@@ -102,6 +103,7 @@ function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Tota
   };
   return {
     heads: plan.options.heads,
+    paced: plan.options.rateHz !== null,
     wallNs: guest.endNs - guest.startNs,
     frames: guest.frames,
     allFrames: guest.totalFrames.reduce((a, b) => a + b, 0),
@@ -144,6 +146,7 @@ export function addTotals(a: Totals, b: Totals): Totals {
   for (const name of COPY_STAGES) bytesByStage[name] += b.bytesByStage[name];
   return {
     heads: a.heads,
+    paced: a.paced,
     wallNs: a.wallNs + b.wallNs,
     frames: a.frames + b.frames,
     allFrames: a.allFrames + b.allFrames,
@@ -184,11 +187,13 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
   const perFrame = (bytes: number | null): number | null => (bytes === null || frames === 0 ? null : bytes / frames);
   const percent = (wait: number | null): number | null => (wait === null || wallNs === 0 ? null : (wait / wallNs) * 100);
   const share = (ns: number): number => Math.min(1, per(ns, wallNs));
+  // The log holds the newest frames only: of a fast run fewer than were presented.
+  const presented = samples.overwritten > 0 ? frames - samples.superseded : samples.presented;
   let frameStageBytes = 0;
   for (const stage of FRAME_STAGES) frameStageBytes += totals.bytesByStage[stage];
   return {
-    fps: per(samples.presented / heads, seconds),
-    framesPresented: samples.presented,
+    fps: totals.paced ? samples.rate() : per(presented / heads, seconds),
+    framesPresented: presented,
     framesVerified: totals.framesVerified,
     framesTorn: totals.framesVerified > 0 ? totals.framesTorn : null,
     framesSuperseded: samples.superseded,

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   /** Told what is being done, for people who wait. `done` of `total` steps are behind. */
   readonly progress: (step: { done: number; total: number; text: string }) => void;
+  /** Replaced by tests. */
+  readonly sessions?: SessionRunner;
 }
 
 interface Entry {
@@ -64,7 +66,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const limits = await limitsOrNothing(timing.limitsSeconds, copier, signal);
   done++;
 
-  const sessions = new SessionRunner();
+  const sessions = options.sessions ?? new SessionRunner();
   const random = new Random(options.seed);
   const runOne = async (entry: Entry, kind: 'timed' | 'verify'): Promise<void> => {
     if (entry.failures.length >= MAX_FAILURES) return;
@@ -104,7 +106,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   } finally {
     await sessions.close();
   }
-  progress({ done: total, total, text: 'done' });
+  if (!signal.aborted) progress({ done: total, total, text: 'done' });
   const records: ScenarioRecord[] = [];
   const skipped: SkippedScenario[] = [];
   for (const entry of entries) {

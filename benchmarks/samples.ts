@@ -63,6 +63,8 @@ export class FrameSamples {
   /** ns from one presented frame to the next, per head in turn. */
   frameTimes: number[] = [];
   presented = 0;
+  /** Measured frames whose rows the log no longer holds: they are counted, but no samples. */
+  overwritten = 0;
   superseded = 0;
   timedOut = 0;
   vblanksMissed = 0;
@@ -79,6 +81,7 @@ export class FrameSamples {
     this.distributions.add(other.distributions);
     this.frameTimes = this.frameTimes.concat(other.frameTimes);
     this.presented += other.presented;
+    this.overwritten += other.overwritten;
     this.superseded += other.superseded;
     this.timedOut += other.timedOut;
     this.vblanksMissed += other.vblanksMissed;
@@ -102,6 +105,13 @@ export class FrameSamples {
     if (histogram === null || histogram.count === 0) return { mean: 0, p50: 0, p90: 0, p99: 0 };
     const at = (percent: number): number => histogram.percentile(percent) / 1000;
     return { mean: histogram.mean / 1000, p50: at(50), p90: at(90), p99: at(99) };
+  }
+
+  /** Frames a second from the times between presented frames: exact where a window holds only a few. */
+  rate(): number {
+    let sum = 0;
+    for (const time of this.frameTimes) sum += time;
+    return sum > 0 ? (this.frameTimes.length / sum) * 1e9 : 0;
   }
 
   /** Null below 1,000 frames (1% of fewer says nothing). */
@@ -144,6 +154,7 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
     const end = guest.endFrame[head];
     // Older rows than the log holds have been overwritten.
     const first = Math.max(guest.firstFrame[head], end - options.logCapacity + options.buffers + 1);
+    samples.overwritten += first - guest.firstFrame[head];
     let lastPresent = 0;
     let lastVblank = -1;
     let lastDisturbed = false;
