@@ -1,4 +1,4 @@
-import { planMachine } from '../core/machine/plan.ts';
+import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
 import { Random } from '../core/memory/random.ts';
@@ -201,7 +201,13 @@ async function runRepetition(
   };
   const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
   const startedAt = new Date();
-  const plan = planMachine(options, monotonicNowNs());
+  let plan: MachinePlan;
+  try {
+    plan = planMachine(options, monotonicNowNs());
+  } catch (error) {
+    // The system has no such memory now; other scenarios are smaller.
+    return `the machine's memory could not be had: ${error instanceof Error ? error.message : String(error)}`;
+  }
   const outcome = await sessions.run(plan, window, expectedMs * 4 + GRACE_MS, signal);
   if (outcome.kind === 'aborted') return null;
   if (outcome.kind === 'failed') return `the ${outcome.side} failed: ${outcome.reason}`;
