@@ -1,4 +1,4 @@
-import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, runCommand } from './commands/command.ts';
+import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { listCommand } from './commands/list.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -60,7 +60,8 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
-async function dispatch(argv: string[], io: Parameters<typeof runCommand>[2]): Promise<number> {
+/** Runs what the arguments name; everything it says and is told goes through `io`. @returns the exit code */
+export async function dispatch(argv: string[], io: Io): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined) {
     io.stderr(HELP);

@@ -62,14 +62,8 @@ function reexecute(binary) {
     stdio: 'inherit',
     env: { ...process.env, SCANOUT_REEXECUTED: '1' },
   });
-  // A terminal sends Ctrl-C to the whole foreground group, the child included: passed on, it would come twice.
-  const terminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
-    const fromTerminal = terminal && (signal === 'SIGINT' || signal === 'SIGQUIT');
-    process.on(signal, () => {
-      if (!fromTerminal) child.kill(signal);
-    });
-  }
+  // A terminal sends Ctrl-C to the child as well; the command line takes signals in quick succession for one.
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {
     process.stderr.write(`scanout: cannot run ${binary}: ${error.message}\n`);
     process.exitCode = 2;
