@@ -84,7 +84,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     for (let round = 0; round < timing.repetitions && !signal.aborted; round++) {
       const order = round % 2 === 0 ? entries : [...entries].reverse();
       for (const entry of order) {
-        if (signal.aborted) break;
+        if (signal.aborted || (round > 0 && monotonicNowNs() > deadlineNs)) break;
         progress({ done, total, text: `${entry.scenario.id} (${round + 1} of ${timing.repetitions})` });
         await runOne(entry, 'timed');
         done++;
