@@ -2,11 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { Fence } from '../../../core/dmabuf/fence.ts';
 import { COMMAND_SLOT_BYTES, type CommandOwner } from '../../../core/guest/command-queue.ts';
 import { Counter } from '../../../core/measure/counters.ts';
-import { Command, Flag, Response } from '../../../core/protocol/constants.ts';
+import { Command, Feature, Flag, Response } from '../../../core/protocol/constants.ts';
 import { Size } from '../../../core/protocol/layout.ts';
 import { writeResource, writeSimple } from '../../../core/protocol/write.ts';
 import { BASE_FEATURES, Rig, type RigOptions, type Seen } from './rig.ts';
-import { Feature } from '../../../core/protocol/constants.ts';
 
 const holdUnref = (seen: Seen): boolean => seen.name === 'RESOURCE_UNREF';
 const ready = (options: RigOptions = {}): Rig => {
@@ -30,7 +29,16 @@ function send(rig: Rig, id: number, fence: Fence | null = null, owner: CommandOw
   const { commands } = rig.driver;
   const slot = commands.open();
   if (slot < 0) return false;
-  return commands.submit(slot, writeResource(commands.words, commands.requestWord(slot), Command.RESOURCE_UNREF, id), Size.header, 0, 0, fence, owner, kind);
+  return commands.submit(
+    slot,
+    writeResource(commands.words, commands.requestWord(slot), Command.RESOURCE_UNREF, id),
+    Size.header,
+    0,
+    0,
+    fence,
+    owner,
+    kind,
+  );
 }
 
 const fences = (count: number): Fence[] => Array.from({ length: count }, (_, i) => new Fence(1, i + 1));
@@ -134,7 +142,18 @@ describe('command queue', () => {
         expect(slots.has(slot)).toBe(false);
         slots.add(slot);
         const { commands } = rig.driver;
-        expect(commands.submit(slot, writeSimple(commands.words, commands.requestWord(slot), Command.GET_DISPLAY_INFO), Size.respDisplayInfo, 0, 0, null, owner, slot)).toBe(true);
+        expect(
+          commands.submit(
+            slot,
+            writeSimple(commands.words, commands.requestWord(slot), Command.GET_DISPLAY_INFO),
+            Size.respDisplayInfo,
+            0,
+            0,
+            null,
+            owner,
+            slot,
+          ),
+        ).toBe(true);
       }
       rig.driver.commands.notify();
       rig.run();

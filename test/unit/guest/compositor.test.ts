@@ -18,11 +18,22 @@ interface Stage extends RigOptions {
 }
 
 /** A compositor of dumb surfaces on the scripted host. */
-function compose(options: Stage = {}): { rig: Rig; compositor: Compositor; log: FrameLog; ledger: Ledger; planes: Plane[]; step: (times?: number) => void; free: number[] } {
+function compose(options: Stage = {}): {
+  rig: Rig;
+  compositor: Compositor;
+  log: FrameLog;
+  ledger: Ledger;
+  planes: Plane[];
+  step: (times?: number) => void;
+  free: number[];
+} {
   const { failFences } = options;
   const rig: Rig = new Rig({
     ...options,
-    guest: { ...options.guest, ...(failFences === undefined ? {} : { allocateFence: () => (failFences.left-- > 0 ? null : rig.driver.newFence()) }) },
+    guest: {
+      ...options.guest,
+      ...(failFences === undefined ? {} : { allocateFence: () => (failFences.left-- > 0 ? null : rig.driver.newFence()) }),
+    },
   });
   const heads = options.headCount ?? 1;
   const log = new FrameLog(new SharedArrayBuffer(FrameLog.bytes(heads, 256)), heads, 256);
@@ -177,11 +188,13 @@ describe('compositor', () => {
     expect(rig.host.of('RESOURCE_FLUSH')).toHaveLength(1);
   });
 
-  it('16 heads with fences in order over all heads: each head\'s commit ends with its own answer', () => {
+  it("16 heads with fences in order over all heads: each head's commit ends with its own answer", () => {
     const { rig, compositor, step } = compose({ ...holdFlush, headCount: 16 });
     step(4);
     expect(rig.host.held).toHaveLength(16);
-    expect(rig.host.held.map(({ seen }) => seen.fence[0])).toEqual(Array.from({ length: 16 }, (_, i) => rig.host.held[0].seen.fence[0] + i));
+    expect(rig.host.held.map(({ seen }) => seen.fence[0])).toEqual(
+      Array.from({ length: 16 }, (_, i) => rig.host.held[0].seen.fence[0] + i),
+    );
     for (let head = 0; head < 16; head++) {
       rig.host.release();
       rig.driver.poll();
@@ -191,7 +204,12 @@ describe('compositor', () => {
   });
 
   it('a frame that waits for ring room is read back once', () => {
-    const { rig, compositor, ledger, step } = compose({ headCount: 2, readback: true, hold: ({ name }) => name === 'RESOURCE_FLUSH', guest: { controlQueueSize: 4 } });
+    const { rig, compositor, ledger, step } = compose({
+      headCount: 2,
+      readback: true,
+      hold: ({ name }) => name === 'RESOURCE_FLUSH',
+      guest: { controlQueueSize: 4 },
+    });
     // Four slots: while one head's flush waits there is no room for the other's commit.
     for (let i = 0; i < 40; i++) {
       step(3);

@@ -31,7 +31,14 @@ describe('cursor', () => {
       ['TRANSFER_TO_HOST_2D', 0, true],
       ['UPDATE_CURSOR', CURSOR, false],
     ]);
-    expect(rig.host.of('TRANSFER_TO_HOST_2D')[0]).toMatchObject({ x: 0, y: 0, width: 64, height: 64, offsetLo: 0, resource: cursor.buffer.id });
+    expect(rig.host.of('TRANSFER_TO_HOST_2D')[0]).toMatchObject({
+      x: 0,
+      y: 0,
+      width: 64,
+      height: 64,
+      offsetLo: 0,
+      resource: cursor.buffer.id,
+    });
     expect(rig.host.of('UPDATE_CURSOR')[0]).toMatchObject({ scanout: 2, x: 100, y: 200, hotX: 3, hotY: 4, resource: cursor.buffer.id });
   });
 

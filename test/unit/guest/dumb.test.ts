@@ -12,7 +12,9 @@ describe('dumb buffers', () => {
     expect(rig.host.names()).toEqual(['RESOURCE_CREATE_BLOB']);
     const [blob] = rig.host.of('RESOURCE_CREATE_BLOB');
     expect(blob.entries).toHaveLength(4);
-    expect(blob.entries.map(({ addrLo, addrHi }) => addrHi * 2 ** 32 + addrLo)).toEqual(Array.from(buffer.pages.offset.slice(0, 4), (at) => RAM_HIGH + at));
+    expect(blob.entries.map(({ addrLo, addrHi }) => addrHi * 2 ** 32 + addrLo)).toEqual(
+      Array.from(buffer.pages.offset.slice(0, 4), (at) => RAM_HIGH + at),
+    );
   });
 
   it('without blob: CREATE_2D, then ATTACH_BACKING with the pages', () => {
@@ -47,7 +49,10 @@ describe('dumb buffers', () => {
     ['CREATE_2D', BASE_FEATURES, 'RESOURCE_CREATE_2D', []],
     ['ATTACH_BACKING', BASE_FEATURES, 'RESOURCE_ATTACH_BACKING', ['RESOURCE_UNREF']],
   ] as const)('a host that refuses %s: an error, and no memory or resource is left behind', (_, features, refused, after) => {
-    const rig = new Rig({ ...(features === undefined ? {} : { features }), answer: ({ name }) => (name === refused ? Response.ERR_OUT_OF_MEMORY : undefined) });
+    const rig = new Rig({
+      ...(features === undefined ? {} : { features }),
+      answer: ({ name }) => (name === refused ? Response.ERR_OUT_OF_MEMORY : undefined),
+    });
     rig.forget();
     const free = [rig.pixels.freeBytes, rig.memory.freeBytes];
     expect(() => rig.driver.createDumb(64, 64, 'contiguous')).toThrow(/host refused a 64x64 buffer: 0x1201/);

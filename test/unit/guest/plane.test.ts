@@ -15,7 +15,12 @@ import { BASE_FEATURES, BLOB_FEATURES, framebuffer, pendingFence, Rig, type RigO
 
 const PAGE = 4096;
 
-function importedFb(rig: Rig, at = 0, log: string[] = [], refuse: Partial<Record<'attach' | 'pin' | 'map', Errno>> = {}): { fb: Framebuffer; dmabuf: DmaBuf } {
+function importedFb(
+  rig: Rig,
+  at = 0,
+  log: string[] = [],
+  refuse: Partial<Record<'attach' | 'pin' | 'map', Errno>> = {},
+): { fb: Framebuffer; dmabuf: DmaBuf } {
   const pages = new SegmentList();
   pages.append(rig.high, at * PAGE, 2 * PAGE);
   const dmabuf = new DmaBuf(recordingOps(log, refuse), pages.length, pages);
@@ -44,7 +49,15 @@ describe('atomic update with blob (virtio-gpu §2)', () => {
     expect(plane.begin(fb, null, -1)).toBe(true);
     rig.run();
     expect(kinds(rig)).toEqual(['SET_SCANOUT_BLOB', 'RESOURCE_FLUSH fenced']);
-    expect(rig.host.of('SET_SCANOUT_BLOB')[0]).toMatchObject({ scanout: 0, resource: fb.resource.id, fbWidth: 64, fbHeight: 32, width: 64, height: 32, format: 2 });
+    expect(rig.host.of('SET_SCANOUT_BLOB')[0]).toMatchObject({
+      scanout: 0,
+      resource: fb.resource.id,
+      fbWidth: 64,
+      fbHeight: 32,
+      width: 64,
+      height: 32,
+      format: 2,
+    });
     expect(rig.host.of('SET_SCANOUT_BLOB')[0].strides[0]).toBe(256);
     expect(plane.poll()).toBe(false);
     expect(dmabuf.resv.pendingFence(FenceUsage.WRITE)).toBe(fb.fence);
@@ -110,7 +123,7 @@ describe('atomic update with blob (virtio-gpu §2)', () => {
     expect(rig.host.of('SET_SCANOUT')[0]).toMatchObject({ scanout: 0, resource: 0 });
   });
 
-  it('waits for the exporter\'s fences on the buffer before it sends anything (implicit synchronisation)', () => {
+  it("waits for the exporter's fences on the buffer before it sends anything (implicit synchronisation)", () => {
     const rig = new Rig();
     const { fb, dmabuf } = importedFb(rig);
     for (const usage of [FenceUsage.KERNEL, FenceUsage.WRITE]) {
@@ -201,7 +214,7 @@ describe('the 50 ms bound', () => {
 });
 
 describe('atomic update without blob', () => {
-  it('no FLUSH is fenced; the commit ends with TRANSFER\'s response', () => {
+  it("no FLUSH is fenced; the commit ends with TRANSFER's response", () => {
     const rig = new Rig({ features: BASE_FEATURES, hold: ({ name }) => name === 'TRANSFER_TO_HOST_2D' });
     const fb = dumbFb(rig);
     rig.forget();
@@ -328,7 +341,7 @@ describe('ring room', () => {
     expect(other.hasRoom).toBe(true);
   });
 
-  it('without INDIRECT_DESC the FLUSH always finds room beside ATTACH_BACKING\'s entries', () => {
+  it("without INDIRECT_DESC the FLUSH always finds room beside ATTACH_BACKING's entries", () => {
     const features = BLOB_FEATURES & ~(1 << Feature.INDIRECT_DESC);
     const rig = new Rig({ features, guest: { controlQueueSize: 8 } });
     const { fb, dmabuf } = importedFb(rig);

@@ -14,7 +14,17 @@ import { BASE_FEATURES, framebuffer, pendingFence, RAM_HIGH, Rig, type RigOption
 const PAGE = 4096;
 
 /** A 64×32 buffer (two pages) of another device in high RAM, `gap` pages between its pages. */
-function foreign(rig: Rig, log: string[] = [], options: { at?: number; gap?: number; pages?: number; refuse?: Partial<Record<'attach' | 'pin' | 'map', Errno>>; ops?: Partial<DmaBufOps> } = {}): DmaBuf {
+function foreign(
+  rig: Rig,
+  log: string[] = [],
+  options: {
+    at?: number;
+    gap?: number;
+    pages?: number;
+    refuse?: Partial<Record<'attach' | 'pin' | 'map', Errno>>;
+    ops?: Partial<DmaBufOps>;
+  } = {},
+): DmaBuf {
   const pages = new SegmentList();
   for (let i = 0; i < (options.pages ?? 2); i++) pages.append(rig.high, ((options.at ?? 0) + i * ((options.gap ?? 1) + 1)) * PAGE, PAGE);
   return new DmaBuf({ ...recordingOps(log, options.refuse), ...options.ops }, pages.length, pages, new Reservation());
@@ -56,7 +66,7 @@ describe('resource ids', () => {
   });
 });
 
-describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
+describe("import of another device's dma-buf (virtio-gpu §2)", () => {
   it('a buffer that this device exported gives a reference and the same resource, and sends nothing', () => {
     const { rig } = logged();
     const dumb = rig.driver.createDumb(64, 32, 'contiguous');
@@ -70,7 +80,7 @@ describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
     expect(rig.host.seen).toHaveLength(0);
   });
 
-  it('without the blob feature only that works: another device\'s buffer is ENODEV and is not touched', () => {
+  it("without the blob feature only that works: another device's buffer is ENODEV and is not touched", () => {
     const log: string[] = [];
     const { rig } = logged({ features: BASE_FEATURES });
     const dumb = rig.driver.createDumb(64, 32, 'contiguous');
@@ -97,7 +107,7 @@ describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
     expect(buffer.attachment?.dynamic).toBe(true);
   });
 
-  it('CREATE_BLOB is an unfenced SHAREABLE guest blob of the dma-buf\'s size and is not published by itself', () => {
+  it("CREATE_BLOB is an unfenced SHAREABLE guest blob of the dma-buf's size and is not published by itself", () => {
     const { rig } = logged();
     const dmabuf = foreign(rig);
     const buffer = must(importDmaBuf(rig.driver, dmabuf));
@@ -115,7 +125,9 @@ describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
     imported(rig, foreign(rig, [], { at: 10, gap: 0, pages: 4 }));
     imported(rig, foreign(rig, [], { at: 100, gap: 1, pages: 300 }));
     const [joined, scattered] = rig.host.of('RESOURCE_CREATE_BLOB');
-    expect(joined.entries.map(({ addrLo, addrHi, length }) => [addrHi * 2 ** 32 + addrLo, length])).toEqual([[RAM_HIGH + 10 * PAGE, 4 * PAGE]]);
+    expect(joined.entries.map(({ addrLo, addrHi, length }) => [addrHi * 2 ** 32 + addrLo, length])).toEqual([
+      [RAM_HIGH + 10 * PAGE, 4 * PAGE],
+    ]);
     expect(scattered.entries).toHaveLength(300);
     expect(scattered.entries.map(({ addrLo, addrHi }) => addrHi * 2 ** 32 + addrLo)).toEqual(
       Array.from({ length: 300 }, (_, i) => RAM_HIGH + (100 + 2 * i) * PAGE),
@@ -123,7 +135,7 @@ describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
     expect(scattered.entries.every(({ length }) => length === PAGE)).toBe(true);
   });
 
-  it('the entries\' memory is the device\'s until it has answered, and free then', () => {
+  it("the entries' memory is the device's until it has answered, and free then", () => {
     const { rig } = logged({ hold: ({ name }) => name === 'RESOURCE_CREATE_BLOB' });
     const before = rig.memory.freeBytes;
     imported(rig, foreign(rig));
@@ -133,7 +145,7 @@ describe('import of another device\'s dma-buf (virtio-gpu §2)', () => {
     expect(rig.memory.freeBytes).toBe(before);
   });
 
-  it('waits for the exporter\'s KERNEL fence before it maps', () => {
+  it("waits for the exporter's KERNEL fence before it maps", () => {
     const { rig, log } = logged();
     const dmabuf = foreign(rig, log);
     const moving = pendingFence();
@@ -275,7 +287,7 @@ describe('freeing an import', () => {
     expect(buffer).toMatchObject({ dmabuf: null, attachment: null });
   });
 
-  it('ends when UNREF\'s response has come', () => {
+  it("ends when UNREF's response has come", () => {
     const { rig } = logged({ hold: ({ name }) => name === 'RESOURCE_UNREF' });
     const buffer = imported(rig, foreign(rig));
     let waited = false;

@@ -44,7 +44,10 @@ describe('driver probe', () => {
   });
 
   it('an EDID that the host refuses leaves the scanout without a mode, the probe goes on', () => {
-    const rig = new Rig({ heads: TWO, answer: (seen) => (seen.request.name === 'GET_EDID' && seen.request.scanout === 1 ? Response.ERR_UNSPEC : undefined) });
+    const rig = new Rig({
+      heads: TWO,
+      answer: (seen) => (seen.request.name === 'GET_EDID' && seen.request.scanout === 1 ? Response.ERR_UNSPEC : undefined),
+    });
     expect(rig.driver.display.modes[0]).not.toBeNull();
     expect(rig.driver.display.modes[1]).toBeNull();
     expect(rig.driver.display.heads).toHaveLength(2);

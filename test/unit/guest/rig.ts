@@ -203,7 +203,16 @@ export class ScriptedHost {
       const head = this.heads[seen.request.scanout];
       bytes = writeEdid(this.#response, 0, buildEdid({ width: head.width, height: head.height, refreshHz: 60 }));
     }
-    writeResponseHeader(this.#response, 0, type, seen.fenced ? Flag.FENCE : 0, seen.fenced ? seen.fence[0] : 0, seen.fenced ? seen.fence[1] : 0, 0, 0);
+    writeResponseHeader(
+      this.#response,
+      0,
+      type,
+      seen.fenced ? Flag.FENCE : 0,
+      seen.fenced ? seen.fence[0] : 0,
+      seen.fenced ? seen.fence[1] : 0,
+      0,
+      0,
+    );
     this.#return(held, bytes);
   }
 
