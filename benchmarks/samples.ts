@@ -143,7 +143,8 @@ export class FrameSamples {
 
 /**
  * Reads the measured rows of a finished machine's frame log. Latencies of a paced run count from the time a frame was
- * due (open loop), so that a stall is not hidden; of an unpaced one from its submission. Superseded frames are no samples.
+ * due (open loop), so that a stall is not hidden; of an unpaced one from its submission.
+ * Superseded and timed-out frames are counted and are no samples.
  */
 export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSamples {
   const { options } = plan;
@@ -162,12 +163,17 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
       const row = log.row(head, frame);
       const at = (column: number): number => log.cells[row + column];
       if ((at(FrameColumn.hostFlags) & FrameFlag.superseded) !== 0) samples.superseded++;
-      if ((at(FrameColumn.guestFlags) & FrameFlag.timedOut) !== 0) samples.timedOut++;
+      const timedOut = (at(FrameColumn.guestFlags) & FrameFlag.timedOut) !== 0;
+      if (timedOut) samples.timedOut++;
       if ((at(FrameColumn.guestFlags) & FrameFlag.reattached) !== 0) samples.reattached++;
       const present = at(FrameColumn.present);
       const disturbed = periodNs > 0 && frameDisturbed(at);
       if (disturbed) samples.disturbed++;
-      if (present === 0) continue;
+      if (present === 0) {
+        // The vblank it did not come to is missed at the next frame.
+        lastDisturbed ||= disturbed;
+        continue;
+      }
       if (periodNs > 0) {
         const vblank = at(FrameColumn.vblank) - 1;
         const missed = lastVblank < 0 ? vblank - Math.round(at(FrameColumn.scheduled) / periodNs) : vblank - lastVblank - 1;
@@ -179,7 +185,7 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
       samples.presented++;
       if (lastPresent > 0) samples.frameTimes.push(present - lastPresent);
       lastPresent = present;
-      sampleFrame(samples, at, periodNs > 0);
+      if (!timedOut) sampleFrame(samples, at, periodNs > 0);
     }
   }
   return samples;
