@@ -222,6 +222,15 @@ describe('compositor', () => {
     expect(compositor.failed).toBe(0);
   });
 
+  it('a tick that finds the ring full is missed: the next deadline lies ahead', () => {
+    const { rig, compositor, step } = compose({ ...holdFlush, headCount: 2, periodNs: PERIOD, guest: { controlQueueSize: 4 } });
+    compositor.start();
+    rig.clock.advanceTo(PERIOD);
+    step(4);
+    expect(rig.host.held).toHaveLength(1);
+    expect(compositor.deadline[0]).toBeGreaterThan(rig.now);
+  });
+
   it('linux-pacing flips as often as the ring takes frames', () => {
     const { rig, compositor, step } = compose({ features: BASE_FEATURES, linuxPacing: true });
     rig.host.options.hold = () => true;

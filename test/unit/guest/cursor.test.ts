@@ -25,7 +25,9 @@ describe('cursor', () => {
       rig.host.release();
       return true;
     };
+    const before = rig.now;
     cursor.update(100, 200, 3, 4);
+    expect(rig.now - before).toBeGreaterThanOrEqual(5e9);
     rig.run();
     expect(rig.host.seen.map(({ name, queue, fenced }) => [name, queue, fenced])).toEqual([
       ['TRANSFER_TO_HOST_2D', 0, true],
