@@ -29,9 +29,13 @@ export class DisplayState implements CommandOwner {
   readonly #edid: boolean;
   #outstanding = 0;
   #clearOn: DeviceRegisters | null = null;
+  readonly #registers: DeviceRegisters;
+  /** Configuration generation that the last refresh began with. */
+  #configGeneration = 0;
 
-  constructor(driver: VirtioGpuDriver, scanouts: number, edid: boolean) {
+  constructor(driver: VirtioGpuDriver, registers: DeviceRegisters, scanouts: number, edid: boolean) {
     this.#driver = driver;
+    this.#registers = registers;
     this.#scanouts = scanouts;
     this.#edid = edid;
     this.modes = new Array<null>(scanouts).fill(null);
@@ -49,6 +53,7 @@ export class DisplayState implements CommandOwner {
   /** Sends the queries; `refreshing` until all have been answered. */
   refresh(): void {
     const { commands } = this.#driver;
+    this.#configGeneration = this.#registers.configGeneration;
     if (this.#edid) {
       for (let scanout = 0; scanout < this.#scanouts; scanout++) {
         const slot = this.#driver.openCommand();
@@ -64,9 +69,13 @@ export class DisplayState implements CommandOwner {
     commands.notify();
   }
 
-  /** A config interrupt: with a display event, asks again and clears the event *afterwards*. */
-  configChanged(registers: DeviceRegisters): void {
-    if ((registers.eventsRead & Event.DISPLAY) === 0) return;
+  /**
+   * A config interrupt: with a display event, asks again and clears the event *afterwards*. A change that came after the
+   * last answer and lost its event bit to that clearing is known by the configuration's generation.
+   */
+  configChanged(): void {
+    const registers = this.#registers;
+    if ((registers.eventsRead & Event.DISPLAY) === 0 && registers.configGeneration === this.#configGeneration) return;
     this.#driver.counters.add(Counter.configChanges, 1);
     this.refresh();
     this.#clearOn = registers;

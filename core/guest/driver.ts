@@ -128,7 +128,7 @@ export class VirtioGpuDriver {
     this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
     if ((registers.deviceStatus & Status.DRIVER_OK) === 0) throw new DriverError('the device did not accept the queues');
     this.numScanouts = Math.min(registers.numScanouts, MAX_SCANOUTS);
-    this.display = new DisplayState(this, this.numScanouts, this.hasEdid);
+    this.display = new DisplayState(this, registers, this.numScanouts, this.hasEdid);
     this.#queuesOpen = true;
     this.display.refresh();
     this.waitFor(() => !this.display.refreshing);
@@ -142,7 +142,7 @@ export class VirtioGpuDriver {
     if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) !== 0) this.#configPending = true;
     if (this.#configPending && !this.display.refreshing && this.display.hasRoom()) {
       this.#configPending = false;
-      this.display.configChanged(registers);
+      this.display.configChanged();
       progressed = true;
     }
     return progressed;

@@ -119,6 +119,21 @@ describe('config change (virtio-gpu §4)', () => {
     expect(rig.hostBell.rings).toBe(rings + 1);
   });
 
+  it('a change between the last answer and the clearing of the event before it is not lost', () => {
+    const rig = new Rig();
+    rig.host.changeDisplay([head(800, 600)]);
+    rig.driver.poll();
+    rig.host.poll();
+    rig.host.changeDisplay([head(1024, 768)]);
+    // The answers come in and events_clear is written; the host carries it out, and with it the second event's bit.
+    rig.driver.commands.poll();
+    rig.host.poll();
+    expect(rig.registers.eventsRead).toBe(0);
+    rig.run();
+    expect(rig.driver.display.heads[0].width).toBe(1024);
+    expect(rig.counters.get(Counter.configChanges)).toBe(2);
+  });
+
   it('an interrupt without a display event asks for nothing', () => {
     const rig = new Rig();
     rig.forget();

@@ -137,6 +137,7 @@ export class ScriptedHost {
   /** The display changed: events_read and a config interrupt. */
   changeDisplay(heads: Head[], interrupt: number = Event.DISPLAY): void {
     this.heads = heads;
+    this.registers.bumpConfigGeneration();
     this.registers.raiseEvents(interrupt);
     this.registers.raiseInterrupt(Interrupt.CONFIG_CHANGE);
     this.#guestBell.ring();
