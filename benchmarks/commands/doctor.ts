@@ -20,7 +20,11 @@ export const doctorCommand: Command = {
   help: HELP,
   async run(argv, io) {
     const { values } = parseFlags({ args: argv, options: { json: { type: 'boolean', default: false }, help: HELP_FLAG } });
-    const text = values.help ? HELP : await doctor(values.json);
+    if (values.help) {
+      io.stdout(HELP);
+      return 0;
+    }
+    const text = await doctor(values.json);
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     io.stdout(text);
     return 0;
