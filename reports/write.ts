@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from './errors.ts';
 import { renderHtml } from './html/page.ts';
@@ -16,7 +16,7 @@ export function writeFileAtomically(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
   let made = false;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const handle = openSync(temporary, 'w');
     made = true;
     try {
@@ -33,6 +33,19 @@ export function writeFileAtomically(path: string, text: string): void {
   }
 }
 
+/** `mkdir -p`. Node's own never returns where the system answers ENOENT for a folder whose parent exists, as in /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    if (code !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path);
+  }
+}
+
 /**
  * Proves before a long run that its results will have a place: makes `directory` and writes and removes a file in it.
  * @throws InputError
@@ -40,7 +53,7 @@ export function writeFileAtomically(path: string, text: string): void {
 export function checkWritable(directory: string): void {
   const probe = join(directory, `.scanout-${process.pid}.tmp`);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeFolder(directory);
     closeSync(openSync(probe, 'w'));
     rmSync(probe, { force: true });
   } catch (error) {
