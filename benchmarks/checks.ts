@@ -84,6 +84,13 @@ function copiesExactly({ scenario, timed, verified }: Measured): Check {
   const all = [...timed, ...verified];
   const fallback = all.find((r) => r.totals.fallback !== null)?.totals.fallback ?? null;
   if (fallback !== null) return { name, status: 'inconclusive', detail: `the host copied instead of importing: ${fallback}` };
+  // The ledger knows only of copies that were charged. Where the sink's pixels lay is seen by itself.
+  const imports = pathUsesBlob(scenario.options.path);
+  const elsewhere = all.find((r) => r.totals.framesFromGuest !== (imports ? r.totals.framesShown : 0));
+  if (elsewhere !== undefined) {
+    const { framesFromGuest, framesShown } = elsewhere.totals;
+    return { name, status: 'fail', detail: `${framesFromGuest} of ${framesShown} frames were shown from the guest's own memory` };
+  }
   const damaged = scenario.options.damage !== null;
   const wrong = timed.find((r) => r.repetition.bytesCopiedPerFrame !== expected);
   if (wrong === undefined || damaged) return { name, status: 'pass', detail: `${timed.reduce((n, r) => n + r.totals.allFrames, 0)} frames in the ledger` };

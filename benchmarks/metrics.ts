@@ -49,6 +49,9 @@ export interface Totals {
   interruptsSuppressed: number;
   errorResponses: number;
   segments: number;
+  /** Frames presented in the whole session, and those of them that lay in the guest's own memory. */
+  framesShown: number;
+  framesFromGuest: number;
   fallback: string | null;
 }
 
@@ -133,6 +136,8 @@ function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Tota
     interruptsSuppressed: hostCounters.get(Counter.interruptsSuppressed),
     errorResponses: hostCounters.get(Counter.errorResponses),
     segments: guest.segments,
+    framesShown: hostCounters.get(Counter.framesPresented) + hostCounters.get(Counter.superseded),
+    framesFromGuest: hostCounters.get(Counter.framesImported),
     fallback: host.fallbacks[0]?.reason ?? null,
   };
 }
@@ -176,6 +181,8 @@ export function addTotals(a: Totals, b: Totals): Totals {
     interruptsSuppressed: a.interruptsSuppressed + b.interruptsSuppressed,
     errorResponses: a.errorResponses + b.errorResponses,
     segments: Math.max(a.segments, b.segments),
+    framesShown: a.framesShown + b.framesShown,
+    framesFromGuest: a.framesFromGuest + b.framesFromGuest,
     fallback: a.fallback ?? b.fallback,
   };
 }

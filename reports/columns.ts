@@ -23,8 +23,8 @@ export function narrowColumns(group: Group): Column[] {
     column(paced ? 'frames' : 'updates', 'a second', (s) => compact(s.results.fps)),
     column('copies', 'a frame', (s) => trimmed(s.results.copiesPerFrame, 2)),
     column('copied', 'GB/s', (s) => speed(copiedGBps(s.results))),
-    column('host µs', 'a frame', (s) => compact(s.results.hostServiceUs.mean)),
-    column('guest µs', 'a frame', (s) => compact(s.results.guestServiceUs.mean)),
+    column('host µs', 'a frame', (s) => compact(s.results.hostServiceUs.p50)),
+    column('guest µs', 'a frame', (s) => compact(s.results.guestServiceUs.p50)),
     column('present', 'p50 µs', (s) => compact(s.results.latencyUs.submitToPresent.p50)),
     column('present', 'p99 µs', (s) => compact(s.results.latencyUs.submitToPresent.p99)),
   ];
@@ -84,8 +84,8 @@ export function threadColumns(): Column[] {
 
 /** What `present` and `answer` in the headings mean. */
 export const COLUMN_NOTE =
-  'host, guest: work for a frame, waiting excluded (mean). present: from submit until the sink shows the frame. ' +
-  'CPU: thread CPU time, spinning included. answer: from submit until the guest sees the flush fence (copy, readback-copy: the TRANSFER response).';
+  'host, guest: work for a frame, waiting excluded (median). present: until the sink shows the frame, from submit or, at a fixed rate, from the tick it was due. ' +
+  'CPU: thread CPU time, spinning included. answer: from the same point until the guest sees the flush fence (copy, readback-copy: the TRANSFER response).';
 
 /** The machine's limits: name and value, "unavailable" with its reason where there is none. */
 export function limitRows(limits: Limits): [string, string][] {

@@ -38,9 +38,9 @@ export function copiedGBps(metrics: Metrics): number {
   return (metrics.bytesCopiedPerFrame * metrics.fps) / 1e9;
 }
 
-/** Mean work of both sides a frame, µs. */
+/** Median work of both sides a frame, µs: a few disturbed frames would carry a mean away. */
 export function workUs(metrics: Metrics): number {
-  return metrics.hostServiceUs.mean + metrics.guestServiceUs.mean;
+  return metrics.hostServiceUs.p50 + metrics.guestServiceUs.p50;
 }
 
 /** `60 frames a second`, or `updates a second` where no vblank paces them. */
@@ -134,7 +134,7 @@ function figures(scenario: Scenario): string {
   const copies = counted(results.copiesPerFrame, 'copy', 'copies');
   const gbps = copiedGBps(results);
   const fallback = results.fallback === null ? '' : ' (fell back to copying)';
-  const work = `host ${duration(results.hostServiceUs.mean)} a frame, guest ${duration(results.guestServiceUs.mean)}`;
+  const work = `host ${duration(results.hostServiceUs.p50)} a frame, guest ${duration(results.guestServiceUs.p50)}`;
   return `${scenario.path}${fallback} ${rate}${copies}, ${gbps === 0 ? '0.0' : gbps.toFixed(2)} GB/s, ${work}`;
 }
 

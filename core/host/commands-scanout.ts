@@ -119,6 +119,9 @@ export function flush(context: Context): number {
   if (resource.buffer.state === 'copied') refresh(context, resource, x, y, width, height);
   if (shown === 0) return Response.OK_NODATA;
   context.now();
+  // Looked up in the memory itself, not in what the resource is said to be: the witness beside the ledger.
+  const region = resource.pixels.region[0];
+  if (context.options.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);
   const slot = context.flushes.open(resource);
   for (let i = 0; i < heads.length; i++) {
     const head = heads[i];

@@ -44,6 +44,8 @@ export const Counter = {
   movesRefused: 34,
   /** Buffers moved between VRAM and system memory. */
   moves: 35,
+  /** Frames shown from the guest's own pages (not from a copy of the host's): the witness beside the ledger. */
+  framesImported: 36,
 } as const;
 export const COUNTERS = 64;
 

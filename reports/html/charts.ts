@@ -168,7 +168,7 @@ function latencyCells(scenario: Scenario): string[] {
 
 function cpuCells(scenario: Scenario): string[] {
   const { hostCpuUsPerFrame, guestCpuUsPerFrame, hostServiceUs, guestServiceUs } = scenario.results;
-  return [hostCpuUsPerFrame, guestCpuUsPerFrame, hostServiceUs.mean, guestServiceUs.mean].map(compact);
+  return [hostCpuUsPerFrame, guestCpuUsPerFrame, hostServiceUs.p50, guestServiceUs.p50].map(compact);
 }
 
 function bytesCells(scenario: Scenario): string[] {

@@ -63,7 +63,9 @@ describe('ping-pong and wake-up', () => {
     const compiler = await findCompiler();
     const result = await measureCPingPong(compiler, 0.02);
     if (compiler === null) expect(result).toEqual({ unavailable: expect.stringContaining('no C compiler') });
-    else expect(result).toEqual({ value: expect.any(Number) });
+    // On a machine where both threads share a CPU there is no figure, and it says so.
+    else if ('unavailable' in result) expect(result.unavailable).toContain('too busy');
+    else expect(result.value).toBeGreaterThan(1);
     expect(folders()).toBe(before);
   });
 
