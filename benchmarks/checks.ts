@@ -31,6 +31,10 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
   for (const entry of entries) {
     if (entry.timed.length === 0) continue;
     if (entry.failures.length > 0) checks.push({ name: `${entry.scenario.id} ends every repetition`, status: 'fail', detail: entry.failures.join('; ') });
+    if (entry.samples.presented === 0) {
+      const errors = entry.timed.reduce((n, r) => n + r.totals.errorResponses, 0);
+      checks.push({ name: `${entry.scenario.id} shows frames`, status: 'fail', detail: `none was shown; the host answered ${errors} errors` });
+    }
     checks.push(copiesExactly(entry));
     const torn = tornFrames(entry);
     if (torn !== null) checks.push(torn);

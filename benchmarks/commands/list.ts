@@ -7,7 +7,7 @@ const HELP = `Usage: scanout list [--json]
 
 Lists the suites with the question each answers, and the paths compared.
 
-  --json   prints {suites: [{name, summary, scenarios: [id, ...]}], paths: [...]}
+  --json   prints {suites: [{name, summary, scenarios: [id]}], paths: [{name}]}
   --help   prints this
 
 Examples:

@@ -15,9 +15,10 @@ const HELP = `Usage: scanout run [options]
 Measures scenarios and says what importing a frame saves over copying it.
 
 Which scenarios:
-  --suite NAME        ${SUITES.map((suite) => suite.name).join(', ')} (default: default);
-                      'scanout list' explains them
-  --path LIST         only these paths: ${PATHS.join(', ')}
+  --suite NAME        ${SUITES.map((suite) => suite.name).join(', ')}
+                      (default: default); 'scanout list' explains them
+  --path LIST         only these paths:
+                      ${PATHS.join(', ')}
   --resolution LIST   720p, 1080p, 1440p, 4k, 8k or WxH
   --rate LIST         Hz, or max: as fast as the host answers
                       (without --suite the three make a suite of their own)
