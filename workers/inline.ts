@@ -3,7 +3,7 @@ import { HostMachine } from '../core/machine/host-machine.ts';
 import type { MachineOptions } from '../core/machine/options.ts';
 import { type MakeCopier, plannedCopier } from '../core/machine/parts.ts';
 import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
-import { openSplitDriver } from '../core/machine/queues.ts';
+import { openDriverQueue } from '../core/machine/queues.ts';
 import { type Clock, VirtualClock } from '../core/measure/clock.ts';
 import type { Doorbell } from '../core/ring/doorbell.ts';
 import type { Sink } from '../core/sink/sink.ts';
@@ -72,7 +72,7 @@ export class InlineMachine {
     const clock: Clock = this.clock;
     this.host = new HostMachine(this.plan, clock, guestBell, makeCopier, parts.wrapSink);
     guestBell.onSleep((deadline) => this.#hostTurn(deadline));
-    this.guest = new GuestMachine(this.plan, clock, hostBell, guestBell, openSplitDriver, makeCopier);
+    this.guest = new GuestMachine(this.plan, clock, hostBell, guestBell, openDriverQueue, makeCopier);
     this.guest.compositor.start();
   }
 

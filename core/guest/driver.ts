@@ -26,12 +26,20 @@ export class DriverError extends Error {
   }
 }
 
+/** What was negotiated for the rings. */
+export interface RingFeatures {
+  readonly indirect: boolean;
+  readonly eventIdx: boolean;
+  readonly packed: boolean;
+  readonly inOrder: boolean;
+}
+
 /** Places a queue in guest memory and gives its driver side; what the layout (split, packed) needs is its matter. */
 export type QueueFactory = (
   space: AddressSpace,
   allocator: PageAllocator,
   size: number,
-  features: { indirect: boolean; eventIdx: boolean },
+  features: RingFeatures,
 ) => {
   queue: DriverQueue;
   config: QueueConfig;
@@ -101,7 +109,12 @@ export class VirtioGpuDriver {
     }
     this.hasBlob = bit(lo, Feature.RESOURCE_BLOB);
     this.hasEdid = bit(lo, Feature.EDID);
-    const ring = { indirect: bit(lo, Feature.INDIRECT_DESC), eventIdx: bit(lo, Feature.EVENT_IDX) };
+    const ring = {
+      indirect: bit(lo, Feature.INDIRECT_DESC),
+      eventIdx: bit(lo, Feature.EVENT_IDX),
+      packed: bit(hi, Feature.RING_PACKED - 32),
+      inOrder: bit(hi, Feature.IN_ORDER - 32),
+    };
 
     const controlSize = options.controlQueueSize ?? 64;
     const cursorSize = options.cursorQueueSize ?? 16;
@@ -326,7 +339,7 @@ export class VirtioGpuDriver {
     commands.notify();
   }
 
-  #openQueue(index: number, size: number, ring: { indirect: boolean; eventIdx: boolean }): DriverQueue {
+  #openQueue(index: number, size: number, ring: RingFeatures): DriverQueue {
     const { space, memory, openQueue, registers } = this.#options;
     const { queue, config } = openQueue(space, memory, size, ring);
     registers.setQueueSize(index, size);

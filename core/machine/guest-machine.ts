@@ -19,9 +19,9 @@ import { Feature, Format } from '../protocol/constants.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
-import { type MakeCopier, plannedCopier } from './parts.ts';
+import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import { frameBytes, GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
-import { openSplitDriver } from './queues.ts';
+import { openDriverQueue } from './queues.ts';
 
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
 export class GuestMachine {
@@ -40,7 +40,7 @@ export class GuestMachine {
     clock: Clock,
     hostDoorbell: Doorbell,
     guestDoorbell: Doorbell,
-    openQueue: QueueFactory = openSplitDriver,
+    openQueue: QueueFactory = openDriverQueue,
     makeCopier: MakeCopier = plannedCopier,
   ) {
     const { options } = plan;
@@ -195,5 +195,5 @@ function framebuffer(resource: GuestResource, options: MachineOptions): Framebuf
 
 function wantedFeatures(options: MachineOptions): { lo: number; hi: number } {
   const blob = pathUsesBlob(options.path) ? 1 << Feature.RESOURCE_BLOB : 0;
-  return { lo: (1 << Feature.EDID) | blob | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX), hi: 1 << (Feature.VERSION_1 - 32) };
+  return { lo: (1 << Feature.EDID) | blob | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX), hi: ringFeaturesHi(options) };
 }

@@ -16,7 +16,7 @@ import { LatchSink } from '../sink/latch.ts';
 import type { Sink } from '../sink/sink.ts';
 import { VerifySink } from '../sink/verify.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
-import { type MakeCopier, plannedCopier } from './parts.ts';
+import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import type { MachinePlan } from './plan.ts';
 
 /** Ids of the host's own memory start here; below are the guest's regions. */
@@ -161,6 +161,6 @@ function offeredFeatures(options: MachineOptions): { lo: number; hi: number } {
   const blob = pathUsesBlob(options.path) ? 1 << Feature.RESOURCE_BLOB : 0;
   return {
     lo: (1 << Feature.EDID) | blob | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX),
-    hi: 1 << (Feature.VERSION_1 - 32),
+    hi: ringFeaturesHi(options),
   };
 }

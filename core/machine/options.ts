@@ -56,6 +56,9 @@ export interface MachineOptions {
   readonly spinUs: number;
   /** Name of the copy kernel. */
   readonly copier: string;
+  readonly ring: 'split' | 'packed';
+  /** VIRTIO_F_IN_ORDER: buffers return in the order they were sent. */
+  readonly inOrder: boolean;
   /** Frame log rows a head, a power of two. */
   readonly logCapacity: number;
 }
@@ -86,5 +89,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   seed: 1,
   spinUs: 50,
   copier: 'wasm-memory-copy',
+  ring: 'split',
+  inOrder: false,
   logCapacity: 65536,
 };

@@ -44,7 +44,10 @@ export interface DeviceQueue {
    * @throws RingError when the ring itself is broken (the device then needs a reset)
    */
   pop(chain: Chain): boolean;
-  /** Returns a chain. `written`: bytes written to its writable part. Visible to the driver after `publish`. */
+  /**
+   * Returns a chain. `written`: bytes written to its writable part. Visible to the driver after `publish`; with IN_ORDER
+   * after the first `publish` by which every chain taken before it was returned too.
+   */
   push(head: number, written: number): void;
   /** Makes every pushed chain visible, with one ordering operation. Returns whether the driver wants an interrupt. */
   publish(): boolean;
@@ -58,12 +61,17 @@ export interface DeviceQueue {
 /** Where a queue lies and what was negotiated for it. */
 export interface QueueConfig {
   readonly size: number;
-  /** Guest-physical addresses. Split: descriptor table, available ring, used ring. */
+  /**
+   * Guest-physical addresses. Split: descriptor table, available ring, used ring. Packed: descriptor ring, driver event
+   * suppression, device event suppression.
+   */
   readonly descriptorAddress: number;
   readonly driverAddress: number;
   readonly deviceAddress: number;
   readonly indirect: boolean;
   readonly eventIdx: boolean;
+  /** IN_ORDER was negotiated: buffers are used in the order they were made available. Default false. */
+  readonly inOrder?: boolean;
 }
 
 /** A broken ring: the driver's only way to end the device (virtio 1.3 § 2.1.2, DEVICE_NEEDS_RESET). */

@@ -2,6 +2,7 @@ import type { AddressSpace } from '../../memory/address-space.ts';
 import type { MemoryRegion } from '../../memory/region.ts';
 import { MAX_CHAIN } from '../chain.ts';
 import type { Chain } from '../chain.ts';
+import { CompletionOrder } from '../in-order.ts';
 import { RingError } from '../queue.ts';
 import type { DeviceQueue, QueueConfig } from '../queue.ts';
 import { findSplitAreas } from './areas.ts';
@@ -33,6 +34,7 @@ export class SplitDevice implements DeviceQueue {
   readonly #mask: number;
   readonly #indirect: boolean;
   readonly #eventIdx: boolean;
+  readonly #order: CompletionOrder | null;
   readonly #descriptors: MemoryRegion;
   readonly #descriptorsAt: number;
   readonly #availU16: Uint16Array;
@@ -78,6 +80,7 @@ export class SplitDevice implements DeviceQueue {
     this.#mask = size - 1;
     this.#indirect = config.indirect;
     this.#eventIdx = config.eventIdx;
+    this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
     this.#descriptors = areas.descriptors;
     this.#descriptorsAt = areas.descriptorsAt;
     this.#availU16 = areas.avail.u16;
@@ -105,21 +108,19 @@ export class SplitDevice implements DeviceQueue {
     this.#taken[head] = 1;
     this.inFlight++;
     this.#lastAvail = (at + 1) & 0xffff;
+    if (this.#order !== null) this.#order.take(chain);
     return true;
   }
 
   push(head: number, written: number): void {
     if (!(head >= 0 && head < this.size) || this.#taken[head] === 0) throw new RangeError(`head ${head} is not in flight`);
-    this.#taken[head] = 0;
+    if (this.#order !== null) this.#order.finish(head, written);
+    else this.#use(head, written, 1);
     this.inFlight--;
-    // RACE: the driver reads the element only after it loads the idx that `publish` stores with Atomics.store.
-    const element = this.#usedRing + (this.#usedNext & this.#mask) * 2;
-    this.#usedU32[element] = head;
-    this.#usedU32[element + 1] = written;
-    this.#usedNext = (this.#usedNext + 1) & 0xffff;
   }
 
   publish(): boolean {
+    if (this.#order !== null && !this.broken) this.#useInOrder(this.#order);
     const old = this.#usedPublished;
     const next = this.#usedNext;
     if (next === old || this.broken) return false;
@@ -140,6 +141,32 @@ export class SplitDevice implements DeviceQueue {
   /** With EVENT_IDX there is nothing to write: the event index falls behind by itself. */
   disableKicks(): void {
     if (!this.#eventIdx) Atomics.store(this.#usedU16, this.#used + USED_FLAGS, USED_NO_NOTIFY);
+  }
+
+  /** Writes one used element that stands for `count` chains, `head` the last of them. */
+  #use(head: number, written: number, count: number): void {
+    this.#taken[head] = 0;
+    // RACE: the driver reads the element only after it loads the idx that `publish` stores with Atomics.store.
+    const element = this.#usedRing + (this.#usedNext & this.#mask) * 2;
+    this.#usedU32[element] = head;
+    this.#usedU32[element + 1] = written;
+    this.#usedNext = (this.#usedNext + count) & 0xffff;
+  }
+
+  /** Uses all leading finished chains: one element for a run of them, the last one's (virtio 1.3 § 2.7.9). */
+  #useInOrder(order: CompletionOrder): void {
+    let count = 0;
+    for (let head = order.first(); head >= 0; ) {
+      count++;
+      this.#taken[head] = 0;
+      order.drop();
+      const next = order.first();
+      if (next < 0 || order.complete[head] === 0) {
+        this.#use(head, order.written[head], count);
+        count = 0;
+      }
+      head = next;
+    }
   }
 
   #lookForMore(): boolean {

@@ -33,6 +33,7 @@ export class SplitDriver implements DriverQueue {
   readonly #mask: number;
   readonly #indirect: boolean;
   readonly #eventIdx: boolean;
+  readonly #inOrder: boolean;
   readonly #descriptors: Uint32Array;
   readonly #descriptorsAt: number;
   readonly #availU16: Uint16Array;
@@ -76,6 +77,11 @@ export class SplitDriver implements DriverQueue {
   #availPublished = 0;
   #lastUsed = 0;
   #usedSeen = 0;
+  /** IN_ORDER: bytes of each head's writable part; the oldest head in flight; the head that ends the batch begun, or −1. */
+  readonly #writable: Uint32Array;
+  #oldest = 0;
+  #batchEnd = -1;
+  #batchLength = 0;
 
   /**
    * Writes zeros over the queue's areas first, so make it before the device's side.
@@ -92,6 +98,7 @@ export class SplitDriver implements DriverQueue {
     this.#mask = size - 1;
     this.#indirect = config.indirect;
     this.#eventIdx = config.eventIdx;
+    this.#inOrder = config.inOrder === true;
     this.#descriptors = areas.descriptors.u32;
     this.#descriptorsAt = areas.descriptorsAt / 4;
     this.#availU16 = areas.avail.u16;
@@ -110,7 +117,9 @@ export class SplitDriver implements DriverQueue {
     this.#taken = new Uint16Array(size);
     this.#tail = new Uint16Array(size);
     this.#next = new Uint16Array(size);
-    for (let i = 0; i < size; i++) this.#next[i] = i + 1 < size ? i + 1 : NONE;
+    // With IN_ORDER descriptors are taken and come back in ring order (virtio 1.3 § 2.7.9): the list is a circle.
+    for (let i = 0; i < size; i++) this.#next[i] = i + 1 < size ? i + 1 : this.#inOrder ? 0 : NONE;
+    this.#writable = new Uint32Array(this.#inOrder ? size : 0);
 
     this.#tableWords = this.#descriptors;
     this.#tableAt = 0;
@@ -166,6 +175,7 @@ export class SplitDriver implements DriverQueue {
       this.#placeDirect(head);
     }
     this.#token[head] = token;
+    if (this.#inOrder) this.#countWritable(head);
     // RACE: the device reads the entry only after it loads the idx that `publish` stores with Atomics.store.
     this.#availU16[this.#avail + AVAIL_RING + (this.#availNext & this.#mask)] = head;
     this.#availNext = (this.#availNext + 1) & 0xffff;
@@ -191,16 +201,42 @@ export class SplitDriver implements DriverQueue {
       if (((seen - at) & 0xffff) > this.size) throw new RingError('used-ahead', `used index went from ${at} to ${seen}`);
       this.#usedSeen = seen;
     }
+    if (this.#batchEnd >= 0) return this.#popBatch(at);
     // RACE: the device wrote the element before its Atomics.store of idx, which was loaded above.
     const element = this.#usedRing + (at & this.#mask) * 2;
     const head = this.#usedU32[element];
     if (head >= this.size) throw new RingError('used-range', `used id ${head} in a queue of ${this.size}`);
     const token = this.#token[head];
     if (token < 0) throw new RingError('used-not-in-flight', `used id ${head} is not in flight`);
+    if (this.#inOrder) {
+      this.#batchEnd = head;
+      this.#batchLength = this.#usedU32[element + 1];
+      return this.#popBatch(at);
+    }
     this.usedToken = token;
     this.usedLength = this.#usedU32[element + 1];
     this.#lastUsed = (at + 1) & 0xffff;
     this.#recycle(head);
+    return true;
+  }
+
+  /** IN_ORDER: gives out the oldest chain of the batch begun, which its one element ends (virtio 1.3 § 2.7.9). */
+  #popBatch(at: number): boolean {
+    const head = this.#oldest;
+    this.#lastUsed = (at + 1) & 0xffff;
+    this.usedToken = this.#token[head];
+    if (head === this.#batchEnd) {
+      this.usedLength = this.#batchLength;
+      this.#batchEnd = -1;
+    } else {
+      if (this.#lastUsed === this.#usedSeen) throw new RingError('used-order', `used id ${this.#batchEnd} is further than the used index`);
+      // Without an element of its own it was used completely.
+      this.usedLength = this.#writable[head];
+    }
+    this.#token[head] = -1;
+    this.#oldest = (head + this.#taken[head]) & this.#mask;
+    this.free += this.#taken[head];
+    if (head === this.#longHead) this.#longHead = -1;
     return true;
   }
 
@@ -281,6 +317,12 @@ export class SplitDriver implements DriverQueue {
     this.#freeHead = head;
     this.free += this.#taken[head];
     if (head === this.#longHead) this.#longHead = -1;
+  }
+
+  #countWritable(head: number): void {
+    let bytes = 0;
+    for (let i = this.#readableCount; i < this.#count; i++) bytes += this.#length[i];
+    this.#writable[head] = Math.min(bytes, TWO_32 - 1);
   }
 
   #findTable(address: number, descriptors: number): Uint32Array {
