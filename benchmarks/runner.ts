@@ -138,8 +138,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
  */
 async function warmUp(sessions: SessionRunner, timing: Timing, copier: string, signal: AbortSignal): Promise<void> {
   const short: Timing = { ...timing, warmupMs: 0, warmupFrames: 0, measureMs: 20 };
-  for (const path of ['udmabuf', 'vfio', 'copy', 'udmabuf'] as const) {
-    const pages = scenario({ path, width: 1920, height: 1080, layout: '4k', buffers: 8, listLimit: 16384 });
+  for (const path of ['vfio', 'udmabuf', 'copy', 'vfio', 'udmabuf', 'vfio'] as const) {
+    const pages = scenario({ path, width: 1280, height: 720, layout: '4k', buffers: 16, listLimit: 16384 });
     await runRepetition(sessions, pages, 'timed', short, copier, 1, signal);
   }
 }
@@ -245,7 +245,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     height: options.height,
     rateHz: options.rateHz,
     sink: options.sink,
-    ring: 'split',
+    ring: options.ring,
     layout: options.layout,
     host: 'threads',
     renderer: options.renderer,

@@ -92,6 +92,8 @@ export function scenarioId(options: MachineOptions): string {
   if (options.linuxPacing) parts.push('linux-pacing');
   if (!options.fences) parts.push('nofences');
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
+  if (options.inOrder) parts.push('in-order');
+  if (options.ring !== 'split') parts.push(options.ring);
   return parts.join('-');
 }
 

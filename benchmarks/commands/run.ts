@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MachineOptions, PATHS, type Path } from '../../core/machine/options.ts';
+import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { checkWritable, formatRun, renderTerminal, type RunDocument, writeReports } from '../../reports/index.ts';
 import { Progress } from '../progress.ts';
@@ -36,6 +36,8 @@ How each is run:
   --size-limit-mb N   udmabuf's size_limit_mb (64)
   --policy NAME       copy or error, when an import is impossible
   --profile NAME      series or qemu-10.2
+  --ring NAME         layout of the virtqueues: ${RINGS.join(' or ')}
+  --in-order          the device returns buffers in the order they were sent
   --migrate N         move a buffer VRAM <-> system memory every N frames
   --linux-pacing      without blob: flip without waiting, as Linux does
   --no-fences         negative control: answer flushes before the last read
@@ -78,6 +80,8 @@ const OPTIONS = {
   'size-limit-mb': { type: 'string' },
   policy: { type: 'string' },
   profile: { type: 'string' },
+  ring: { type: 'string' },
+  'in-order': { type: 'boolean', default: false },
   migrate: { type: 'string' },
   'linux-pacing': { type: 'boolean', default: false },
   'no-fences': { type: 'boolean', default: false },
@@ -193,7 +197,7 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
-  const { layout, sink, renderer, policy, profile, damage } = values;
+  const { layout, sink, renderer, policy, profile, damage, ring } = values;
   return present({
     buffers: given('buffers', values, 1, 16),
     layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
@@ -206,6 +210,8 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     sizeLimitMb: given('size-limit-mb', values, 1, 65536),
     policy: policy === undefined ? undefined : choiceFlag('policy', policy, ['copy', 'error'] as const),
     profile: profile === undefined ? undefined : choiceFlag('profile', profile, ['series', 'qemu-10.2'] as const),
+    ring: ring === undefined ? undefined : choiceFlag('ring', ring, RINGS),
+    inOrder: values['in-order'] ? true : undefined,
     migrateEvery: given('migrate', values, 1, 1_000_000),
     spinUs: given('spin-us', values, 0, 1_000_000),
     linuxPacing: values['linux-pacing'] ? true : undefined,

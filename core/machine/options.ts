@@ -13,6 +13,10 @@ export const COPIES: Readonly<Record<Path, number>> = { vfio: 0, udmabuf: 0, 're
 
 export const pathUsesBlob = (path: Path): boolean => path === 'vfio' || path === 'udmabuf' || path === 'readback-blob';
 
+/** Layouts of the virtqueues. */
+export const RINGS = ['split', 'packed'] as const;
+export type Ring = (typeof RINGS)[number];
+
 /** What a machine is: plain data, posted to the threads that run it. */
 export interface MachineOptions {
   readonly path: Path;
@@ -56,7 +60,7 @@ export interface MachineOptions {
   readonly spinUs: number;
   /** Name of the copy kernel. */
   readonly copier: string;
-  readonly ring: 'split' | 'packed';
+  readonly ring: Ring;
   /** VIRTIO_F_IN_ORDER: buffers return in the order they were sent. */
   readonly inOrder: boolean;
   /** Frame log rows a head, a power of two. */
