@@ -106,6 +106,18 @@ describe('a session', () => {
     expect((monotonicNowNs() - asked) / 1e6).toBeLessThan(1000);
   });
 
+  it('sides that stop when they are told to keep their workers warm', async () => {
+    const controller = new AbortController();
+    const aborted = scriptedPlan({});
+    const running = play(aborted, LONG, 60_000, controller.signal);
+    await started(aborted);
+    controller.abort();
+    expect((await running).outcome).toEqual({ kind: 'aborted' });
+    const next = scriptedPlan({});
+    expect((await play(next)).outcome.kind).toBe('done');
+    expect(threadsOf(next).sort()).toEqual(threadsOf(aborted).sort());
+  });
+
   it('does not begin when it was aborted before', async () => {
     const plan = scriptedPlan({});
     expect((await play(plan, SHORT, 1000, AbortSignal.abort())).outcome).toEqual({ kind: 'aborted' });
