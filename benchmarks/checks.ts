@@ -18,6 +18,7 @@ export interface Measured {
 
 /** How often the host's work for a copied 4K frame must contain that for an imported one. */
 const COPY_TO_IMPORT = 100;
+const IMPORT_US = 1000;
 const FLAT_RATIO = 1.1;
 const FLAT_PAIRS = 15;
 const COPIER_RATIO = 0.9;
@@ -36,6 +37,8 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
       checks.push({ name: `${entry.scenario.id} shows frames`, status: 'fail', detail: `none was shown; the host answered ${errors} errors` });
     }
     checks.push(copiesExactly(entry));
+    const imports = importsInTime(entry);
+    if (imports !== null) checks.push(imports);
     const torn = tornFrames(entry);
     if (torn !== null) checks.push(torn);
     if (timing.undisturbedFrames > 0 && entry.scenario.options.rateHz !== null && COPIES[entry.scenario.options.path] === 0) {
@@ -112,6 +115,19 @@ function tornFrames({ scenario, verified }: Measured): Check | null {
   const name = `${scenario.id} tears no frame`;
   if (looked === 0) return { name, status: 'inconclusive', detail: 'no frame was verified' };
   return { name, status: torn === 0 ? 'pass' : 'fail', detail: `${torn} torn of ${looked} verified` };
+}
+
+/** Importing a 4K buffer of single scattered pages: the worst that a guest's memory does to an import. */
+function importsInTime({ scenario, timed }: Measured): Check | null {
+  const { layout, width, height } = scenario.options;
+  const spent = timed.flatMap((r) => (r.repetition.importUs === null ? [] : [r.repetition.importUs.mean]));
+  if (layout !== '4k' || width !== 3840 || height !== 2160 || spent.length === 0) return null;
+  const us = median(spent);
+  return {
+    name: `${scenario.id} imports ${timed[0].totals.segments} segments within ${IMPORT_US} us of host work`,
+    status: us <= IMPORT_US ? 'pass' : 'fail',
+    detail: `${us.toFixed(0)} us, median of ${spent.length} repetitions of 2 imports or more`,
+  };
 }
 
 function missesNothing({ scenario, samples }: Measured, wanted: number): Check {
