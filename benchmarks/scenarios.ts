@@ -144,7 +144,9 @@ export function memoryBudget(): number {
 export function checkScenario({ id, options }: Scenario, budgetBytes: number): void {
   const { damage, width, height, buffers } = options;
   if (damage !== null && buffers !== 1)
-    throw new ScenarioError('a damage rectangle needs --buffers 1: where the framebuffer changes with each frame, the whole frame counts as changed');
+    throw new ScenarioError(
+      'a damage rectangle needs --buffers 1: where the framebuffer changes with each frame, the whole frame counts as changed',
+    );
   if (damage !== null && (damage.x + damage.width > width || damage.y + damage.height > height))
     throw new ScenarioError(`damage ${damage.width}x${damage.height}+${damage.x}+${damage.y} does not lie within ${width}x${height}`);
   const need = memoryNeeded(options);

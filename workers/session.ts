@@ -48,7 +48,11 @@ export class SessionRunner {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
-      end({ kind: 'failed', side: 'session', reason: `no end after ${timeoutMs} ms: guest ${alive(registers.guestAlive)}, host ${alive(registers.hostAlive)}` });
+      end({
+        kind: 'failed',
+        side: 'session',
+        reason: `no end after ${timeoutMs} ms: guest ${alive(registers.guestAlive)}, host ${alive(registers.hostAlive)}`,
+      });
     }, timeoutMs);
     const running = new Set<Role>();
     const start = async (role: Role): Promise<SideReport | null> => {
@@ -79,7 +83,9 @@ export class SessionRunner {
     const [hung] = running.size === 1 ? running : [];
     // A pool of which a worker was lost or hung is not used again.
     if (outcome.kind === 'failed' || running.size > 0) await this.close();
-    return late && hung !== undefined && outcome.kind === 'failed' ? { ...outcome, side: hung, reason: `${outcome.reason}; the ${hung} did not stop either` } : outcome;
+    return late && hung !== undefined && outcome.kind === 'failed'
+      ? { ...outcome, side: hung, reason: `${outcome.reason}; the ${hung} did not stop either` }
+      : outcome;
   }
 
   /** Ends the workers. */

@@ -2,10 +2,21 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
-import { checkWritable, formatRun, renderTerminal, type RunDocument, writeReports } from '../../reports/index.ts';
+import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
-import { checkScenario, matrix, memoryBudget, parseDamage, parsePath, parseRate, parseResolution, type Scenario, scenario, unique } from '../scenarios.ts';
+import {
+  checkScenario,
+  matrix,
+  memoryBudget,
+  parseDamage,
+  parsePath,
+  parseRate,
+  parseResolution,
+  type Scenario,
+  scenario,
+  unique,
+} from '../scenarios.ts';
 import { SUITES, suiteNamed, type Timing } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
@@ -130,7 +141,11 @@ export const runCommand: Command = {
 };
 
 function finish(document: RunDocument, values: Values, io: Io): number {
-  io.stdout(values.json ? formatRun(document) : renderTerminal(document, { colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }));
+  io.stdout(
+    values.json
+      ? formatRun(document)
+      : renderTerminal(document, { colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }),
+  );
   if (values.out !== undefined) {
     const { html } = writeReports(document, values.out);
     if (!values.json) io.stdout(`\nReport: ${html}\n`);
@@ -183,10 +198,13 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
     scenarios = base
       .scenarios()
       .filter(({ options }) => paths === undefined || paths.includes(options.path as Path))
-      .filter(({ options }) => resolutions === undefined || resolutions.some((r) => r.width === options.width && r.height === options.height))
+      .filter(
+        ({ options }) => resolutions === undefined || resolutions.some((r) => r.width === options.width && r.height === options.height),
+      )
       .filter(({ options }) => rates === undefined || rates.includes(options.rateHz))
       .map(({ options }) => scenario({ ...options, ...overrides }));
-    if (scenarios.length === 0) throw new UsageError(`suite ${base.name} has no scenario with that path, resolution and rate; leave out --suite for any combination`);
+    if (scenarios.length === 0)
+      throw new UsageError(`suite ${base.name} has no scenario with that path, resolution and rate; leave out --suite for any combination`);
   }
   const timing: Timing = {
     ...base.timing,
@@ -219,7 +237,18 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
   });
 }
 
-type NumberFlag = 'repetitions' | 'frames' | 'buffers' | 'heads' | 'scanout-us' | 'list-limit' | 'size-limit-mb' | 'migrate' | 'spin-us' | 'seed' | 'memory-mb';
+type NumberFlag =
+  | 'repetitions'
+  | 'frames'
+  | 'buffers'
+  | 'heads'
+  | 'scanout-us'
+  | 'list-limit'
+  | 'size-limit-mb'
+  | 'migrate'
+  | 'spin-us'
+  | 'seed'
+  | 'memory-mb';
 
 /** A flag's number; undefined: the flag is absent. @throws UsageError */
 function given(flag: NumberFlag, values: Values, least: number, most: number): number | undefined {

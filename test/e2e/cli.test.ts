@@ -39,7 +39,10 @@ async function say(...argv: string[]): Promise<Said> {
 
 /** A command in a process of its own. */
 function start(argv: string[], stdout: 'pipe' | number = 'pipe'): { child: ChildProcess; ended: Promise<Said> } {
-  const child = spawn(process.execPath, [launcher, ...argv], { stdio: ['ignore', stdout, 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const child = spawn(process.execPath, [launcher, ...argv], {
+    stdio: ['ignore', stdout, 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
   children.add(child);
   const said: Said = { code: null, stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => void (said.stdout += text));
@@ -98,14 +101,32 @@ describe('help', () => {
   });
 });
 
-const RUN_FLAGS = ['suite', 'path', 'resolution', 'rate', 'repetitions', 'frames', 'buffers', 'layout', 'heads', 'sink', 'renderer', 'scanout-us', 'damage', 'list-limit'];
+const RUN_FLAGS = [
+  'suite',
+  'path',
+  'resolution',
+  'rate',
+  'repetitions',
+  'frames',
+  'buffers',
+  'layout',
+  'heads',
+  'sink',
+  'renderer',
+  'scanout-us',
+  'damage',
+  'list-limit',
+];
 const VALUED = [...RUN_FLAGS, 'size-limit-mb', 'policy', 'profile', 'migrate', 'spin-us', 'seed', 'memory-mb', 'out'];
 
 describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () => {
   const file = at('file');
   writeFileSync(file, '');
   mkdirSync(at('taken/run.json'), { recursive: true });
-  writeFileSync(at('corrupt.jsonl'), '{"trace":"virtio-gpu-commands","version":1,"config":{"num_scanouts":1,"width":64,"height":64}}\n{"kind":\n');
+  writeFileSync(
+    at('corrupt.jsonl'),
+    '{"trace":"virtio-gpu-commands","version":1,"config":{"num_scanouts":1,"width":64,"height":64}}\n{"kind":\n',
+  );
   const cases: [argv: string[], says: RegExp][] = [
     [['bogus'], /no command "bogus": use run, replay, list, doctor/],
     [['--bogus'], /no command "--bogus"/],
@@ -182,7 +203,11 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
   });
 
   it('in a process of its own it is the same', async () => {
-    expect(await start(['run', '--suite', 'fast']).ended).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(/^scanout run: unknown suite 'fast'[^\n]*\n$/) });
+    expect(await start(['run', '--suite', 'fast']).ended).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^scanout run: unknown suite 'fast'[^\n]*\n$/),
+    });
   });
 });
 
@@ -214,7 +239,21 @@ describe('output', () => {
 
 describe('a run that is not to be believed', () => {
   it('has exit code 4 and says why: an import that the host refuses', async () => {
-    const argv = ['run', '--suite', 'quick', '--path', 'udmabuf', '--resolution', '1080p', '--repetitions', '1', '--policy', 'error', '--list-limit', '1'];
+    const argv = [
+      'run',
+      '--suite',
+      'quick',
+      '--path',
+      'udmabuf',
+      '--resolution',
+      '1080p',
+      '--repetitions',
+      '1',
+      '--policy',
+      'error',
+      '--list-limit',
+      '1',
+    ];
     const { code, stdout } = await start([...argv, '--json']).ended;
     expect(code).toBe(4);
     expect(JSON.parse(stdout).checks).toContainEqual({
@@ -227,7 +266,10 @@ describe('a run that is not to be believed', () => {
 
 describe('a run that is stopped', () => {
   const argv = (out: string): string[] => ['run', '--suite', 'quick', '--path', 'udmabuf,copy', '--repetitions', '100', '--out', out];
-  const mine = (name: string) => (p: Process): boolean => p.name === name;
+  const mine =
+    (name: string) =>
+    (p: Process): boolean =>
+      p.name === name;
 
   it.each([
     ['in the measurement of the limits', 'SIGINT', 'measuring', (all: Process[]) => all.length > 0],

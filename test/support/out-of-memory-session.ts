@@ -1,7 +1,7 @@
 /** Run by itself with a small heap: a host that fills it, then the same session in good health. Prints both outcomes as JSON. */
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { SessionRunner } from '../../workers/session.ts';
-import { scriptedPlan, SHORT } from './scripted-plan.ts';
+import { SHORT, scriptedPlan } from './scripted-plan.ts';
 
 const runner = new SessionRunner(new URL('./scripted-side.ts', import.meta.url).href);
 const begun = monotonicNowNs();

@@ -30,15 +30,34 @@ class LosingSessions extends SessionRunner {
 }
 
 async function run(sessions: SessionRunner, signal = new AbortController().signal): Promise<RunDocument> {
-  const timing = { ...suiteNamed('quick').timing, repetitions: 2, warmupMs: 1, warmupFrames: 1, measureMs: 15, verifyMs: 15, maxRepeated: 0, limitsSeconds: 1 };
-  const options: RunOptions = { suite: 'test', scenarios: [small('udmabuf'), small('copy')], timing, seed: 1, command: 'scanout run', signal, progress: () => {}, sessions };
+  const timing = {
+    ...suiteNamed('quick').timing,
+    repetitions: 2,
+    warmupMs: 1,
+    warmupFrames: 1,
+    measureMs: 15,
+    verifyMs: 15,
+    maxRepeated: 0,
+    limitsSeconds: 1,
+  };
+  const options: RunOptions = {
+    suite: 'test',
+    scenarios: [small('udmabuf'), small('copy')],
+    timing,
+    seed: 1,
+    command: 'scanout run',
+    signal,
+    progress: () => {},
+    sessions,
+  };
   const document = await runScenarios(options);
   // It keeps to the schema.
   formatRun(document);
   return document;
 }
 
-const failed = (document: RunDocument): [string, string][] => document.checks.filter(({ status }) => status === 'fail').map(({ name, detail }) => [name, detail ?? '']);
+const failed = (document: RunDocument): [string, string][] =>
+  document.checks.filter(({ status }) => status === 'fail').map(({ name, detail }) => [name, detail ?? '']);
 
 describe('a lost worker', () => {
   // udmabuf's is lost each time, copy's the first time.
@@ -54,7 +73,9 @@ describe('a lost worker', () => {
   });
 
   it('is in the report and fails a check, and the other repetitions count', () => {
-    expect(document.scenarios.map(({ id, workerFailures }) => [id, workerFailures])).toEqual([['copy-64x64-max', [`the host failed: ${LOST.reason}`]]]);
+    expect(document.scenarios.map(({ id, workerFailures }) => [id, workerFailures])).toEqual([
+      ['copy-64x64-max', [`the host failed: ${LOST.reason}`]],
+    ]);
     expect(document.scenarios[0].repetitions.map(({ kind }) => kind)).toEqual(['timed', 'verify']);
     expect(failed(document)).toContainEqual(['copy-64x64-max ends every repetition', `the host failed: ${LOST.reason}`]);
   });
@@ -70,7 +91,13 @@ describe('an aborted run', () => {
   it('keeps what was measured before, marked', async () => {
     const controller = new AbortController();
     // The second session is the first of the second scenario.
-    const document = await run(new LosingSessions(() => false, (session) => session === 1 && controller.abort()), controller.signal);
+    const document = await run(
+      new LosingSessions(
+        () => false,
+        (session) => session === 1 && controller.abort(),
+      ),
+      controller.signal,
+    );
     expect(document).toMatchObject({ partial: true, partialReason: 'stopped before its end' });
     expect(document.scenarios.map(({ id, repetitions }) => [id, repetitions.length])).toEqual([['udmabuf-64x64-max', 1]]);
     expect(document.skipped.map(({ id }) => id)).toEqual(['copy-64x64-max']);
@@ -78,7 +105,11 @@ describe('an aborted run', () => {
 
   it('that was stopped in the measurement of the limits says that they are unavailable', async () => {
     const document = await run(new LosingSessions(() => false), AbortSignal.timeout(150));
-    expect(document).toMatchObject({ partial: true, scenarios: [], limits: { memcpyGBps: null, unavailable: { memcpyGBps: 'stopped before it was measured' } } });
+    expect(document).toMatchObject({
+      partial: true,
+      scenarios: [],
+      limits: { memcpyGBps: null, unavailable: { memcpyGBps: 'stopped before it was measured' } },
+    });
     expect(document.skipped).toHaveLength(2);
   });
 });

@@ -21,7 +21,10 @@ function sampled(rows: readonly Row[], options: Partial<MachineOptions> = {}, re
     const at = log.begin(0, frame);
     for (const [column, value] of Object.entries(row)) log.cells[at + FrameColumn[column as keyof typeof FrameColumn]] = value;
   });
-  return sampleFrames({ options: complete, frameLog } as MachinePlan, { firstFrame: [0], endFrame: [rows.length], ...report } as GuestReport);
+  return sampleFrames(
+    { options: complete, frameLog } as MachinePlan,
+    { firstFrame: [0], endFrame: [rows.length], ...report } as GuestReport,
+  );
 }
 
 /** A paced frame that goes as it should: due at tick `tick`, shown at the sink's vblank of that number, half a period later. */
@@ -53,13 +56,26 @@ function shownLater(tick: number, late: number, row: Row = {}): Row {
 
 const late = { guestFlags: FrameFlag.late };
 const superseded = (tick: number, row: Row = {}): Row =>
-  onTime(tick, { present: 0, vblank: 0, hostFlags: FrameFlag.superseded, release: tick * PERIOD + MS, fenceSeen: tick * PERIOD + MS, ...row });
-const us = (samples: FrameSamples, kind: Parameters<FrameSamples['distribution']>[0]): number => samples.distribution(kind)?.max ?? Number.NaN;
+  onTime(tick, {
+    present: 0,
+    vblank: 0,
+    hostFlags: FrameFlag.superseded,
+    release: tick * PERIOD + MS,
+    fenceSeen: tick * PERIOD + MS,
+    ...row,
+  });
+const us = (samples: FrameSamples, kind: Parameters<FrameSamples['distribution']>[0]): number =>
+  samples.distribution(kind)?.max ?? Number.NaN;
 
 describe('latencies', () => {
   it('of a paced run count from when the frame was due, so that a stall is not hidden', () => {
     // The guest was held up for 8 ms before it submitted; the host then took 1 ms.
-    const stalled = onTime(3, { submit: 3 * PERIOD + 8 * MS, flush: 3 * PERIOD + 8.1 * MS, present: 3 * PERIOD + 9 * MS, fenceSeen: 3 * PERIOD + 9.5 * MS });
+    const stalled = onTime(3, {
+      submit: 3 * PERIOD + 8 * MS,
+      flush: 3 * PERIOD + 8.1 * MS,
+      present: 3 * PERIOD + 9 * MS,
+      fenceSeen: 3 * PERIOD + 9.5 * MS,
+    });
     const samples = sampled([stalled], PACED);
     expect(us(samples, 'submitToPresent')).toBeCloseTo(9000, -2);
     expect(us(samples, 'submitToFence')).toBeCloseTo(9500, -2);
@@ -67,7 +83,9 @@ describe('latencies', () => {
   });
 
   it('of an unpaced run count from submission', () => {
-    const samples = sampled([{ renderEnd: 2 * MS, submit: 3 * MS, pickup: 3.1 * MS, flush: 3.2 * MS, present: 4 * MS, release: 5 * MS, fenceSeen: 6 * MS }]);
+    const samples = sampled([
+      { renderEnd: 2 * MS, submit: 3 * MS, pickup: 3.1 * MS, flush: 3.2 * MS, present: 4 * MS, release: 5 * MS, fenceSeen: 6 * MS },
+    ]);
     expect(us(samples, 'submitToPresent')).toBeCloseTo(1000, -1);
     expect(us(samples, 'submitToFence')).toBeCloseTo(3000, -1);
     expect(us(samples, 'pickup')).toBeCloseTo(100, -1);
@@ -117,7 +135,11 @@ describe('latencies', () => {
 
 describe('missed vblanks', () => {
   it('none, where each frame came to the vblank of its tick', () => {
-    expect(sampled([onTime(4), onTime(5), onTime(6)], PACED)).toMatchObject({ vblanksMissed: 0, vblanksMissedUndisturbed: 0, disturbed: 0 });
+    expect(sampled([onTime(4), onTime(5), onTime(6)], PACED)).toMatchObject({
+      vblanksMissed: 0,
+      vblanksMissedUndisturbed: 0,
+      disturbed: 0,
+    });
   });
 
   it('the first measured frame counts by the tick at which it was due', () => {
@@ -125,7 +147,10 @@ describe('missed vblanks', () => {
   });
 
   it('a frame that is shown a vblank later missed one; back in step it is not counted again', () => {
-    expect(sampled([onTime(0), shownLater(1, 1), onTime(3), onTime(4)], PACED)).toMatchObject({ vblanksMissed: 1, vblanksMissedUndisturbed: 1 });
+    expect(sampled([onTime(0), shownLater(1, 1), onTime(3), onTime(4)], PACED)).toMatchObject({
+      vblanksMissed: 1,
+      vblanksMissedUndisturbed: 1,
+    });
   });
 
   it('ticks without a frame are missed too', () => {
@@ -142,19 +167,35 @@ describe('missed vblanks', () => {
     ['a late pickup', { pickup: PERIOD + 0.1 * MS + 1.1 * MS }],
     ['a fence seen late', { fenceSeen: 2 * PERIOD + PERIOD / 2 + 2 * MS + 1.1 * MS }],
   ])('of a frame that the machine disturbed do not count against the path: %s', (_, how) => {
-    expect(sampled([onTime(0), shownLater(1, 1, how), onTime(3)], PACED)).toMatchObject({ vblanksMissed: 1, vblanksMissedUndisturbed: 0, disturbed: 1 });
+    expect(sampled([onTime(0), shownLater(1, 1, how), onTime(3)], PACED)).toMatchObject({
+      vblanksMissed: 1,
+      vblanksMissedUndisturbed: 0,
+      disturbed: 1,
+    });
   });
 
   it('nor do those of the frame after a disturbed one, whose buffer came back late', () => {
-    expect(sampled([onTime(0), onTime(1, late), onTime(3)], PACED)).toMatchObject({ vblanksMissed: 1, vblanksMissedUndisturbed: 0, disturbed: 1 });
+    expect(sampled([onTime(0), onTime(1, late), onTime(3)], PACED)).toMatchObject({
+      vblanksMissed: 1,
+      vblanksMissedUndisturbed: 0,
+      disturbed: 1,
+    });
   });
 
   it('also where the disturbed frame was superseded', () => {
-    expect(sampled([onTime(0), superseded(1, late), onTime(2)], PACED)).toMatchObject({ vblanksMissed: 1, vblanksMissedUndisturbed: 0, disturbed: 1 });
+    expect(sampled([onTime(0), superseded(1, late), onTime(2)], PACED)).toMatchObject({
+      vblanksMissed: 1,
+      vblanksMissedUndisturbed: 0,
+      disturbed: 1,
+    });
   });
 
   it('two frames after a disturbance they count again', () => {
-    expect(sampled([onTime(0, late), onTime(1), onTime(3)], PACED)).toMatchObject({ vblanksMissed: 1, vblanksMissedUndisturbed: 1, disturbed: 1 });
+    expect(sampled([onTime(0, late), onTime(1), onTime(3)], PACED)).toMatchObject({
+      vblanksMissed: 1,
+      vblanksMissedUndisturbed: 1,
+      disturbed: 1,
+    });
   });
 
   it('there are none without vblanks, and no disturbed frame', () => {

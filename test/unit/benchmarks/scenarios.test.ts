@@ -47,10 +47,23 @@ describe('resolutions', () => {
     );
   });
 
-  it.each(['', 'x', '5k', '1920', '1920x', 'x1080', '1920*1080', '-1920x1080', '1920x1080x2', ' 1080p', '1e3x1e3', '0x10', '31x64', '64x8193', '1920.5x1080'])(
-    "refuses '%s'",
-    (text) => expect(() => parseResolution(text)).toThrow(ScenarioError),
-  );
+  it.each([
+    '',
+    'x',
+    '5k',
+    '1920',
+    '1920x',
+    'x1080',
+    '1920*1080',
+    '-1920x1080',
+    '1920x1080x2',
+    ' 1080p',
+    '1e3x1e3',
+    '0x10',
+    '31x64',
+    '64x8193',
+    '1920.5x1080',
+  ])("refuses '%s'", (text) => expect(() => parseResolution(text)).toThrow(ScenarioError));
 
   it.each(Object.keys(RESOLUTIONS))('%s is called that in ids', (name) => {
     expect(scenario(parseResolution(name)).id).toBe(`udmabuf-${name}-max`);
@@ -80,8 +93,9 @@ describe('damage', () => {
     expect(parseDamage('256x128+64+32')).toEqual({ width: 256, height: 128, x: 64, y: 32 });
   });
 
-  it.each(['', '256x128', '256x128+64', '0x1+0+0', '1x0+0+0', '1x1-1+0', '1x1+0+0+0', '1.5x1+0+0', '100000x1+0+0'])("refuses '%s'", (text) =>
-    expect(() => parseDamage(text)).toThrow(ScenarioError),
+  it.each(['', '256x128', '256x128+64', '0x1+0+0', '1x0+0+0', '1x1-1+0', '1x1+0+0+0', '1.5x1+0+0', '100000x1+0+0'])(
+    "refuses '%s'",
+    (text) => expect(() => parseDamage(text)).toThrow(ScenarioError),
   );
 
   it('needs one buffer: with two the framebuffer changes, and whole frames are sent', () => {
@@ -128,7 +142,11 @@ describe('scenarios', () => {
   });
 
   it('a matrix has every combination once, those to be compared side by side', () => {
-    const scenarios = matrix({ paths: ['vfio', 'copy'], resolutions: [parseResolution('1080p'), parseResolution('4k')], rates: [60, null] });
+    const scenarios = matrix({
+      paths: ['vfio', 'copy'],
+      resolutions: [parseResolution('1080p'), parseResolution('4k')],
+      rates: [60, null],
+    });
     expect(scenarios.map(({ id }) => id)).toEqual([
       'vfio-1080p-60hz',
       'copy-1080p-60hz',
@@ -155,7 +173,9 @@ describe('scenarios', () => {
 
 describe('impossible sizes', () => {
   it('more than the budget is refused with what is needed', () => {
-    expect(refused({ width: 3840, height: 2160 }, 64 * 2 ** 20)).toMatch(/^udmabuf-4k-max needs about 10\d MiB and the memory budget is 64 MiB: choose/);
+    expect(refused({ width: 3840, height: 2160 }, 64 * 2 ** 20)).toMatch(
+      /^udmabuf-4k-max needs about 10\d MiB and the memory budget is 64 MiB: choose/,
+    );
     expect(refused({ width: 3840, height: 2160 }, 256 * 2 ** 20)).toBe('');
   });
 
@@ -171,7 +191,9 @@ describe('impossible sizes', () => {
 
   it('the budget is at most half of the memory there is', () => {
     expect(memoryBudget()).toBeGreaterThan(2 ** 26);
-    expect(memoryBudget()).toBeLessThanOrEqual(process.constrainedMemory() > 0 ? process.constrainedMemory() / 2 : Number.POSITIVE_INFINITY);
+    expect(memoryBudget()).toBeLessThanOrEqual(
+      process.constrainedMemory() > 0 ? process.constrainedMemory() / 2 : Number.POSITIVE_INFINITY,
+    );
   });
 
   it('what passes can be planned: no size is refused only after others ran', () => {

@@ -20,7 +20,12 @@ beforeEach(() => {
 afterEach(() => sessions.close());
 
 /** Runs a session. @returns its outcome and how long it took, ms */
-async function play(plan: ScriptedPlan, window: Window = SHORT, timeoutMs = 20_000, signal?: AbortSignal): Promise<{ outcome: SessionOutcome; ms: number }> {
+async function play(
+  plan: ScriptedPlan,
+  window: Window = SHORT,
+  timeoutMs = 20_000,
+  signal?: AbortSignal,
+): Promise<{ outcome: SessionOutcome; ms: number }> {
   const begun = monotonicNowNs();
   const outcome = await sessions.run(plan, window, timeoutMs, signal);
   return { outcome, ms: (monotonicNowNs() - begun) / 1e6 };
@@ -79,7 +84,9 @@ describe('a session', () => {
     await play(scriptedPlan({}));
     const { outcome, ms } = await play(scriptedPlan({ host: act }), LONG, 300);
     // A guest that nothing answers is still probing.
-    const reason = expect.stringMatching(/^no end after 300 ms: guest (not started|starting), host not started; the host did not stop either$/);
+    const reason = expect.stringMatching(
+      /^no end after 300 ms: guest (not started|starting), host not started; the host did not stop either$/,
+    );
     expect(outcome).toEqual({ kind: 'failed', side: 'host', reason });
     expect(ms).toBeLessThan(1500);
   });
@@ -124,13 +131,16 @@ describe('a session', () => {
     expect(threadsOf(plan)).toEqual([0, 0]);
   });
 
-  it.each([{ act: 'exit', code: 0 }, { act: 'throw', message: 'x' }, { act: 'hang' }] satisfies Act[])('the next one gets fresh workers after %o', async (act) => {
-    const sick = scriptedPlan({ host: act });
-    expect((await play(sick, LONG, 500)).outcome.kind).toBe('failed');
-    const sound = scriptedPlan({});
-    expect((await play(sound)).outcome.kind).toBe('done');
-    for (const thread of threadsOf(sound)) expect(threadsOf(sick)).not.toContain(thread);
-  });
+  it.each([{ act: 'exit', code: 0 }, { act: 'throw', message: 'x' }, { act: 'hang' }] satisfies Act[])(
+    'the next one gets fresh workers after %o',
+    async (act) => {
+      const sick = scriptedPlan({ host: act });
+      expect((await play(sick, LONG, 500)).outcome.kind).toBe('failed');
+      const sound = scriptedPlan({});
+      expect((await play(sound)).outcome.kind).toBe('done');
+      for (const thread of threadsOf(sound)) expect(threadsOf(sick)).not.toContain(thread);
+    },
+  );
 
   it('an entry that cannot be loaded is a failure with its reason', async () => {
     const missing = new SessionRunner(new URL('./no-such-entry.ts', import.meta.url).href);
@@ -140,9 +150,14 @@ describe('a session', () => {
   });
 
   it('survives a worker that runs out of memory', () => {
-    const { stdout, stderr } = spawnSync(process.execPath, ['--max-old-space-size=40', support('out-of-memory-session.ts')], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(process.execPath, ['--max-old-space-size=40', support('out-of-memory-session.ts')], {
+      encoding: 'utf8',
+    });
     expect(stderr).not.toContain('FATAL');
-    expect(JSON.parse(stdout)).toMatchObject({ sick: { kind: 'failed', side: 'host', reason: 'its worker ran out of JavaScript memory' }, sound: 'done' });
+    expect(JSON.parse(stdout)).toMatchObject({
+      sick: { kind: 'failed', side: 'host', reason: 'its worker ran out of JavaScript memory' },
+      sound: 'done',
+    });
   });
 });
 
