@@ -30,8 +30,12 @@ interface Said {
 async function say(...argv: string[]): Promise<Said> {
   const said: Said = { code: null, stdout: '', stderr: '' };
   said.code = await dispatch(argv, {
-    stdout: (text) => void (said.stdout += text),
-    stderr: (text) => void (said.stderr += text),
+    stdout: (text) => {
+      said.stdout += text;
+    },
+    stderr: (text) => {
+      said.stderr += text;
+    },
     signal: AbortSignal.abort(new Error('stopped')),
   });
   return said;
@@ -45,8 +49,12 @@ function start(argv: string[], stdout: 'pipe' | number = 'pipe'): { child: Child
   });
   children.add(child);
   const said: Said = { code: null, stdout: '', stderr: '' };
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => void (said.stdout += text));
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => void (said.stderr += text));
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    said.stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said.stderr += text;
+  });
   const ended = once(child, 'close').then(([code, signal]) => {
     if (signal !== null) throw new Error(`died of ${signal}: ${said.stderr}`);
     return { ...said, code: code as number };
@@ -216,7 +224,13 @@ describe('a fault of the program', () => {
 
   it('is one short line and exit code 70', async () => {
     let stderr = '';
-    const io = { stdout: () => {}, stderr: (text: string) => void (stderr += text), signal: new AbortController().signal };
+    const io = {
+      stdout: () => {},
+      stderr: (text: string) => {
+        stderr += text;
+      },
+      signal: new AbortController().signal,
+    };
     expect(await runCommand(broken, [], io)).toBe(70);
     expect(stderr).toBe('scanout broken: a fault of scanout itself: TypeError: x is not a function (SCANOUT_DEBUG=1 says where)\n');
   });
