@@ -1,4 +1,5 @@
 import type { MemoryRegion } from '../memory/region.ts';
+import type { SegmentList } from '../memory/segments.ts';
 import type { Context } from './context.ts';
 import { revokeResource } from './import.ts';
 
@@ -19,12 +20,13 @@ export function changeRegion(context: Context, regionId: number, present: boolea
     owner?.restore();
     return;
   }
+  // The sink's last reads come first: afterwards these bytes are nobody's.
   owner?.revoke();
-  space.remove(regionId);
   for (const resource of context.resources.all()) {
     const pages = resource.backing ?? (resource.kind === 'blob' ? resource.pixels : null);
-    if (pages !== null && liesIn(pages.region, region)) revokeResource(context, resource);
+    if (pages !== null && touches(pages, region)) revokeResource(context, resource);
   }
+  space.remove(regionId);
 }
 
 /** Brings the address space in line with the driver-visible table: bit n of `mask` is region id n. */
@@ -34,6 +36,8 @@ export function applyPresentMask(context: Context, mask: number): void {
   }
 }
 
-function liesIn(list: readonly MemoryRegion[], region: MemoryRegion): boolean {
-  return list.includes(region);
+/** Only the list's own segments: one that was used before names the regions of then past its count. */
+function touches(pages: SegmentList, region: MemoryRegion): boolean {
+  for (let i = 0; i < pages.count; i++) if (pages.region[i] === region) return true;
+  return false;
 }
