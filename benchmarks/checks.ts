@@ -106,10 +106,8 @@ function copiesExactly({ scenario, timed, verified }: Measured): Check {
 
 /** Torn frames fail a run, but where the guest flips without waiting they belong to what is measured. */
 function tornFrames({ scenario, verified }: Measured): Check | null {
-  const { linuxPacing, fences, damage, path } = scenario.options;
+  const { linuxPacing, fences } = scenario.options;
   if (linuxPacing || !fences) return null;
-  // Every row is stamped and only the damaged ones are transferred: the stamps of a sound frame differ.
-  if (damage !== null && !pathUsesBlob(path)) return null;
   const looked = verified.reduce((n, r) => n + r.repetition.framesVerified, 0);
   const torn = verified.reduce((n, r) => n + (r.repetition.framesTorn ?? 0), 0);
   const name = `${scenario.id} tears no frame`;

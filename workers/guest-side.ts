@@ -1,9 +1,10 @@
+import { DriverError } from '../core/guest/driver.ts';
 import { GuestMachine } from '../core/machine/guest-machine.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { MonotonicClock } from '../core/measure/clock.ts';
 import { Counter } from '../core/measure/counters.ts';
 import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
-import { Alive, DeviceRegisters } from '../core/ring/registers.ts';
+import { Alive, DeviceRegisters, Status } from '../core/ring/registers.ts';
 import { Counters } from '../core/measure/counters.ts';
 import { runLoop, type Side } from './loop.ts';
 import type { GuestReport, SideTask } from './task.ts';
@@ -113,7 +114,11 @@ export function runGuest(task: SideTask): GuestReport {
       deadline[0] = Math.min(compositor.deadline[0], times[phaseEnd]);
       return answered || composed;
     },
-    prepareSleep: () => driver.prepareSleep(),
+    prepareSleep(): boolean {
+      // A broken ring is never answered: without this the guest would wait for its time-out.
+      if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset: it found a broken ring');
+      return driver.prepareSleep();
+    },
     endSleep: () => driver.endSleep(),
   };
 

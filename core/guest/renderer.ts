@@ -11,6 +11,13 @@ export interface RenderTarget {
   readonly stride: number;
 }
 
+/** The part of the image that each frame changes, pixels. */
+export interface StampedRows {
+  readonly x: number;
+  readonly y: number;
+  readonly height: number;
+}
+
 /** Draws frame `frame`; the first word of every row is the frame's number + 1 (what the verify sink looks for). */
 export interface Renderer {
   readonly name: 'stamp' | 'paint';
@@ -19,13 +26,20 @@ export interface Renderer {
 
 /** Row tables of the buffers drawn into, made anew when a buffer's pages have changed. */
 class Rows {
+  readonly #damage: StampedRows | null;
   readonly #pages: SegmentList[] = [];
   readonly #tables: RowTable[] = [];
+
+  constructor(damage: StampedRows | null) {
+    this.#damage = damage;
+  }
 
   of(target: RenderTarget): RowTable {
     for (let i = 0; i < this.#pages.length; i++) if (this.#pages[i] === target.pages) return this.#tables[i];
     const table = new RowTable();
-    table.build(target.pages, 0, target.stride, target.height);
+    const damage = this.#damage;
+    if (damage === null) table.build(target.pages, 0, target.stride, target.height);
+    else table.build(target.pages, damage.y * target.stride + damage.x * 4, target.stride, damage.height);
     // Buffers that move leave their old lists behind: keep the newest few.
     if (this.#pages.length === 128) {
       this.#pages.shift();
@@ -51,7 +65,12 @@ function stamp(table: RowTable, value: number): void {
 /** One word a row: stands for a GPU that renders without the CPU. */
 export class StampRenderer implements Renderer {
   readonly name = 'stamp';
-  readonly #rows = new Rows();
+  readonly #rows: Rows;
+
+  /** @param damage only its rows are stamped, in their first word; null: all rows */
+  constructor(damage: StampedRows | null = null) {
+    this.#rows = new Rows(damage);
+  }
 
   render(target: RenderTarget, frame: number): void {
     stamp(this.#rows.of(target), (frame + 1) >>> 0);
@@ -61,7 +80,12 @@ export class StampRenderer implements Renderer {
 /** Every pixel: rows of one colour that moves with the frame, then the stamps. A software renderer's traffic. */
 export class PaintRenderer implements Renderer {
   readonly name = 'paint';
-  readonly #rows = new Rows();
+  readonly #rows: Rows;
+
+  /** @param damage as for StampRenderer; every pixel of the image is painted all the same */
+  constructor(damage: StampedRows | null = null) {
+    this.#rows = new Rows(damage);
+  }
 
   render(target: RenderTarget, frame: number): void {
     const { pages, stride, height } = target;

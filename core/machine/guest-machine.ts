@@ -93,7 +93,7 @@ export class GuestMachine {
     this.heads = heads;
     this.compositor = new Compositor({
       heads,
-      renderer: options.renderer === 'paint' ? new PaintRenderer() : new StampRenderer(),
+      renderer: options.renderer === 'paint' ? new PaintRenderer(options.damage) : new StampRenderer(options.damage),
       clock,
       counters: this.counters,
       log: this.log,

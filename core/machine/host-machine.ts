@@ -56,7 +56,7 @@ export class HostMachine {
     };
     this.sink =
       options.sink === 'verify'
-        ? new VerifySink({ ...timing, crcEvery: options.crcEvery, expectSequence: true })
+        ? new VerifySink({ ...timing, crcEvery: options.crcEvery, expectSequence: true, damage: options.damage })
         : options.sink === 'display'
           ? new DisplaySink({
               ...timing,

@@ -10,6 +10,8 @@ export interface VerifyOptions extends ScanoutTiming {
   crcEvery: number;
   /** The stamp has to be the frame's number + 1, too (the `stamp` and `paint` renderers write that). */
   expectSequence?: boolean;
+  /** The rectangle that each frame changes, pixels: its rows hold the stamps, in their first word. Absent or null: all rows. */
+  damage?: { readonly x: number; readonly y: number; readonly height: number } | null;
 }
 
 const CLEAN = 0;
@@ -24,6 +26,7 @@ const NO_CRC = 2;
 export class VerifySink extends ScanoutTimer {
   readonly #crcEvery: number;
   readonly #expectSequence: boolean;
+  readonly #damage: { readonly x: number; readonly y: number; readonly height: number } | null;
   /** Where the rows of an image lie; null: it can't be checked. */
   readonly #rows = new WeakMap<ScanoutImage, RowTable | null>();
   #countdown: number;
@@ -36,6 +39,7 @@ export class VerifySink extends ScanoutTimer {
     super(options);
     this.#crcEvery = options.crcEvery;
     this.#expectSequence = options.expectSequence ?? false;
+    this.#damage = options.damage ?? null;
     this.#countdown = options.crcEvery;
     this.#stamp = new Uint32Array(this.slots());
     this.#found = new Uint8Array(this.slots());
@@ -44,7 +48,7 @@ export class VerifySink extends ScanoutTimer {
 
   override setScanout(scanout: number, image: ScanoutImage | null): void {
     super.setScanout(scanout, image);
-    if (image !== null && this.#rows.get(image) === undefined) this.#rows.set(image, tableOf(image));
+    if (image !== null && this.#rows.get(image) === undefined) this.#rows.set(image, tableOf(image, this.#damage));
   }
 
   protected override shown(image: ScanoutImage, frame: number, slot: number): void {
@@ -113,11 +117,12 @@ function sameStamp(rows: RowTable, stamp: number): boolean {
   return true;
 }
 
-function tableOf(image: ScanoutImage): RowTable | null {
+function tableOf(image: ScanoutImage, damage: { x: number; y: number; height: number } | null): RowTable | null {
   if (image.segments.length === 0) return null;
   const table = new RowTable();
   try {
-    table.build(image.segments, image.offset, image.stride, image.height);
+    const first = damage === null ? 0 : damage.y * image.stride + damage.x * 4;
+    table.build(image.segments, image.offset + first, image.stride, damage === null ? image.height : damage.height);
   } catch (error) {
     if (error instanceof RangeError) return null;
     throw error;
