@@ -32,6 +32,8 @@ export class Context {
 
   /** Negotiated feature bits 0–31. */
   features = 0;
+  /** Bits 32–63. */
+  featuresHi = 0;
 
   // The request: its fixed part, copied out of shared memory once.
   readonly chain = new Chain();

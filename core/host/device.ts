@@ -31,6 +31,8 @@ export class HostDevice {
   readonly #control: ControlQueue;
   #cursor: DeviceQueue | null = null;
   #status = 0;
+  /** The status in force: what `deviceStatus` was written to, which a hostile driver may overwrite. */
+  #accepted = 0;
   #tableGeneration = 0;
   #broken = false;
   /** Chains returned to the cursor queue since its last publish. */
@@ -174,6 +176,8 @@ export class HostDevice {
     for (const resource of resources) destroy(context, resource);
     resetCursors(context);
     context.features = 0;
+    context.featuresHi = 0;
+    this.#accepted = 0;
     context.pickupNs = -1;
     context.transferNs = 0;
   }
@@ -214,34 +218,42 @@ export class HostDevice {
     if (this.#broken) return;
     let accepted = status;
     if ((status & Status.FEATURES_OK) !== 0 && (before & Status.FEATURES_OK) === 0) {
-      if (this.#featuresAcceptable()) this.#context.features = registers.driverFeaturesLo;
-      else accepted &= ~Status.FEATURES_OK;
-    } else if ((registers.deviceStatus & Status.FEATURES_OK) === 0) {
+      if (!this.#control.isOpen && !this.#negotiate()) accepted &= ~Status.FEATURES_OK;
+    } else if ((this.#accepted & Status.FEATURES_OK) === 0) {
       accepted &= ~Status.FEATURES_OK;
     }
     if ((status & Status.DRIVER_OK) !== 0 && !this.#control.isOpen) {
       if ((accepted & Status.FEATURES_OK) === 0) accepted &= ~Status.DRIVER_OK;
       else if (!this.#activate()) return;
     }
+    this.#accepted = accepted;
     registers.deviceStatus = accepted;
   }
 
-  /** Nothing that was not offered, and no bit without the one it depends on (virtio 1.3 § 5.7.3). */
-  #featuresAcceptable(): boolean {
+  /**
+   * Takes the driver's features, read once, if they are acceptable: nothing that was not offered, and no bit without
+   * the one it depends on (virtio 1.3 § 5.7.3).
+   */
+  #negotiate(): boolean {
     const registers = this.#options.registers;
     const { lo, hi } = this.#options.offeredFeatures;
     const driverLo = registers.driverFeaturesLo;
-    if ((driverLo & ~lo) !== 0 || (registers.driverFeaturesHi & ~hi) !== 0) return false;
+    const driverHi = registers.driverFeaturesHi;
+    if ((driverLo & ~lo) !== 0 || (driverHi & ~hi) !== 0) return false;
     const has = (bit: number): boolean => ((driverLo >>> bit) & 1) !== 0;
     if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return false;
-    return !has(Feature.BLOB_ALIGNMENT) || has(Feature.RESOURCE_BLOB);
+    if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return false;
+    this.#context.features = driverLo;
+    this.#context.featuresHi = driverHi;
+    return true;
   }
 
   #activate(): boolean {
     const { registers, space } = this.#options;
+    const { features, featuresHi } = this.#context;
     try {
-      if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = openQueue(space, registers, CURSOR_QUEUE);
-      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(openQueue(space, registers, CONTROL_QUEUE));
+      if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = openQueue(space, registers, CURSOR_QUEUE, features, featuresHi);
+      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(openQueue(space, registers, CONTROL_QUEUE, features, featuresHi));
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
       this.#break(error);

@@ -5,10 +5,12 @@ import type { DeviceQueue, QueueConfig } from '../ring/queue.ts';
 import type { DeviceRegisters } from '../ring/registers.ts';
 import { SplitDevice } from '../ring/split/device.ts';
 
-/** The device's side of a queue as the driver set it up, in the layout that was negotiated. @throws RingError when that is impossible */
-export function openQueue(space: AddressSpace, registers: DeviceRegisters, queue: number): DeviceQueue {
-  const lo = registers.driverFeaturesLo;
-  const hi = registers.driverFeaturesHi;
+/**
+ * The device's side of a queue as the driver set it up, in the layout that was negotiated.
+ * @param lo feature bits 0–31, @param hi bits 32–63: those checked at FEATURES_OK, not what the registers say now
+ * @throws RingError when that is impossible
+ */
+export function openQueue(space: AddressSpace, registers: DeviceRegisters, queue: number, lo: number, hi: number): DeviceQueue {
   const config: QueueConfig = {
     size: registers.queueSize(queue),
     descriptorAddress: registers.queueDescriptorAddress(queue),

@@ -137,13 +137,14 @@ export class Rig {
     if (options.asleep !== true) this.start();
   }
 
-  /** Resets and takes the device to DRIVER_OK with fresh queues. */
-  start(features = this.#options.features ?? BLOB_FEATURES): void {
+  /** Resets and takes the device to DRIVER_OK with fresh queues. @param between runs after FEATURES_OK */
+  start(features = this.#options.features ?? BLOB_FEATURES, between: () => void = () => {}): void {
     const { registers } = this;
     this.status(0);
     this.status(Status.ACKNOWLEDGE | Status.DRIVER);
     registers.setDriverFeatures(features, 1);
     this.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
+    between();
     this.regions[0].u8.fill(0, 0x10000, 0x20000);
     this.control = this.#queue(CONTROL_QUEUE, 64, 0x10000, features);
     this.cursor = this.#queue(CURSOR_QUEUE, 16, 0x18000, features);
