@@ -10,6 +10,10 @@ import { FenceTimeline } from './fence-timeline.ts';
 import { FlushAnswer } from './flushes.ts';
 import { takeReleases } from './releases.ts';
 
+/** Work of one poll after which the rest waits for the next: registers, releases and the other queue have their turn. */
+const SLICE_NS = 4e6;
+/** Chains between two looks at the clock, for those that do not look at it themselves. */
+const LOOK_EVERY = 16;
 /** The largest queue, so the most chains in flight. */
 const MAX_IN_FLIGHT = 1024;
 
@@ -56,7 +60,8 @@ export class ControlQueue {
   }
 
   /**
-   * Serves every available request, until one has to wait; notes in `workNs` when this poll's work began.
+   * Serves the available requests, until one has to wait; notes in `workNs` when this poll's work began. A guest that
+   * adds requests as fast as they are served gets no more than a queue's length of them, or SLICE_NS, a poll.
    * @throws RingError for a broken ring
    */
   serve(): void {
@@ -74,7 +79,10 @@ export class ControlQueue {
       this.#stalled = false;
       this.#execute(queue);
     }
-    while (!this.#stalled && queue.pop(context.chain)) {
+    for (let served = 0; served < queue.size && !this.#stalled; served++) {
+      if (served % LOOK_EVERY === LOOK_EVERY - 1) context.now();
+      if (served > 0 && context.nowNs - context.workNs > SLICE_NS) return;
+      if (!queue.pop(context.chain)) return;
       if (context.workNs < 0 || context.pickupNs < 0) {
         context.now();
         if (context.workNs < 0) context.workNs = context.nowNs;

@@ -98,9 +98,15 @@ export class HostDevice {
    */
   poll(): boolean {
     let progressed = this.#pollRegisters();
-    if (!this.#control.isOpen || this.#broken) return progressed;
+    if (!this.#control.isOpen) return progressed;
     const context = this.#context;
     const sink = this.#options.sink;
+    if (this.#broken) {
+      // Nobody is answered, but a deadline that has passed must not wake the loop for ever.
+      context.now();
+      while (sink.deadline[0] <= context.nowNs && sink.pollReleases(context.nowSlot) > 0);
+      return progressed;
+    }
     context.workNs = -1;
     context.touchedCount = 0;
     if (sink.deadline[0] !== Number.POSITIVE_INFINITY) {
@@ -283,7 +289,8 @@ export class HostDevice {
     const context = this.#context;
     const chain = context.cursorChain;
     let served = false;
-    while (queue.pop(chain)) {
+    // No more than a queue's length a poll, as the control queue.
+    for (let i = 0; i < queue.size && queue.pop(chain); i++) {
       if (!served) context.now();
       served = true;
       handleCursor(context);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { RawDriver } from '../../../core/machine/testing/raw-driver.ts';
-import { Feature, Response } from '../../../core/protocol/constants.ts';
-import { writeGetEdid } from '../../../core/protocol/write.ts';
+import { Command, Feature, Response } from '../../../core/protocol/constants.ts';
+import { writeFlush, writeGetEdid, writeTransfer, writeUpdateCursor } from '../../../core/protocol/write.ts';
 import { Status } from '../../../core/ring/registers.ts';
-import { INDIRECT, placeSplitQueue } from '../../../core/ring/split/layout.ts';
+import { INDIRECT, NEXT, placeSplitQueue, WRITE } from '../../../core/ring/split/layout.ts';
 import { BAR, BASE_FEATURES, BLOB_FEATURES, frame, HIGH, MIB, PIXELS, Rig } from './rig.ts';
 
 const OK = Response.OK_NODATA;
@@ -78,5 +79,69 @@ describe('registers that change while they are looked at', () => {
     rig.registers.setDriverFeatures(0, 1);
     rig.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
     expect(rig.send((w, at) => writeGetEdid(w, at, 0))).toBe(Response.OK_EDID);
+  });
+});
+
+describe('work a guest can cause', () => {
+  test('a device that needs a reset has no deadline: a frame that the sink still reads wakes nobody', () => {
+    const rig = new Rig({ scanoutNs: 1000 });
+    rig.createBlob(2, frame(HIGH + PIXELS));
+    rig.setScanoutBlob(0, 2);
+    rig.post((w, at) => writeFlush(w, at, 0, 0, 64, 64, 2), { fenced: true });
+    rig.run();
+    expect(rig.device.deadline[0]).toBe(1000);
+    new RawDriver(rig.space, { ...placeSplitQueue(0x10000, 64), size: 64, indirect: false, eventIdx: true }).availIndex = 0xfff;
+    rig.run();
+    expect(rig.device.needsReset).toBe(true);
+    rig.advance(2000);
+    expect(rig.device.deadline[0]).toBe(Number.POSITIVE_INFINITY);
+    rig.start();
+    expect(rig.serves()).toBe(true);
+  });
+
+  test.each([['control', 0x10000, 64], ['cursor', 0x18000, 16]] as const)(
+    'one poll serves a %s queue that never runs dry for its length only',
+    (queue, base, size) => {
+      const rig = new Rig();
+      const raw = new RawDriver(rig.space, { ...placeSplitQueue(base, size), size, indirect: false, eventIdx: true });
+      writeUpdateCursor(rig.regions[0].u32, 0x100000 / 4, queue === 'cursor' ? Command.MOVE_CURSOR : Command.GET_DISPLAY_INFO, 0, 1, 1, 0, 0, 0);
+      raw.descriptor(0, { address: 0x100000, length: 56, flags: queue === 'cursor' ? 0 : NEXT, next: 1 });
+      raw.descriptor(1, { address: 0x110000, length: 1056, flags: WRITE });
+      let served = 0;
+      const counters = rig.counters;
+      // The guest makes the next buffer available while this one is served, without waiting for its return.
+      counters.add = (counter, n) => {
+        Counters.prototype.add.call(counters, counter, n);
+        if (counter !== Counter.commands) return;
+        if (++served > 10_000) throw new Error('one poll serves for ever');
+        raw.offer(0);
+      };
+      raw.offer(0);
+      expect(rig.device.poll()).toBe(true);
+      expect(served).toBe(size);
+      expect(rig.device.prepareSleep()).toBe(true);
+      expect(rig.device.poll()).toBe(true);
+      expect(rig.device.needsReset).toBe(false);
+    },
+  );
+
+  test('one poll ends after its slice of time, however much is available', () => {
+    /** A clock on which every read takes 1 ms, as after a large copy. */
+    class SlowClock {
+      readonly slot = new Float64Array(1);
+      read(): void {
+        this.slot[0] += 1e6;
+      }
+    }
+    const rig = new Rig({ clock: new SlowClock() });
+    rig.create2d(2);
+    rig.attach(2, frame(HIGH + PIXELS));
+    for (let i = 0; i < 16; i++) rig.post((w, at) => writeTransfer(w, at, 0, 0, 64, 64, 0, 0, 2));
+    rig.device.poll();
+    rig.collect();
+    const first = rig.order.length;
+    rig.run();
+    expect(first).toBeLessThan(12);
+    expect(rig.order).toHaveLength(18);
   });
 });
