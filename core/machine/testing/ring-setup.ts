@@ -1,14 +1,16 @@
 import { AddressSpace } from '../../memory/address-space.ts';
 import { createSharedMemory, MemoryRegion } from '../../memory/region.ts';
+import { placePackedQueue } from '../../ring/packed/layout.ts';
 import type { QueueConfig } from '../../ring/queue.ts';
 import { DESCRIPTOR_BYTES, placeSplitQueue } from '../../ring/split/layout.ts';
+import type { Ring } from '../options.ts';
 
 /** 4 GiB: guest RAM goes on above the hole. */
 export const HIGH_RAM = 0x1_0000_0000;
 /** Bytes of each of the two regions. */
 export const RAM_BYTES = 8 << 20;
 
-/** A split queue in guest RAM above 4 GiB, with buffers both there and below 4 GiB. */
+/** A queue in guest RAM above 4 GiB, with buffers both there and below 4 GiB. */
 export interface RingSetup {
   readonly space: AddressSpace;
   readonly low: MemoryRegion;
@@ -24,6 +26,9 @@ export interface RingSetupOptions {
   size: number;
   indirect?: boolean;
   eventIdx?: boolean;
+  inOrder?: boolean;
+  /** Default: split. */
+  ring?: Ring;
   /** Descriptors of each slot's indirect table. */
   tableDescriptors?: number;
 }
@@ -37,7 +42,7 @@ export function setUpRing(options: RingSetupOptions, memories?: readonly [WebAss
   const space = new AddressSpace();
   space.add(low);
   space.add(high);
-  const placed = placeSplitQueue(HIGH_RAM, options.size);
+  const placed = (options.ring === 'packed' ? placePackedQueue : placeSplitQueue)(HIGH_RAM, options.size);
   const descriptors = options.tableDescriptors ?? 8;
   const tables = { address: placed.end, descriptors };
   return {
@@ -51,6 +56,7 @@ export function setUpRing(options: RingSetupOptions, memories?: readonly [WebAss
       deviceAddress: placed.deviceAddress,
       indirect: options.indirect ?? false,
       eventIdx: options.eventIdx ?? false,
+      inOrder: options.inOrder ?? false,
     },
     tables,
     buffers: placed.end + options.size * descriptors * DESCRIPTOR_BYTES,
