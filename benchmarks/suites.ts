@@ -103,7 +103,7 @@ export const SUITES: readonly Suite[] = [
         paths: PATHS,
         resolutions: [hd, parseResolution('1440p'), uhd, parseResolution('8k')],
         rates: [60, null],
-        base: { sizeLimitMb: 256 },
+        base: { sizeLimitMb: 256, listLimit: 8192 },
       }),
       ...matrix({ paths: PATHS, resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '4k'], base: { listLimit: 16384 } }),
     ],

@@ -90,10 +90,15 @@ export class Compositor {
   running = true;
   readonly #options: CompositorOptions;
   readonly #heads: HeadState[];
+  /** Rows of the frames that ended in this poll. */
+  readonly #ended: Int32Array;
+  #endedCount = 0;
 
   constructor(options: CompositorOptions) {
     this.#options = options;
     this.#heads = options.heads.map((plan) => new HeadState(plan));
+    // A head may end a commit twice in a poll: one that waited, and one that need not.
+    this.#ended = new Int32Array(2 * options.heads.length);
     for (const head of this.#heads) {
       if (head.surfaces.length < 1) throw new RangeError('a head needs at least one surface');
     }
@@ -132,6 +137,7 @@ export class Compositor {
     let progressed = false;
     this.deadline[0] = Number.POSITIVE_INFINITY;
     for (let i = 0; i < this.#heads.length; i++) if (this.#step(this.#heads[i])) progressed = true;
+    if (this.#endedCount > 0) this.#charge();
     return progressed;
   }
 
@@ -151,14 +157,21 @@ export class Compositor {
     return progressed;
   }
 
+  /** The work so far, in equal parts to the frames that ended in this poll. */
+  #charge(): void {
+    const { cells } = this.#options.log;
+    const part = this.busyNs[0] / this.#endedCount;
+    for (let i = 0; i < this.#endedCount; i++) cells[this.#ended[i] + FrameColumn.guestService] = part;
+    this.busyNs[0] = 0;
+    this.#endedCount = 0;
+  }
+
   #endCommit(head: HeadState): void {
-    const { log } = this.#options;
     const done = head.committing;
     head.committing = NONE;
     if (head.front !== NONE && head.front !== done) head.busy[head.front] = 0;
     head.front = done;
-    log.cells[head.row[done] + FrameColumn.guestService] = this.busyNs[0];
-    this.busyNs[0] = 0;
+    this.#ended[this.#endedCount++] = head.row[done];
     head.committed++;
     this.committed++;
   }
