@@ -3,14 +3,14 @@
  * `used_heap_size` differences less the cost of reading it twice. To be run with --expose-gc.
  */
 import { getHeapStatistics } from 'node:v8';
+import type { Ring } from '../../core/machine/options.ts';
 import { setUpRing } from '../../core/machine/testing/ring-setup.ts';
 import { MonotonicClock, monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Chain, readChain, writeChain } from '../../core/ring/chain.ts';
 import { AtomicsDoorbell } from '../../core/ring/doorbell.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
-import { SplitDevice } from '../../core/ring/split/device.ts';
-import { SplitDriver } from '../../core/ring/split/driver.ts';
+import { newDevice, newDriver, RING_KINDS } from './ring-kinds.ts';
 
 const ROUNDS = 10_000;
 const used = (): number => getHeapStatistics().used_heap_size;
@@ -30,10 +30,11 @@ function measure(name: string, round: () => void): [string, number] {
   return [name, windows[5]];
 }
 
-function ringRound(indirect: boolean, eventIdx: boolean): () => void {
-  const { space, config, tables, buffers } = setUpRing({ size: 64, indirect, eventIdx });
-  const driver = new SplitDriver(space, config, tables);
-  const device = new SplitDevice(space, config);
+function ringRound(ring: Ring, inOrder: boolean, indirect: boolean, eventIdx: boolean): () => void {
+  const setup = setUpRing({ size: 64, ring, inOrder, indirect, eventIdx });
+  const { space, buffers } = setup;
+  const driver = newDriver(ring, setup);
+  const device = newDevice(ring, setup);
   const chain = new Chain();
   const request = new Uint8Array(96);
   const response = new Uint8Array(24);
@@ -85,10 +86,13 @@ function registersRound(): () => void {
 }
 
 const results = Object.fromEntries([
-  measure('direct', ringRound(false, false)),
-  measure('direct, EVENT_IDX', ringRound(false, true)),
-  measure('indirect', ringRound(true, false)),
-  measure('indirect, EVENT_IDX', ringRound(true, true)),
+  ...RING_KINDS.flatMap(({ ring, inOrder }) =>
+    [false, true].flatMap((indirect) =>
+      [false, true].map((eventIdx) =>
+        measure(`${ring}${inOrder ? ', IN_ORDER' : ''}, ${indirect ? 'indirect' : 'direct'}${eventIdx ? ', EVENT_IDX' : ''}`, ringRound(ring, inOrder, indirect, eventIdx)),
+      ),
+    ),
+  ),
   measure('doorbell', bellRound()),
   measure('registers', registersRound()),
 ]);
