@@ -124,17 +124,29 @@ export function hostView(plans: readonly RegionPlan[]): {
   return { space, regions, memfds, vfioDevices: [...devices.values()] };
 }
 
+/** Free regions kept, and their bytes: enough for the buffers of an 8K head or many small ones, whatever sizes a guest makes up. */
+const KEPT_REGIONS = 64;
+const KEPT_BYTES = 512 * 1024 * 1024;
+
 /** Memory of the host's own, for images and textures: reused by size, so that no frame pays a first touch. */
 export class ImagePool {
-  readonly #free = new Map<number, MemoryRegion[]>();
+  /** Free regions, the one given back first in front. */
+  readonly #kept = new Set<MemoryRegion>();
+  #keptBytes = 0;
   #next = HOST_REGION;
+
+  /** Bytes of free regions kept for the next images of their size. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
 
   allocate(bytes: number): MemoryRegion | null {
     const size = pageAlign(bytes);
-    const reused = this.#free.get(size)?.pop();
-    if (reused !== undefined) {
-      reused.u32.fill(0);
-      return reused;
+    for (const region of this.#kept) {
+      if (region.size !== size) continue;
+      this.#forget(region);
+      region.u32.fill(0);
+      return region;
     }
     try {
       const id = this.#next++;
@@ -151,9 +163,17 @@ export class ImagePool {
   }
 
   free(region: MemoryRegion): void {
-    const list = this.#free.get(region.size);
-    if (list === undefined) this.#free.set(region.size, [region]);
-    else list.push(region);
+    this.#kept.add(region);
+    this.#keptBytes += region.size;
+    for (const oldest of this.#kept) {
+      if (this.#kept.size <= KEPT_REGIONS && this.#keptBytes <= KEPT_BYTES) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(region: MemoryRegion): void {
+    this.#kept.delete(region);
+    this.#keptBytes -= region.size;
   }
 }
 
