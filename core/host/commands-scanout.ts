@@ -9,6 +9,11 @@ import type { Scanout } from './scanouts.ts';
 
 /** A scanout's smallest side, px (QEMU: virtio_gpu_do_set_scanout). */
 const MIN_SIDE = 16;
+/**
+ * Its longest, px; twice the largest mode of a guest (virtio-gpu §1). A blob of one page entered many times is as large
+ * as a guest likes, and whatever reads a scanout's pixels would read all of it.
+ */
+const MAX_SIDE = 16384;
 
 /** SET_SCANOUT (hostile-guest 63–65); resource 0 disables. */
 export function setScanout(context: Context): number {
@@ -71,7 +76,8 @@ function bind(
   x: number, y: number, width: number, height: number,
   fbWidth: number, fbHeight: number, stride: number, offset: number, format: number,
 ): number {
-  if (width < MIN_SIDE || height < MIN_SIDE || x + width > fbWidth || y + height > fbHeight) return Response.ERR_INVALID_PARAMETER;
+  if (width < MIN_SIDE || height < MIN_SIDE || width > MAX_SIDE || height > MAX_SIDE) return Response.ERR_INVALID_PARAMETER;
+  if (x + width > fbWidth || y + height > fbHeight) return Response.ERR_INVALID_PARAMETER;
   scanout.resource = resource;
   scanout.x = x;
   scanout.y = y;

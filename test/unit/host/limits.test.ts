@@ -144,4 +144,15 @@ describe('work a guest can cause', () => {
     expect(first).toBeLessThan(12);
     expect(rig.order).toHaveLength(18);
   });
+
+  test('a scanout has no side over 16384 px, however large the blob: one page entered many times is any size', () => {
+    const rig = new Rig();
+    const entries = Array.from({ length: 512 }, () => ({ address: BAR + PIXELS, length: 4 * MIB }));
+    expect(rig.createBlob(2, entries, { size: 0x80000000 })).toBe(OK);
+    const wide = { stride: 16385 * 4, fbWidth: 16385, fbHeight: 16, height: 16 };
+    expect(rig.setScanoutBlob(0, 2, { ...wide, width: 16385 })).toBe(Response.ERR_INVALID_PARAMETER);
+    expect(rig.setScanoutBlob(0, 2, { ...wide, width: 16384 })).toBe(OK);
+    expect(rig.setScanoutBlob(0, 2, { stride: 64, fbWidth: 16, width: 16, fbHeight: 16385, height: 16385 })).toBe(Response.ERR_INVALID_PARAMETER);
+    expect(rig.unref(2)).toBe(OK);
+  });
 });
