@@ -10,7 +10,11 @@ export interface DisplayOptions extends ScanoutTiming {
   /** Memory for a texture; null: none left. */
   allocateTexture(bytes: number): MemoryRegion | null;
   freeTexture(region: MemoryRegion): void;
+  /** Most bytes of textures in all: a guest may show one large image on every head. Default 1 GiB. */
+  maxTextureBytes?: number;
 }
+
+const MAX_TEXTURE_BYTES = 1024 * 1024 * 1024;
 
 /** One head's texture, as large as the largest image it had to take. */
 interface Texture {
@@ -26,6 +30,8 @@ interface Texture {
 export class DisplaySink extends ScanoutTimer {
   readonly #options: DisplayOptions;
   readonly #textures: (Texture | null)[];
+  readonly #maxTextureBytes: number;
+  #textureBytes = 0;
   /** Images mapped, each once however many frames it shows. */
   readonly #mapped = new WeakSet<ScanoutImage>();
   #mappings = 0;
@@ -36,7 +42,13 @@ export class DisplaySink extends ScanoutTimer {
   constructor(options: DisplayOptions) {
     super(options);
     this.#options = options;
+    this.#maxTextureBytes = options.maxTextureBytes ?? MAX_TEXTURE_BYTES;
     this.#textures = new Array<Texture | null>(options.heads).fill(null);
+  }
+
+  /** Bytes of all textures held. */
+  get textureBytes(): number {
+    return this.#textureBytes;
   }
 
   /** Imported buffers mapped so far. */
@@ -56,7 +68,10 @@ export class DisplaySink extends ScanoutTimer {
 
   override setScanout(scanout: number, image: ScanoutImage | null): void {
     super.setScanout(scanout, image);
-    if (image === null) return;
+    if (image === null) {
+      this.#drop(scanout);
+      return;
+    }
     if (image.imported) {
       if (!this.#mapped.has(image)) {
         this.#mapped.add(image);
@@ -86,13 +101,23 @@ export class DisplaySink extends ScanoutTimer {
   #texture(scanout: number, bytes: number): Texture | null {
     const present = this.#textures[scanout];
     if (present !== null && present.bytes >= bytes) return present;
+    if (this.#textureBytes - (present?.bytes ?? 0) + bytes > this.#maxTextureBytes) return null;
     const region = this.#options.allocateTexture(bytes);
     if (region === null) return null;
-    if (present !== null) this.#options.freeTexture(present.region);
+    this.#drop(scanout);
     const list = new SegmentList(1);
     list.append(region, 0, bytes);
     const made = { region, list, bytes };
     this.#textures[scanout] = made;
+    this.#textureBytes += bytes;
     return made;
+  }
+
+  #drop(scanout: number): void {
+    const present = this.#textures[scanout];
+    if (present === null) return;
+    this.#options.freeTexture(present.region);
+    this.#textureBytes -= present.bytes;
+    this.#textures[scanout] = null;
   }
 }

@@ -17,6 +17,8 @@ export interface VerifyOptions extends ScanoutTiming {
 const CLEAN = 0;
 const TORN = 1;
 const NO_CRC = 2;
+/** Images whose rows are remembered: three buffers of each of 16 heads, and some. */
+const TABLES = 64;
 
 /**
  * A display engine that looks for torn frames: all rows have to hold the same stamp in their first word, the same when
@@ -27,8 +29,8 @@ export class VerifySink extends ScanoutTimer {
   readonly #crcEvery: number;
   readonly #expectSequence: boolean;
   readonly #damage: { readonly x: number; readonly y: number; readonly height: number } | null;
-  /** Where the rows of an image lie; null: it can't be checked. */
-  readonly #rows = new WeakMap<ScanoutImage, RowTable | null>();
+  /** Where the rows of an image lie; null: it can't be checked. At most TABLES, the oldest in front. */
+  readonly #rows = new Map<ScanoutImage, RowTable | null>();
   #countdown: number;
   // By slot: the stamp at the time of showing, what was found then, the CRC.
   #stamp: Uint32Array;
@@ -48,13 +50,32 @@ export class VerifySink extends ScanoutTimer {
 
   override setScanout(scanout: number, image: ScanoutImage | null): void {
     super.setScanout(scanout, image);
-    if (image !== null && this.#rows.get(image) === undefined) this.#rows.set(image, tableOf(image, this.#damage));
+    if (image !== null) this.#rowsOf(image);
+  }
+
+  /** Images whose rows are remembered. */
+  get tables(): number {
+    return this.#rows.size;
+  }
+
+  #rowsOf(image: ScanoutImage): RowTable | null {
+    const known = this.#rows.get(image);
+    if (known !== undefined) return known;
+    if (this.#rows.size === TABLES) {
+      for (const oldest of this.#rows.keys()) {
+        this.#rows.delete(oldest);
+        break;
+      }
+    }
+    const table = tableOf(image, this.#damage);
+    this.#rows.set(image, table);
+    return table;
   }
 
   protected override shown(image: ScanoutImage, frame: number, slot: number): void {
     if (slot >= this.#found.length) this.#growTo(this.slots());
     this.#found[slot] = NO_CRC;
-    const rows = this.#rows.get(image) ?? null;
+    const rows = this.#rowsOf(image);
     if (rows === null || rows.rows === 0) return;
     // RACE: the guest may write these words now, which is what is looked for; the avail index that brought the FLUSH
     // (Atomics.load in the ring's pop) orders all writes that belong to the frame before this.
@@ -72,7 +93,7 @@ export class VerifySink extends ScanoutTimer {
   }
 
   protected override ended(image: ScanoutImage, _frame: number, slot: number): number {
-    const rows = this.#rows.get(image) ?? null;
+    const rows = this.#rowsOf(image);
     if (rows === null || rows.rows === 0) return 0;
     const found = this.#found[slot];
     let torn = (found & TORN) !== 0 || !sameStamp(rows, this.#stamp[slot]);
