@@ -10,7 +10,7 @@ export type MakeCopier = (options: MachineOptions, ledger: Ledger) => Copier;
 export const plannedCopier: MakeCopier = (options, ledger) => new Copier(copyKernelNamed(options.copier), ledger);
 
 /** Feature bits 32–63 that the device offers and the driver wants: VERSION_1 and those of the ring. */
-export const ringFeaturesHi = (options: MachineOptions): number =>
+export const ringFeaturesHi = (options: Pick<MachineOptions, 'ring' | 'inOrder'>): number =>
   (1 << (Feature.VERSION_1 - 32)) |
   (options.ring === 'packed' ? 1 << (Feature.RING_PACKED - 32) : 0) |
   (options.inOrder ? 1 << (Feature.IN_ORDER - 32) : 0);

@@ -1,6 +1,8 @@
 import { type Memfd, Memfd as MemfdClass, UDMABUF_DEFAULTS } from '../../../core/dmabuf/udmabuf.ts';
 import { VfioDevice } from '../../../core/dmabuf/vfio.ts';
 import { HostDevice, type HostOptions } from '../../../core/host/device.ts';
+import type { Ring } from '../../../core/machine/options.ts';
+import { ringFeaturesHi } from '../../../core/machine/parts.ts';
 import { VirtualClock } from '../../../core/measure/clock.ts';
 import { Counters } from '../../../core/measure/counters.ts';
 import { FrameLog } from '../../../core/measure/frame-log.ts';
@@ -16,6 +18,8 @@ import {
 } from '../../../core/protocol/write.ts';
 import type { Doorbell } from '../../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, DeviceRegisters, Status } from '../../../core/ring/registers.ts';
+import { PackedDriver } from '../../../core/ring/packed/driver.ts';
+import { placePackedQueue } from '../../../core/ring/packed/layout.ts';
 import { SplitDriver } from '../../../core/ring/split/driver.ts';
 import { placeSplitQueue } from '../../../core/ring/split/layout.ts';
 import { LatchSink } from '../../../core/sink/latch.ts';
@@ -48,6 +52,9 @@ export interface Entry {
 export interface RigOptions extends Partial<Omit<HostOptions, 'sink'>> {
   heads?: number;
   features?: number;
+  /** Default: split. */
+  ring?: Ring;
+  inOrder?: boolean;
   periodNs?: number;
   scanoutNs?: number;
   makeSink?: (heads: number, counters: Counters) => Sink;
@@ -77,8 +84,8 @@ export class Rig {
   readonly images = new Set<MemoryRegion>();
   readonly vfio: VfioDevice[];
   interrupts = 0;
-  control!: SplitDriver;
-  cursor!: SplitDriver;
+  control!: SplitDriver | PackedDriver;
+  cursor!: SplitDriver | PackedDriver;
   readonly answers = new Map<number, Answer>();
   /** Tokens in the order their responses came. */
   readonly order: number[] = [];
@@ -118,7 +125,7 @@ export class Rig {
       maxEntries: 16384,
       maxHostmem: 64 * MIB,
       displays: Array.from({ length: heads }, () => ({ width: 64, height: 64, refreshHz: 60 })),
-      offeredFeatures: { lo: features, hi: 1 },
+      offeredFeatures: { lo: features, hi: this.#featuresHi },
       allocateImage: (bytes) => {
         const size = Math.ceil(bytes / 4096) * 4096;
         const id = nextId++;
@@ -142,7 +149,7 @@ export class Rig {
     const { registers } = this;
     this.status(0);
     this.status(Status.ACKNOWLEDGE | Status.DRIVER);
-    registers.setDriverFeatures(features, 1);
+    registers.setDriverFeatures(features, this.#featuresHi);
     this.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
     between();
     this.regions[0].u8.fill(0, 0x10000, 0x20000);
@@ -158,15 +165,20 @@ export class Rig {
     this.device.poll();
   }
 
-  #queue(index: number, size: number, base: number, features: number): SplitDriver {
-    const placed = placeSplitQueue(base, size);
+  get #featuresHi(): number {
+    return ringFeaturesHi({ ring: this.#options.ring ?? 'split', inOrder: this.#options.inOrder ?? false });
+  }
+
+  #queue(index: number, size: number, base: number, features: number): SplitDriver | PackedDriver {
+    const packed = this.#options.ring === 'packed';
+    const placed = (packed ? placePackedQueue : placeSplitQueue)(base, size);
     this.registers.setQueueSize(index, size);
     this.registers.setQueueAddresses(index, placed.descriptorAddress, placed.driverAddress, placed.deviceAddress);
     this.registers.setQueueReady(index, true);
     const bit = (n: number): boolean => ((features >>> n) & 1) !== 0;
-    return new SplitDriver(
+    return new (packed ? PackedDriver : SplitDriver)(
       this.space,
-      { size, ...placed, indirect: bit(Feature.INDIRECT_DESC), eventIdx: bit(Feature.EVENT_IDX) },
+      { size, ...placed, indirect: bit(Feature.INDIRECT_DESC), eventIdx: bit(Feature.EVENT_IDX), inOrder: this.#options.inOrder === true },
       { address: base + 0x4000, descriptors: 4 },
     );
   }
