@@ -27,6 +27,8 @@ export function createBlob(context: Context): number {
   if (context.resources.full) return Response.ERR_OUT_OF_MEMORY;
   const count = body[CreateBlob.nrEntries];
   const size = body[CreateBlob.sizeHi] * TWO_32 + body[CreateBlob.sizeLo];
+  // Past the sum of its entries, which is 0.
+  if (count === 0 && !context.qemu) return Response.ERR_INVALID_PARAMETER;
   if (!resolveEntries(context, Size.createBlob, count)) return Response.ERR_UNSPEC;
   if (!context.qemu) {
     const direct = count === 1 && context.entryTotal < PAGE;

@@ -77,6 +77,11 @@ export class HostDevice {
     return this.#context.resources.bytes;
   }
 
+  /** Backing segments that resources hold; 0 after a reset. */
+  get segmentsUsed(): number {
+    return this.#context.resources.segments;
+  }
+
   /** Work of all polls that progressed, ns. */
   get serviceNs(): number {
     return this.#work[SERVICE];

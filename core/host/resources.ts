@@ -86,6 +86,11 @@ export class ResourceTable {
     return this.#bytes;
   }
 
+  /** Backing segments held. */
+  get segments(): number {
+    return this.#segments;
+  }
+
   get full(): boolean {
     return this.#byId.size + this.#doomed.length >= MAX_RESOURCES;
   }

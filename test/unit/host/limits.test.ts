@@ -156,3 +156,20 @@ describe('work a guest can cause', () => {
     expect(rig.unref(2)).toBe(OK);
   });
 });
+
+describe('what a blob may be', () => {
+  test('a blob without entries has a size past them: INVALID_PARAMETER, whatever the size (hostile-guest 59)', () => {
+    const rig = new Rig();
+    for (const size of [0, 4096]) expect(rig.createBlob(2, [], { size })).toBe(Response.ERR_INVALID_PARAMETER);
+    expect(rig.device.resourceCount).toBe(0);
+  });
+
+  test('qemu-10.2 takes a blob of size 0 whose import fails: its copy is empty, and nothing throws', () => {
+    const rig = new Rig({ profile: 'qemu-10.2', policy: 'copy', udmabuf: { listLimit: 0, sizeLimitMb: 64 } });
+    expect(rig.createBlob(2, frame(HIGH + PIXELS), { size: 0 })).toBe(OK);
+    expect(rig.setScanoutBlob(0, 2)).toBe(Response.ERR_INVALID_PARAMETER);
+    expect(rig.unref(2)).toBe(OK);
+    expect(rig.images.size).toBe(0);
+    expect(rig.device.budgetUsed).toBe(0);
+  });
+});
