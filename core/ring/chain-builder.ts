@@ -1,7 +1,7 @@
 import type { AddressSpace } from '../memory/address-space.ts';
 import { type Chain, MAX_CHAIN } from './chain.ts';
 import { RingError } from './queue.ts';
-import { ADDRESS_HI_LIMIT, DESCRIPTOR_BYTES, TWO_32 } from './split/layout.ts';
+import { DESCRIPTOR_BYTES, TWO_32 } from './split/layout.ts';
 
 /** The longest chain in bytes (virtio 1.3 § 2.7.5, § 2.8.5). */
 const MAX_CHAIN_BYTES = TWO_32;
@@ -121,9 +121,9 @@ export class ChainBuilder {
   /** Finds the region of the range in `copy`: its id goes to `#hitId`, its first address to HIT_FIRST. */
   #find(): void {
     const { copy } = this;
-    if (copy[1] >= ADDRESS_HI_LIMIT) throw new RingError('address-overflow', 'an address past 2^53 − 1');
     const address = copy[1] * TWO_32 + copy[0];
     const end = address + copy[2];
+    // Also true of every address from 2^53 on, which is not exact.
     if (end > Number.MAX_SAFE_INTEGER) throw new RingError('address-overflow', 'a buffer reaches past 2^53 − 1');
     if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
     const first = this.#regionFirst;

@@ -94,6 +94,27 @@ describe.each(['split', 'packed'] as const)('IN_ORDER on the %s ring', (ring) =>
     expect(driver.enableInterrupts()).toBe(false);
   });
 
+  test('lap after lap in batches, returned in any order', () => {
+    const { setup, driver, device, heads } = taken();
+    let rest = heads;
+    const chain = new Chain();
+    for (let lap = 0; lap < 40; lap++) {
+      for (const head of rest.toReversed()) device.push(head, lap % 3 === 0 ? 5 : WRITABLE);
+      device.publish();
+      expect(given(driver)).toHaveLength(rest.length);
+      rest = [];
+      for (let i = 0; i < 1 + (lap % 7); i++) {
+        driver.begin();
+        driver.readable(setup.buffers, 32);
+        driver.writable(setup.buffers, WRITABLE);
+        driver.submit(lap);
+      }
+      driver.publish();
+      while (device.pop(chain)) rest.push(chain.head);
+      expect(rest).toHaveLength(1 + (lap % 7));
+    }
+  });
+
   test('a chain is returned once', () => {
     const { device, heads } = taken();
     device.push(heads[1], 0);

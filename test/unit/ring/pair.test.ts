@@ -364,6 +364,25 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
       expect(answer(both)).toBe(!eventIdx);
     });
 
+    test('whoever asks is told of the next one, whoever asks no more of none, lap after lap', () => {
+      const both = pair({ size: 4, eventIdx });
+      const { driver, device } = both;
+      for (let i = 0; i < 30; i++) {
+        device.disableKicks();
+        driver.disableInterrupts();
+        expect(send(both)).toBe(i === 0 && eventIdx && ring === 'split');
+        expect(answer(both)).toBe(i === 0 && eventIdx && ring === 'split');
+        expect(driver.popUsed()).toBe(true);
+        expect(device.enableKicks()).toBe(false);
+        expect(driver.enableInterrupts()).toBe(false);
+        expect(send(both)).toBe(true);
+        expect(answer(both)).toBe(true);
+        expect(driver.popUsed()).toBe(true);
+        // Two more that follow, the ring being 4, cross its end at different places.
+        if (i % 3 === 0) runOn(both, 1);
+      }
+    });
+
     test('an event in the middle of a batch is not missed', () => {
       const both = pair({ size: 256, eventIdx });
       runOn(both, 65530);
