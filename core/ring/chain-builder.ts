@@ -54,7 +54,8 @@ export class ChainBuilder {
     const f64 = this.#f64;
     const { count } = chain;
     const length = copy[2];
-    if (!writable && chain.readableCount !== count) throw new RingError('readable-after-writable', 'a readable buffer after a writable one');
+    if (!writable && chain.readableCount !== count)
+      throw new RingError('readable-after-writable', 'a readable buffer after a writable one');
     f64[CHAIN_BYTES] += length;
     if (f64[CHAIN_BYTES] > MAX_CHAIN_BYTES) throw new RingError('chain-bytes', 'a chain longer than 2^32 bytes');
     this.#find();

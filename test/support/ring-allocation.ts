@@ -66,7 +66,9 @@ function bellRound(): () => void {
   const cells = new Int32Array(new SharedArrayBuffer(256));
   const clock = new MonotonicClock(monotonicNowNs());
   const bell = new AtomicsDoorbell(cells, 0, clock, new Counters(), {
-    spinNs: 500, rangCounter: Counter.kicks, suppressedCounter: Counter.kicksSuppressed,
+    spinNs: 500,
+    rangCounter: Counter.kicks,
+    suppressedCounter: Counter.kicksSuppressed,
   });
   return () => {
     const sample = bell.sample();
@@ -89,7 +91,10 @@ const results = Object.fromEntries([
   ...RING_KINDS.flatMap(({ ring, inOrder }) =>
     [false, true].flatMap((indirect) =>
       [false, true].map((eventIdx) =>
-        measure(`${ring}${inOrder ? ', IN_ORDER' : ''}, ${indirect ? 'indirect' : 'direct'}${eventIdx ? ', EVENT_IDX' : ''}`, ringRound(ring, inOrder, indirect, eventIdx)),
+        measure(
+          `${ring}${inOrder ? ', IN_ORDER' : ''}, ${indirect ? 'indirect' : 'direct'}${eventIdx ? ', EVENT_IDX' : ''}`,
+          ringRound(ring, inOrder, indirect, eventIdx),
+        ),
       ),
     ),
   ),

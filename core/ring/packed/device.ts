@@ -5,8 +5,24 @@ import { CompletionOrder } from '../in-order.ts';
 import { type DeviceQueue, type QueueConfig, RingError } from '../queue.ts';
 import { findPackedAreas } from './areas.ts';
 import {
-  DESCRIPTOR_BYTES, EVENT_BYTES, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, FLAGS_WORD, INDIRECT, KNOWN_FLAGS, LENGTH_WORD,
-  MAX_QUEUE_SIZE, NEXT, STATE_AVAILABLE, STATE_MASK, STATE_SHIFT, STATE_USED, wantsEvent, WORDS, WRITE,
+  DESCRIPTOR_BYTES,
+  EVENT_BYTES,
+  EVENT_DESC,
+  EVENT_DISABLE,
+  EVENT_ENABLE,
+  FLAGS_WORD,
+  INDIRECT,
+  KNOWN_FLAGS,
+  LENGTH_WORD,
+  MAX_QUEUE_SIZE,
+  NEXT,
+  STATE_AVAILABLE,
+  STATE_MASK,
+  STATE_SHIFT,
+  STATE_USED,
+  WORDS,
+  WRITE,
+  wantsEvent,
 } from './layout.ts';
 
 /**
@@ -64,8 +80,10 @@ export class PackedDevice implements DeviceQueue {
     this.size = size;
     this.#eventIdx = config.eventIdx;
     this.#builder = new ChainBuilder(space, config.indirect, [
-      config.descriptorAddress, config.descriptorAddress + DESCRIPTOR_BYTES * size,
-      config.deviceAddress, config.deviceAddress + EVENT_BYTES,
+      config.descriptorAddress,
+      config.descriptorAddress + DESCRIPTOR_BYTES * size,
+      config.deviceAddress,
+      config.deviceAddress + EVENT_BYTES,
     ]);
     this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
     this.#i32 = ring.region.i32;

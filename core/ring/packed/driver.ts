@@ -4,8 +4,24 @@ import { MAX_CHAIN } from '../chain.ts';
 import { type DriverQueue, type QueueConfig, RingError } from '../queue.ts';
 import { findPackedAreas } from './areas.ts';
 import {
-  DESCRIPTOR_ALIGN, DESCRIPTOR_BYTES, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, FLAGS_WORD, INDIRECT, LENGTH_WORD, MAX_QUEUE_SIZE,
-  NEXT, STATE_AVAILABLE, STATE_MASK, STATE_SHIFT, STATE_USED, TWO_32, wantsEvent, WORDS, WRITE,
+  DESCRIPTOR_ALIGN,
+  DESCRIPTOR_BYTES,
+  EVENT_DESC,
+  EVENT_DISABLE,
+  EVENT_ENABLE,
+  FLAGS_WORD,
+  INDIRECT,
+  LENGTH_WORD,
+  MAX_QUEUE_SIZE,
+  NEXT,
+  STATE_AVAILABLE,
+  STATE_MASK,
+  STATE_SHIFT,
+  STATE_USED,
+  TWO_32,
+  WORDS,
+  WRITE,
+  wantsEvent,
 } from './layout.ts';
 
 /**
@@ -174,7 +190,7 @@ export class PackedDriver implements DriverQueue {
   }
 
   popUsed(): boolean {
-    let id = this.#lastUsed;
+    const id = this.#lastUsed;
     if (this.#batchEnd < 0) {
       const from = this.#ringAt + id * WORDS;
       const word = Atomics.load(this.#i32, from + FLAGS_WORD);
@@ -296,7 +312,12 @@ export class PackedDriver implements DriverQueue {
 
   #findTable(address: number, descriptors: number): Uint32Array {
     const bytes = descriptors * DESCRIPTOR_BYTES;
-    if (!(descriptors > 0) || address % DESCRIPTOR_ALIGN !== 0 || !this.#space.translate(address, bytes) || this.#space.hitRegion === null) {
+    if (
+      !(descriptors > 0) ||
+      address % DESCRIPTOR_ALIGN !== 0 ||
+      !this.#space.translate(address, bytes) ||
+      this.#space.hitRegion === null
+    ) {
       throw new RangeError(`indirect tables: ${bytes} bytes at ${address} are not aligned guest memory`);
     }
     return this.#space.hitRegion.u32;

@@ -8,6 +8,7 @@
  * Descriptors and event structures are looked at as words, so that id and flags, and offset and flags, change together.
  */
 export { DESCRIPTOR_ALIGN, DESCRIPTOR_BYTES, INDIRECT, MAX_QUEUE_SIZE, NEXT, TWO_32, WRITE } from '../split/layout.ts';
+
 import { DESCRIPTOR_BYTES, INDIRECT, MAX_QUEUE_SIZE, NEXT, WRITE } from '../split/layout.ts';
 
 export const EVENT_BYTES = 4;

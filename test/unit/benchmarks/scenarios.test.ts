@@ -135,6 +135,8 @@ describe('scenarios', () => {
         { linuxPacing: true },
         { fences: false },
         { migrateEvery: 5 },
+        { ring: 'packed' },
+        { inOrder: true },
         { buffers: 1, damage: parseDamage('8x8+0+0') },
       ] satisfies Partial<MachineOptions>[]
     ).map((options) => scenario(options).id);

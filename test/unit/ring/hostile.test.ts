@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import type { Ring } from '../../../core/machine/options.ts';
+import type { RawDescriptor } from '../../../core/machine/testing/raw-driver.ts';
 import { RawDriver } from '../../../core/machine/testing/raw-driver.ts';
 import { RawPackedDriver } from '../../../core/machine/testing/raw-packed-driver.ts';
-import type { RawDescriptor } from '../../../core/machine/testing/raw-driver.ts';
-import { HIGH_RAM, RAM_BYTES, setUpRing } from '../../../core/machine/testing/ring-setup.ts';
 import type { RingSetup } from '../../../core/machine/testing/ring-setup.ts';
+import { HIGH_RAM, RAM_BYTES, setUpRing } from '../../../core/machine/testing/ring-setup.ts';
 import { createSharedMemory } from '../../../core/memory/region.ts';
 import { Chain, readChain } from '../../../core/ring/chain.ts';
-import { RingError } from '../../../core/ring/queue.ts';
-import type { QueueConfig } from '../../../core/ring/queue.ts';
-import type { Ring } from '../../../core/machine/options.ts';
 import { AVAIL, EVENT_DESC, USED } from '../../../core/ring/packed/layout.ts';
+import type { QueueConfig } from '../../../core/ring/queue.ts';
+import { RingError } from '../../../core/ring/queue.ts';
 import { INDIRECT, NEXT, WRITE } from '../../../core/ring/split/layout.ts';
 import { newDevice } from '../../support/ring-kinds.ts';
 
@@ -66,7 +66,13 @@ function hand(ring: Ring, options: Parameters<typeof wiped>[1] = {}): Hand {
       driver.offer(0, filled(list.map((descriptor) => ({ ...descriptor, next: 0 }))));
     }
   };
-  return { setup, device, tables: driver, chain, inTable: (length, address = TABLE, flags = INDIRECT) => chain({ address, length, flags }) };
+  return {
+    setup,
+    device,
+    tables: driver,
+    chain,
+    inTable: (length, address = TABLE, flags = INDIRECT) => chain({ address, length, flags }),
+  };
 }
 
 /** The rule of the RingError that `run` throws; 'none' if it ends well. */
@@ -97,46 +103,102 @@ const linked = (count: number, address: number, length: number): RawDescriptor[]
 const common: Case<(h: Hand) => void>[] = [
   { is: 7, what: 'a buffer in the hole', rule: 'outside-memory', write: (h) => h.chain({ address: 0xf000_0000 }) },
   { is: 7, what: 'a buffer that ends one byte past memory', rule: 'outside-memory', write: (h) => h.chain({ address: h.setup.end - 15 }) },
-  { is: 7, what: 'a buffer that leaves memory after one in the same region', rule: 'outside-memory', write: (h) =>
-    h.chain({ flags: NEXT, next: 1 }, { address: h.setup.end - 15 }) },
-  { is: 7, what: 'a buffer over the end of low memory', rule: 'outside-memory', write: (h) =>
-    h.chain({ address: 0, flags: NEXT, next: 1 }, { address: 16, length: RAM_BYTES }) },
-  { is: 7, what: 'an indirect table outside memory', rule: 'outside-memory', indirect: true, write: (h) => h.inTable(32, h.setup.end - 16) },
+  {
+    is: 7,
+    what: 'a buffer that leaves memory after one in the same region',
+    rule: 'outside-memory',
+    write: (h) => h.chain({ flags: NEXT, next: 1 }, { address: h.setup.end - 15 }),
+  },
+  {
+    is: 7,
+    what: 'a buffer over the end of low memory',
+    rule: 'outside-memory',
+    write: (h) => h.chain({ address: 0, flags: NEXT, next: 1 }, { address: 16, length: RAM_BYTES }),
+  },
+  {
+    is: 7,
+    what: 'an indirect table outside memory',
+    rule: 'outside-memory',
+    indirect: true,
+    write: (h) => h.inTable(32, h.setup.end - 16),
+  },
   { is: 8, what: 'an address at 2^53', rule: 'address-overflow', write: (h) => h.chain({ address: 2n ** 53n }) },
   { is: 8, what: 'an address of all ones', rule: 'address-overflow', write: (h) => h.chain({ address: 2n ** 64n - 1n }) },
   { is: 8, what: 'a buffer that reaches past 2^53', rule: 'address-overflow', write: (h) => h.chain({ address: 2n ** 53n - 8n }) },
   { is: 8, what: 'an address wrapping onto RAM', rule: 'address-overflow', write: (h) => h.chain({ address: 2n ** 64n - 8n, length: 64 }) },
   { is: 8, what: 'an indirect table past 2^53', rule: 'address-overflow', indirect: true, write: (h) => h.inTable(16, 2n ** 60n) },
   { is: 9, what: 'INDIRECT that was not negotiated', rule: 'indirect-not-negotiated', write: (h) => h.inTable(32) },
-  { is: 10, what: 'a table in a table', rule: 'indirect-nested', indirect: true, write: (h) => {
-    h.tables.table(TABLE, [{ address: TABLE + 64, length: 16, flags: INDIRECT }]);
-    h.inTable(16);
-  } },
+  {
+    is: 10,
+    what: 'a table in a table',
+    rule: 'indirect-nested',
+    indirect: true,
+    write: (h) => {
+      h.tables.table(TABLE, [{ address: TABLE + 64, length: 16, flags: INDIRECT }]);
+      h.inTable(16);
+    },
+  },
   { is: 10, what: 'INDIRECT and NEXT', rule: 'indirect-next', indirect: true, write: (h) => h.inTable(16, TABLE, INDIRECT | NEXT) },
   { is: 11, what: 'an empty table', rule: 'indirect-length', indirect: true, write: (h) => h.inTable(0) },
   { is: 11, what: 'a table of 24 bytes', rule: 'indirect-length', indirect: true, write: (h) => h.inTable(24) },
   { is: 11, what: 'a table of 1025 descriptors', rule: 'indirect-length', indirect: true, write: (h) => h.inTable(1025 * 16) },
-  { is: 12, what: 'a readable buffer after a writable one', rule: 'readable-after-writable', write: (h) =>
-    h.chain({ flags: WRITE | NEXT, next: 1 }, {}) },
-  { is: 12, what: 'a readable table entry after a writable one', rule: 'readable-after-writable', indirect: true, write: (h) => {
-    h.tables.table(TABLE, [{ address: DATA, length: 4, flags: WRITE | NEXT, next: 1 }, { address: DATA, length: 4 }]);
-    h.inTable(32);
-  } },
-  { is: 13, what: 'a chain longer than 2^32 bytes', rule: 'chain-bytes', indirect: true, write: (h) => {
-    h.tables.table(TABLE, linked(513, 0, RAM_BYTES));
-    h.inTable(513 * 16);
-  } },
-  { is: 14, what: 'a chain without a byte', rule: 'empty-chain', write: (h) => h.chain({ length: 0, flags: NEXT, next: 1 }, { length: 0 }) },
-  { is: 14, what: 'an indirect table without a byte', rule: 'empty-chain', indirect: true, write: (h) => {
-    h.tables.table(TABLE, [{ address: 0, length: 0 }]);
-    h.inTable(16);
-  } },
+  {
+    is: 12,
+    what: 'a readable buffer after a writable one',
+    rule: 'readable-after-writable',
+    write: (h) => h.chain({ flags: WRITE | NEXT, next: 1 }, {}),
+  },
+  {
+    is: 12,
+    what: 'a readable table entry after a writable one',
+    rule: 'readable-after-writable',
+    indirect: true,
+    write: (h) => {
+      h.tables.table(TABLE, [
+        { address: DATA, length: 4, flags: WRITE | NEXT, next: 1 },
+        { address: DATA, length: 4 },
+      ]);
+      h.inTable(32);
+    },
+  },
+  {
+    is: 13,
+    what: 'a chain longer than 2^32 bytes',
+    rule: 'chain-bytes',
+    indirect: true,
+    write: (h) => {
+      h.tables.table(TABLE, linked(513, 0, RAM_BYTES));
+      h.inTable(513 * 16);
+    },
+  },
+  {
+    is: 14,
+    what: 'a chain without a byte',
+    rule: 'empty-chain',
+    write: (h) => h.chain({ length: 0, flags: NEXT, next: 1 }, { length: 0 }),
+  },
+  {
+    is: 14,
+    what: 'an indirect table without a byte',
+    rule: 'empty-chain',
+    indirect: true,
+    write: (h) => {
+      h.tables.table(TABLE, [{ address: 0, length: 0 }]);
+      h.inTable(16);
+    },
+  },
   { is: 15, what: 'flag 8', rule: 'unknown-flags', write: (h) => h.chain({ flags: 8 }) },
   { is: 15, what: 'flag 0x4000 on an empty descriptor', rule: 'unknown-flags', write: (h) => h.chain({ length: 0, flags: 0x4000 }) },
-  { is: 15, what: 'flag 8 in a table', rule: 'unknown-flags', indirect: true, write: (h) => {
-    h.tables.table(TABLE, [{ address: DATA, length: 4, flags: 8 }]);
-    h.inTable(16);
-  } },
+  {
+    is: 15,
+    what: 'flag 8 in a table',
+    rule: 'unknown-flags',
+    indirect: true,
+    write: (h) => {
+      h.tables.table(TABLE, [{ address: DATA, length: 4, flags: 8 }]);
+      h.inTable(16);
+    },
+  },
 ];
 
 const whole = (driver: RawDriver, ...list: Partly[]): void => {
@@ -151,34 +213,78 @@ const ofSplit: Case<(driver: RawDriver, setup: RingSetup) => void>[] = [
   { is: 3, what: 'head equal to the size', rule: 'head-range', write: (d) => d.offer(SIZE) },
   { is: 3, what: 'head 65535', rule: 'head-range', write: (d) => d.offer(0xffff) },
   { is: 4, what: 'next equal to the size', rule: 'next-range', write: (d) => whole(d, { flags: NEXT, next: SIZE }) },
-  { is: 4, what: 'next past an indirect table', rule: 'next-range', indirect: true, write: (d) => {
-    d.table(TABLE, [{ address: DATA, length: 16, flags: NEXT, next: 2 }, { address: DATA, length: 16 }]);
-    whole(d, { address: TABLE, length: 32, flags: INDIRECT });
-  } },
+  {
+    is: 4,
+    what: 'next past an indirect table',
+    rule: 'next-range',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, [
+        { address: DATA, length: 16, flags: NEXT, next: 2 },
+        { address: DATA, length: 16 },
+      ]);
+      whole(d, { address: TABLE, length: 32, flags: INDIRECT });
+    },
+  },
   { is: 5, what: 'a descriptor that is its own next', rule: 'loop', write: (d) => whole(d, { flags: NEXT, next: 0 }) },
   { is: 5, what: 'a loop of two', rule: 'loop', write: (d) => whole(d, { flags: NEXT, next: 1 }, { flags: NEXT, next: 0 }) },
   { is: 5, what: 'a loop of empty descriptors', rule: 'loop', write: (d) => whole(d, { length: 0, flags: NEXT, next: 0 }) },
-  { is: 5, what: 'a loop in an indirect table', rule: 'loop', indirect: true, write: (d) => {
-    d.table(TABLE, [{ address: DATA, length: 16, flags: NEXT, next: 1 }, { address: DATA, length: 16, flags: NEXT, next: 1 }]);
-    whole(d, { address: TABLE, length: 32, flags: INDIRECT });
-  } },
-  { is: 11, what: 'more than 1024 buffers, direct ones counted', rule: 'chain-too-long', indirect: true, write: (d) => {
-    d.table(TABLE, linked(1024, DATA, 1));
-    whole(d, { flags: NEXT, next: 1 }, { address: TABLE, length: 1024 * 16, flags: INDIRECT });
-  } },
-  { is: 12, what: 'a readable table entry after a direct writable buffer', rule: 'readable-after-writable', indirect: true, write: (d) => {
-    d.table(TABLE, [{ address: DATA, length: 4 }]);
-    whole(d, { flags: WRITE | NEXT, next: 1 }, { address: TABLE, length: 16, flags: INDIRECT });
-  } },
-  { is: 13, what: 'a chain longer than 2^32 bytes, direct ones counted', rule: 'chain-bytes', indirect: true, write: (d) => {
-    d.table(TABLE, linked(512, 0, RAM_BYTES));
-    whole(d, { length: 1, flags: NEXT, next: 1 }, { address: TABLE, length: 512 * 16, flags: INDIRECT });
-  } },
+  {
+    is: 5,
+    what: 'a loop in an indirect table',
+    rule: 'loop',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, [
+        { address: DATA, length: 16, flags: NEXT, next: 1 },
+        { address: DATA, length: 16, flags: NEXT, next: 1 },
+      ]);
+      whole(d, { address: TABLE, length: 32, flags: INDIRECT });
+    },
+  },
+  {
+    is: 11,
+    what: 'more than 1024 buffers, direct ones counted',
+    rule: 'chain-too-long',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, linked(1024, DATA, 1));
+      whole(d, { flags: NEXT, next: 1 }, { address: TABLE, length: 1024 * 16, flags: INDIRECT });
+    },
+  },
+  {
+    is: 12,
+    what: 'a readable table entry after a direct writable buffer',
+    rule: 'readable-after-writable',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, [{ address: DATA, length: 4 }]);
+      whole(d, { flags: WRITE | NEXT, next: 1 }, { address: TABLE, length: 16, flags: INDIRECT });
+    },
+  },
+  {
+    is: 13,
+    what: 'a chain longer than 2^32 bytes, direct ones counted',
+    rule: 'chain-bytes',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, linked(512, 0, RAM_BYTES));
+      whole(d, { length: 1, flags: NEXT, next: 1 }, { address: TABLE, length: 512 * 16, flags: INDIRECT });
+    },
+  },
   { is: 15, what: 'flag 0x8000 on an empty descriptor', rule: 'unknown-flags', write: (d) => whole(d, { length: 0, flags: 0x8000 }) },
-  { is: 18, what: 'a buffer on the used ring', rule: 'used-ring-overlap', write: (d, s) =>
-    whole(d, { address: s.config.deviceAddress, length: 4, flags: WRITE }) },
-  { is: 18, what: 'a buffer over the last byte of the used ring', rule: 'used-ring-overlap', write: (d, s) =>
-    whole(d, { address: s.config.deviceAddress + 6 + 8 * SIZE - 1, length: 1 }) },
+  {
+    is: 18,
+    what: 'a buffer on the used ring',
+    rule: 'used-ring-overlap',
+    write: (d, s) => whole(d, { address: s.config.deviceAddress, length: 4, flags: WRITE }),
+  },
+  {
+    is: 18,
+    what: 'a buffer over the last byte of the used ring',
+    rule: 'used-ring-overlap',
+    write: (d, s) => whole(d, { address: s.config.deviceAddress + 6 + 8 * SIZE - 1, length: 1 }),
+  },
 ];
 
 const one = (flags: number, id = 0): RawDescriptor => ({ address: DATA, length: 16, flags, next: id });
@@ -186,28 +292,75 @@ const one = (flags: number, id = 0): RawDescriptor => ({ address: DATA, length: 
 const ofPacked: Case<(driver: RawPackedDriver, setup: RingSetup) => void>[] = [
   { is: 27, what: 'id equal to the size', rule: 'head-range', write: (d) => d.offer(0, [one(0, SIZE)]) },
   { is: 27, what: 'id 65535 in the last descriptor of a chain', rule: 'head-range', write: (d) => d.offer(0, [one(NEXT), one(0, 0xffff)]) },
-  { is: 27, what: 'a slot that was never used, available under the other wrap counter', rule: 'wrong-wrap', write: (d) => d.offer(0, [one(0)], 0) },
+  {
+    is: 27,
+    what: 'a slot that was never used, available under the other wrap counter',
+    rule: 'wrong-wrap',
+    write: (d) => d.offer(0, [one(0)], 0),
+  },
   { is: 27, what: 'a slot marked used that is to be made available', rule: 'wrong-wrap', write: (d) => d.slot(0, one(AVAIL | USED)) },
-  { is: 27, what: 'a chain that goes on in a slot of the other wrap counter', rule: 'wrong-wrap', write: (d) => {
-    d.offer(1, [one(0)], 0);
-    d.offer(0, [one(NEXT)]);
-  } },
+  {
+    is: 27,
+    what: 'a chain that goes on in a slot of the other wrap counter',
+    rule: 'wrong-wrap',
+    write: (d) => {
+      d.offer(1, [one(0)], 0);
+      d.offer(0, [one(NEXT)]);
+    },
+  },
   { is: 27, what: 'a chain that goes on in a slot that is not available', rule: 'wrong-wrap', write: (d) => d.offer(0, [one(NEXT)]) },
-  { is: 5, what: 'NEXT in every descriptor of the ring', rule: 'loop', write: (d) => d.offer(0, Array.from({ length: SIZE }, () => one(NEXT))) },
-  { is: 5, what: 'NEXT in every descriptor, none with a byte', rule: 'loop', write: (d) =>
-    d.offer(0, Array.from({ length: SIZE }, () => ({ ...one(NEXT), length: 0 }))) },
-  { is: 10, what: 'a direct descriptor before an INDIRECT one (virtio 1.3 § 2.8.19)', rule: 'indirect-next', indirect: true, write: (d) => {
-    d.table(TABLE, [{ address: DATA, length: 16 }]);
-    d.offer(0, [one(NEXT), { address: TABLE, length: 16, flags: INDIRECT }]);
-  } },
-  { is: 18, what: 'a buffer on the descriptor ring', rule: 'used-ring-overlap', write: (d, s) =>
-    d.offer(0, [{ address: s.config.descriptorAddress + 16 * SIZE - 1, length: 1 }]) },
-  { is: 18, what: 'a buffer over its first byte', rule: 'used-ring-overlap', indirect: true, write: (d, s) => {
-    d.table(TABLE, [{ address: s.config.descriptorAddress, length: 1, flags: WRITE }]);
-    d.offer(0, [{ address: TABLE, length: 16, flags: INDIRECT }]);
-  } },
-  { is: 18, what: "a buffer on the device's event structure", rule: 'used-ring-overlap', write: (d, s) =>
-    d.offer(0, [{ address: s.config.deviceAddress + 3, length: 8, flags: WRITE }]) },
+  {
+    is: 5,
+    what: 'NEXT in every descriptor of the ring',
+    rule: 'loop',
+    write: (d) =>
+      d.offer(
+        0,
+        Array.from({ length: SIZE }, () => one(NEXT)),
+      ),
+  },
+  {
+    is: 5,
+    what: 'NEXT in every descriptor, none with a byte',
+    rule: 'loop',
+    write: (d) =>
+      d.offer(
+        0,
+        Array.from({ length: SIZE }, () => ({ ...one(NEXT), length: 0 })),
+      ),
+  },
+  {
+    is: 10,
+    what: 'a direct descriptor before an INDIRECT one (virtio 1.3 § 2.8.19)',
+    rule: 'indirect-next',
+    indirect: true,
+    write: (d) => {
+      d.table(TABLE, [{ address: DATA, length: 16 }]);
+      d.offer(0, [one(NEXT), { address: TABLE, length: 16, flags: INDIRECT }]);
+    },
+  },
+  {
+    is: 18,
+    what: 'a buffer on the descriptor ring',
+    rule: 'used-ring-overlap',
+    write: (d, s) => d.offer(0, [{ address: s.config.descriptorAddress + 16 * SIZE - 1, length: 1 }]),
+  },
+  {
+    is: 18,
+    what: 'a buffer over its first byte',
+    rule: 'used-ring-overlap',
+    indirect: true,
+    write: (d, s) => {
+      d.table(TABLE, [{ address: s.config.descriptorAddress, length: 1, flags: WRITE }]);
+      d.offer(0, [{ address: TABLE, length: 16, flags: INDIRECT }]);
+    },
+  },
+  {
+    is: 18,
+    what: "a buffer on the device's event structure",
+    rule: 'used-ring-overlap',
+    write: (d, s) => d.offer(0, [{ address: s.config.deviceAddress + 3, length: 8, flags: WRITE }]),
+  },
 ];
 
 /** The queue is dead until the reset: nothing more is taken. */
@@ -293,7 +446,10 @@ describe('a broken ring is a RingError that names the rule', () => {
 
   test('packed, case 1: a slot made available again in a full ring', () => {
     const { driver, device } = packed();
-    driver.offer(0, Array.from({ length: SIZE }, (_, i) => one(0, i)));
+    driver.offer(
+      0,
+      Array.from({ length: SIZE }, (_, i) => one(0, i)),
+    );
     for (let i = 0; i < SIZE; i++) expect(device.pop(chain)).toBe(true);
     expect(device.pop(chain)).toBe(false);
     driver.offer(0, [one(0, 0)], 0);
@@ -302,7 +458,10 @@ describe('a broken ring is a RingError that names the rule', () => {
   });
 
   test('packed, case 27: a chain that goes on over the end of the ring without changing the wrap counter', () => {
-    for (const [wrap, rule] of [[1, 'wrong-wrap'], [0, 'none']] as const) {
+    for (const [wrap, rule] of [
+      [1, 'wrong-wrap'],
+      [0, 'none'],
+    ] as const) {
       const { driver, device } = packed();
       for (let i = 0; i < SIZE - 1; i++) {
         driver.offer(i, [one(0)]);
@@ -333,7 +492,10 @@ describe('a broken ring is a RingError that names the rule', () => {
 describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %s', (ring) => {
   test('an indirect table at an odd address', () => {
     const h = hand(ring, { indirect: true });
-    h.tables.table(TABLE + 5, [{ address: 0x1234, length: 0xfff, flags: NEXT, next: 1 }, { address: HIGH_RAM + 0x30_0000, length: 7, flags: WRITE }]);
+    h.tables.table(TABLE + 5, [
+      { address: 0x1234, length: 0xfff, flags: NEXT, next: 1 },
+      { address: HIGH_RAM + 0x30_0000, length: 7, flags: WRITE },
+    ]);
     h.inTable(32, TABLE + 5);
     expect(h.device.pop(chain)).toBe(true);
     expect([...chain.region.subarray(0, 2)]).toEqual([0, 1]);
@@ -343,8 +505,15 @@ describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %
 
   test('case 11: an indirect table longer than the queue, its WRITE flag ignored', () => {
     const h = hand(ring, { indirect: true });
-    h.tables.table(TABLE, Array.from({ length: 1024 }, (_, i) => (
-      { address: DATA + i, length: 1, flags: (i > 1000 ? WRITE : 0) | (i < 1023 ? NEXT : 0), next: i < 1023 ? i + 1 : 0 })));
+    h.tables.table(
+      TABLE,
+      Array.from({ length: 1024 }, (_, i) => ({
+        address: DATA + i,
+        length: 1,
+        flags: (i > 1000 ? WRITE : 0) | (i < 1023 ? NEXT : 0),
+        next: i < 1023 ? i + 1 : 0,
+      })),
+    );
     h.inTable(1024 * 16, TABLE, INDIRECT | WRITE);
     expect(h.device.pop(chain)).toBe(true);
     expect([chain.count, chain.readableCount, chain.readableBytes, chain.writableBytes]).toEqual([1024, 1001, 1001, 23]);
@@ -361,7 +530,12 @@ describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %
 
   test('case 14: empty descriptors are skipped, wherever they point', () => {
     const h = hand(ring);
-    h.chain({ length: 0, address: 2n ** 63n, flags: NEXT, next: 1 }, { flags: NEXT, next: 2 }, { length: 0, flags: NEXT | WRITE, next: 3 }, { length: 3 });
+    h.chain(
+      { length: 0, address: 2n ** 63n, flags: NEXT, next: 1 },
+      { flags: NEXT, next: 2 },
+      { length: 0, flags: NEXT | WRITE, next: 3 },
+      { length: 3 },
+    );
     expect(h.device.pop(chain)).toBe(true);
     expect([chain.count, chain.readableBytes]).toEqual([2, 19]);
   });
@@ -370,7 +544,11 @@ describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %
     const h = hand(ring);
     const { descriptorAddress, deviceAddress } = h.setup.config;
     const end = deviceAddress + (ring === 'split' ? 6 + 8 * SIZE : 4);
-    h.chain({ address: deviceAddress - 4, length: 4, flags: NEXT, next: 1 }, { address: end, length: 4, flags: NEXT, next: 2 }, { address: descriptorAddress + 16 * SIZE, length: 4 });
+    h.chain(
+      { address: deviceAddress - 4, length: 4, flags: NEXT, next: 1 },
+      { address: end, length: 4, flags: NEXT, next: 2 },
+      { address: descriptorAddress + 16 * SIZE, length: 4 },
+    );
     expect(h.device.pop(chain)).toBe(true);
   });
 
@@ -380,7 +558,12 @@ describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %
     h.tables.table(TABLE, [{ address: DATA, length: 4 }]);
     h.inTable(16);
     expect(h.device.pop(chain)).toBe(true);
-    h.tables.tableDescriptor(h.setup.config.descriptorAddress, 0, { address: 2n ** 64n - 1n, length: 0xffff_ffff, flags: 0xffff, next: 0xffff });
+    h.tables.tableDescriptor(h.setup.config.descriptorAddress, 0, {
+      address: 2n ** 64n - 1n,
+      length: 0xffff_ffff,
+      flags: 0xffff,
+      next: 0xffff,
+    });
     h.tables.tableDescriptor(TABLE, 0, { address: 0, length: 0xffff_ffff, flags: WRITE });
     const bytes = new Uint8Array(8);
     expect(readChain(h.setup.space, chain, 0, bytes, 0, 8)).toBe(4);
@@ -406,7 +589,10 @@ describe('what looks odd and is legitimate in one layout', () => {
 
   test('packed: a full ring at once, by one chain or by many, and empty slots in between laps', () => {
     const { driver, device } = packed();
-    driver.offer(0, Array.from({ length: SIZE }, (_, i) => one(i + 1 < SIZE ? NEXT : 0, 5)));
+    driver.offer(
+      0,
+      Array.from({ length: SIZE }, (_, i) => one(i + 1 < SIZE ? NEXT : 0, 5)),
+    );
     expect(device.pop(chain)).toBe(true);
     expect([chain.head, chain.count]).toEqual([5, SIZE]);
     expect(device.pop(chain)).toBe(false);

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RAM_BYTES, setUpRing } from '../../../core/machine/testing/ring-setup.ts';
 import type { RingSetup, RingSetupOptions } from '../../../core/machine/testing/ring-setup.ts';
+import { RAM_BYTES, setUpRing } from '../../../core/machine/testing/ring-setup.ts';
 import { createSharedMemory } from '../../../core/memory/region.ts';
 import { Chain, readChain, writeChain } from '../../../core/ring/chain.ts';
-import { RingError } from '../../../core/ring/queue.ts';
 import { AVAIL, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, USED, wantsEvent } from '../../../core/ring/packed/layout.ts';
+import { RingError } from '../../../core/ring/queue.ts';
 import { needEvent } from '../../../core/ring/split/layout.ts';
 import { newDevice, newDriver, RING_KINDS } from '../../support/ring-kinds.ts';
 
@@ -43,29 +43,37 @@ function runOn({ setup, driver, device }: Pair, count: number): void {
 
 describe('event index arithmetic (virtio-gpu §4)', () => {
   test('needEvent says whether (old, next] holds event + 1, for all wraps', () => {
-    fc.assert(fc.property(fc.nat(0xffff), fc.nat(0xffff), fc.nat(1024), (event, old, step) => {
-      const next = (old + step) & 0xffff;
-      let passed = false;
-      for (let i = 1; i <= step; i++) if (((old + i) & 0xffff) === ((event + 1) & 0xffff)) passed = true;
-      expect(needEvent(event, next, old)).toBe(passed);
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.nat(0xffff), fc.nat(0xffff), fc.nat(1024), (event, old, step) => {
+        const next = (old + step) & 0xffff;
+        let passed = false;
+        for (let i = 1; i <= step; i++) if (((old + i) & 0xffff) === ((event + 1) & 0xffff)) passed = true;
+        expect(needEvent(event, next, old)).toBe(passed);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test('the packed ring asks likewise in slots and laps, for any size', () => {
-    const laps = fc.integer({ min: 1, max: 1024 }).chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.integer({ min: 1, max: size }), fc.nat(2 * size - 1)));
-    fc.assert(fc.property(laps, ([size, old, added, event]) => {
-      // Slots counted over two laps: the wrap counter is 1 in the first, 0 in the second.
-      const wrapOf = (slot: number): number => (Math.floor(slot / size) % 2 === 0 ? 1 : 0);
-      const word = EVENT_DESC | (wrapOf(event) << 15) | (event % size);
-      let passed = false;
-      for (let i = 0; i < added; i++) if ((old + i) % (2 * size) === event) passed = true;
-      const next = old + added;
-      expect(wantsEvent(word, next % size, wrapOf(next), added, size, true)).toBe(passed);
-      // Not negotiated: DESC means ENABLE.
-      expect(wantsEvent(word, next % size, wrapOf(next), added, size, false)).toBe(true);
-      expect(wantsEvent(EVENT_DISABLE | event, next % size, wrapOf(next), added, size, true)).toBe(false);
-      expect(wantsEvent(EVENT_ENABLE, next % size, wrapOf(next), added, size, true)).toBe(true);
-    }), { numRuns: 300 });
+    const laps = fc
+      .integer({ min: 1, max: 1024 })
+      .chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.integer({ min: 1, max: size }), fc.nat(2 * size - 1)));
+    fc.assert(
+      fc.property(laps, ([size, old, added, event]) => {
+        // Slots counted over two laps: the wrap counter is 1 in the first, 0 in the second.
+        const wrapOf = (slot: number): number => (Math.floor(slot / size) % 2 === 0 ? 1 : 0);
+        const word = EVENT_DESC | (wrapOf(event) << 15) | (event % size);
+        let passed = false;
+        for (let i = 0; i < added; i++) if ((old + i) % (2 * size) === event) passed = true;
+        const next = old + added;
+        expect(wantsEvent(word, next % size, wrapOf(next), added, size, true)).toBe(passed);
+        // Not negotiated: DESC means ENABLE.
+        expect(wantsEvent(word, next % size, wrapOf(next), added, size, false)).toBe(true);
+        expect(wantsEvent(EVENT_DISABLE | event, next % size, wrapOf(next), added, size, true)).toBe(false);
+        expect(wantsEvent(EVENT_ENABLE, next % size, wrapOf(next), added, size, true)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
@@ -82,8 +90,12 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
     test('no buffer is lost, doubled or changed, and answers reach their request', () => {
       fc.assert(
         fc.property(
-          ring === 'packed' ? fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constant(1024)) : fc.integer({ min: 0, max: 10 }).map((n) => 2 ** n),
-          fc.boolean(), fc.boolean(), fc.integer({ min: 0, max: 20 }),
+          ring === 'packed'
+            ? fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constant(1024))
+            : fc.integer({ min: 0, max: 10 }).map((n) => 2 ** n),
+          fc.boolean(),
+          fc.boolean(),
+          fc.integer({ min: 0, max: 20 }),
           fc.array(step, { minLength: 1, maxLength: 200 }),
           (size, indirect, eventIdx, before, steps) => {
             const both = pair({ size, indirect, eventIdx });
@@ -150,7 +162,11 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
                 let visible = pushed;
                 if (inOrder) {
                   visible = [];
-                  for (let one = pushed.find((p) => p.token === popped[0]); one !== undefined; one = pushed.find((p) => p.token === popped[0])) {
+                  for (
+                    let one = pushed.find((p) => p.token === popped[0]);
+                    one !== undefined;
+                    one = pushed.find((p) => p.token === popped[0])
+                  ) {
                     visible.push(one);
                     popped.shift();
                   }
@@ -270,7 +286,11 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
 
     test('indirectFrom chooses direct or indirect for the same buffers', () => {
       const { setup, driver, device } = pair({ size: 8, indirect: true });
-      for (const [from, indirect, free] of [[2, true, 7], [Number.POSITIVE_INFINITY, false, 5], [1, true, 4]] as const) {
+      for (const [from, indirect, free] of [
+        [2, true, 7],
+        [Number.POSITIVE_INFINITY, false, 5],
+        [1, true, 4],
+      ] as const) {
         driver.indirectFrom = from;
         driver.begin();
         driver.readable(setup.buffers, 4);
@@ -303,9 +323,18 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
     });
 
     /** What a broken device writes into the ring: used id and, split, used index. */
-    const broken: readonly [rule: string, id: number, index: number][] = ring === 'split'
-      ? [['used-ahead', 0, 5], ['used-range', 4, 1], ['used-not-in-flight', 3, 1], ...(inOrder ? [['used-order', 1, 1] as [string, number, number]] : [])]
-      : [['used-range', 4, 0], ['used-not-in-flight', 3, 0]];
+    const broken: readonly [rule: string, id: number, index: number][] =
+      ring === 'split'
+        ? [
+            ['used-ahead', 0, 5],
+            ['used-range', 4, 1],
+            ['used-not-in-flight', 3, 1],
+            ...(inOrder ? [['used-order', 1, 1] as [string, number, number]] : []),
+          ]
+        : [
+            ['used-range', 4, 0],
+            ['used-not-in-flight', 3, 0],
+          ];
     test.each(broken)('a used ring broken by the device is a RingError (%s)', (rule, id, index) => {
       const { setup, driver } = pair({ size: 4 });
       for (let i = 0; i < 2; i++) {
