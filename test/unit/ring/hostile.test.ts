@@ -60,7 +60,7 @@ function hand(ring: Ring, options: Parameters<typeof wiped>[1] = {}): Hand {
   const { setup, driver, device } = bench;
   const chain = (...list: Partly[]): void => {
     if (driver instanceof RawDriver) {
-      filled(list).forEach((descriptor, i) => driver.descriptor(i, descriptor));
+      for (const [i, descriptor] of filled(list).entries()) driver.descriptor(i, descriptor);
       driver.offer(0);
     } else {
       driver.offer(0, filled(list.map((descriptor) => ({ ...descriptor, next: 0 }))));
@@ -202,14 +202,35 @@ const common: Case<(h: Hand) => void>[] = [
 ];
 
 const whole = (driver: RawDriver, ...list: Partly[]): void => {
-  filled(list).forEach((descriptor, i) => driver.descriptor(i, descriptor));
+  for (const [i, descriptor] of filled(list).entries()) driver.descriptor(i, descriptor);
   driver.offer(0);
 };
 
 const ofSplit: Case<(driver: RawDriver, setup: RingSetup) => void>[] = [
-  { is: 1, what: 'available index one past the size', rule: 'avail-ahead', write: (d) => void (d.availIndex = SIZE + 1) },
-  { is: 1, what: 'available index far ahead', rule: 'avail-ahead', write: (d) => void (d.availIndex = 0x7fff) },
-  { is: 2, what: 'available index one back', rule: 'avail-backwards', write: (d) => void (d.availIndex = 0xffff) },
+  {
+    is: 1,
+    what: 'available index one past the size',
+    rule: 'avail-ahead',
+    write: (d) => {
+      d.availIndex = SIZE + 1;
+    },
+  },
+  {
+    is: 1,
+    what: 'available index far ahead',
+    rule: 'avail-ahead',
+    write: (d) => {
+      d.availIndex = 0x7fff;
+    },
+  },
+  {
+    is: 2,
+    what: 'available index one back',
+    rule: 'avail-backwards',
+    write: (d) => {
+      d.availIndex = 0xffff;
+    },
+  },
   { is: 3, what: 'head equal to the size', rule: 'head-range', write: (d) => d.offer(SIZE) },
   { is: 3, what: 'head 65535', rule: 'head-range', write: (d) => d.offer(0xffff) },
   { is: 4, what: 'next equal to the size', rule: 'next-range', write: (d) => whole(d, { flags: NEXT, next: SIZE }) },
