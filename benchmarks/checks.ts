@@ -31,10 +31,15 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
   for (const { id, reason } of skipped) checks.push({ name: `${id} runs`, status: 'fail', detail: reason });
   for (const entry of entries) {
     if (entry.timed.length === 0) continue;
-    if (entry.failures.length > 0) checks.push({ name: `${entry.scenario.id} ends every repetition`, status: 'fail', detail: entry.failures.join('; ') });
+    if (entry.failures.length > 0)
+      checks.push({ name: `${entry.scenario.id} ends every repetition`, status: 'fail', detail: entry.failures.join('; ') });
     if (entry.samples.presented === 0) {
       const errors = entry.timed.reduce((n, r) => n + r.totals.errorResponses, 0);
-      checks.push({ name: `${entry.scenario.id} shows frames`, status: 'fail', detail: `none was shown; the host answered ${errors} errors` });
+      checks.push({
+        name: `${entry.scenario.id} shows frames`,
+        status: 'fail',
+        detail: `none was shown; the host answered ${errors} errors`,
+      });
     }
     checks.push(copiesExactly(entry));
     const imports = importsInTime(entry);
@@ -58,7 +63,10 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
 /** Host service at 4K over 1080p, repetition by repetition: what is not copied must not cost by the pixel. */
 function isFlat(entries: readonly Measured[], path: string): Check | null {
   const of = (height: number): Measured | undefined =>
-    entries.find(({ scenario: { options } }) => options.path === path && options.height === height && options.rateHz === null && options.layout === '64k');
+    entries.find(
+      ({ scenario: { options } }) =>
+        options.path === path && options.height === height && options.rateHz === null && options.layout === '64k',
+    );
   const small = of(1080);
   const large = of(2160);
   if (small === undefined || large === undefined) return null;
@@ -100,7 +108,8 @@ function copiesExactly({ scenario, timed, verified }: Measured): Check {
   }
   const damaged = scenario.options.damage !== null;
   const wrong = timed.find((r) => r.repetition.bytesCopiedPerFrame !== expected);
-  if (wrong === undefined || damaged) return { name, status: 'pass', detail: `${timed.reduce((n, r) => n + r.totals.allFrames, 0)} frames in the ledger` };
+  if (wrong === undefined || damaged)
+    return { name, status: 'pass', detail: `${timed.reduce((n, r) => n + r.totals.allFrames, 0)} frames in the ledger` };
   return { name, status: 'fail', detail: `one repetition copied ${wrong.repetition.bytesCopiedPerFrame} bytes a frame` };
 }
 
@@ -140,7 +149,10 @@ function missesNothing({ scenario, samples }: Measured, wanted: number): Check {
 /** Host service of `copy` over `udmabuf` at 4K, unpaced: the point of the whole exercise. */
 function copyAgainstImport(entries: readonly Measured[]): Check | null {
   const at4k = (path: string): Measured | undefined =>
-    entries.find(({ scenario: { options }, timed }) => options.path === path && options.width === 3840 && options.height === 2160 && options.rateHz === null && timed.length > 0);
+    entries.find(
+      ({ scenario: { options }, timed }) =>
+        options.path === path && options.width === 3840 && options.height === 2160 && options.rateHz === null && timed.length > 0,
+    );
   const copy = at4k('copy');
   const imported = at4k('udmabuf');
   if (copy === undefined || imported === undefined) return null;

@@ -78,10 +78,16 @@ export function measureRepetition(
 
 /** Why the machine got in the way; null: it did not. */
 function disturbance(metrics: Metrics, guest: GuestReport, host: HostReport): string | null {
-  for (const [side, percent] of [['guest', metrics.guestRunQueueWaitPercent], ['host', metrics.hostRunQueueWaitPercent]] as const) {
+  for (const [side, percent] of [
+    ['guest', metrics.guestRunQueueWaitPercent],
+    ['host', metrics.hostRunQueueWaitPercent],
+  ] as const) {
     if (percent !== null && percent > MAX_WAIT_PERCENT) return `the ${side} thread waited for a CPU ${percent.toFixed(1)}% of the time`;
   }
-  for (const [side, late] of [['guest', guest.vblankLate], ['host', host.vblankLate]] as const) {
+  for (const [side, late] of [
+    ['guest', guest.vblankLate],
+    ['host', host.vblankLate],
+  ] as const) {
     if (late > 0) return `the ${side}'s vblank clock was late by more than 1 ms ${late} ${late === 1 ? 'time' : 'times'}`;
   }
   return null;
@@ -232,7 +238,8 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
       fence: samples.distribution('fence'),
     },
     segments: totals.segments,
-    importUs: totals.imports > 0 ? { count: totals.imports, mean: totals.importNs / totals.imports / 1000, max: totals.importMaxNs / 1000 } : null,
+    importUs:
+      totals.imports > 0 ? { count: totals.imports, mean: totals.importNs / totals.imports / 1000, max: totals.importMaxNs / 1000 } : null,
     transferGBps: copySpeed(samples, totals),
     fallback: totals.fallback === null ? null : { reason: totals.fallback },
     gcCount: { host: totals.hostCollections, guest: totals.guestCollections },

@@ -37,8 +37,12 @@ function traceRows(traces: readonly ReplayedTrace[]): Cells[] {
   for (const trace of traces) {
     const us = sum(Object.values(trace.times), ({ count, meanUs }) => count * meanUs);
     rows.push([
-      shortName(trace), grouped(commandCount(trace)), grouped(trace.errors.length), byteSize(trace.bytesCopied),
-      grouped(trace.fallbacks.length), compact(us / 1000),
+      shortName(trace),
+      grouped(commandCount(trace)),
+      grouped(trace.errors.length),
+      byteSize(trace.bytesCopied),
+      grouped(trace.fallbacks.length),
+      compact(us / 1000),
     ]);
   }
   return rows;
@@ -72,7 +76,9 @@ function responseRows(traces: readonly ReplayedTrace[]): Cells[] {
 
 function fallbackLines(trace: ReplayedTrace): string[] {
   return trace.fallbacks.flatMap(({ resourceId, reason, line, entries }) =>
-    wrap(`${shortName(trace)}: line ${line}: resource ${resourceId} (${counted(entries, 'entry', 'entries')}) was copied: ${plain(reason)}`),
+    wrap(
+      `${shortName(trace)}: line ${line}: resource ${resourceId} (${counted(entries, 'entry', 'entries')}) was copied: ${plain(reason)}`,
+    ),
   );
 }
 
@@ -89,7 +95,14 @@ function errorLines(trace: ReplayedTrace): string[] {
 function table(rows: readonly Cells[]): string {
   if (rows.length < 2) return '';
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** The file's name without folder and ending; of a long one the end, where recordings differ. */

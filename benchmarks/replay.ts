@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
 import { readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { planReplay, Replay, type ReplayOptions, type ReplayPlan, type ReplayResult } from '../core/machine/replay.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { parseTrace, type Trace, TraceError } from '../core/trace/trace.ts';

@@ -6,8 +6,8 @@ import {
   type Limits,
   type Repetition,
   type RunDocument,
-  type Scenario as ScenarioRecord,
   SCHEMA_VERSION,
+  type Scenario as ScenarioRecord,
   type SkippedScenario,
 } from '../reports/run-document.ts';
 import { SessionRunner } from '../workers/session.ts';
@@ -128,7 +128,12 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     limits,
     scenarios: records,
     skipped,
-    checks: checkRun(entries.map((entry) => ({ ...entry, samples: pooled(entry.timed) })), timing, skipped, limits),
+    checks: checkRun(
+      entries.map((entry) => ({ ...entry, samples: pooled(entry.timed) })),
+      timing,
+      skipped,
+      limits,
+    ),
   };
 }
 
@@ -165,7 +170,8 @@ function enoughFrames(entry: Entry, timing: Timing): number {
   return ((samples.presented - samples.disturbed) / timing.undisturbedFrames) * timing.repetitions;
 }
 
-const undisturbed = (repetitions: readonly MeasuredRepetition[]): MeasuredRepetition[] => repetitions.filter((r) => !r.repetition.disturbed);
+const undisturbed = (repetitions: readonly MeasuredRepetition[]): MeasuredRepetition[] =>
+  repetitions.filter((r) => !r.repetition.disturbed);
 
 function pooled(repetitions: readonly MeasuredRepetition[]): FrameSamples {
   const samples = new FrameSamples();
@@ -190,7 +196,12 @@ async function runRepetition(
   signal: AbortSignal,
 ): Promise<MeasuredRepetition | string | null> {
   const verify = kind === 'verify';
-  const options = { ...scenario.options, copier, seed, ...(verify ? { sink: 'verify' as const, crcEvery: scenario.options.crcEvery || 16 } : {}) };
+  const options = {
+    ...scenario.options,
+    copier,
+    seed,
+    ...(verify ? { sink: 'verify' as const, crcEvery: scenario.options.crcEvery || 16 } : {}),
+  };
   const paced = options.rateHz !== null;
   const window: Window = {
     warmupMs: verify ? timing.warmupMs / 2 : timing.warmupMs,
@@ -220,8 +231,18 @@ async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCo
   } catch (error) {
     if (!signal.aborted) throw error;
     const unavailable: Record<string, string> = {};
-    for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs']) unavailable[name] = 'stopped before it was measured';
-    return { memcpyGBps: null, jsCopyGBps: null, jsCopyToMemcpyRatio: null, pingPongNs: null, jsPingPongNs: null, wakeUpUs: null, copyKernels: copier.measured, unavailable };
+    for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs'])
+      unavailable[name] = 'stopped before it was measured';
+    return {
+      memcpyGBps: null,
+      jsCopyGBps: null,
+      jsCopyToMemcpyRatio: null,
+      pingPongNs: null,
+      jsPingPongNs: null,
+      wakeUpUs: null,
+      copyKernels: copier.measured,
+      unavailable,
+    };
   }
 }
 
@@ -260,11 +281,18 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     repetitions,
     ratios: {
       transferGBpsToMemcpy: ratio(metrics.transferGBps, limits.memcpyGBps),
-      submitToFenceToPingPong: ratio(metrics.latencyUs.submitToFence?.p50 ?? null, limits.pingPongNs === null ? null : limits.pingPongNs / 1000),
-      submitToFenceToJsPingPong: ratio(metrics.latencyUs.submitToFence?.p50 ?? null, limits.jsPingPongNs === null ? null : limits.jsPingPongNs / 1000),
+      submitToFenceToPingPong: ratio(
+        metrics.latencyUs.submitToFence?.p50 ?? null,
+        limits.pingPongNs === null ? null : limits.pingPongNs / 1000,
+      ),
+      submitToFenceToJsPingPong: ratio(
+        metrics.latencyUs.submitToFence?.p50 ?? null,
+        limits.jsPingPongNs === null ? null : limits.jsPingPongNs / 1000,
+      ),
     },
     workerFailures: failures,
   };
 }
 
-const ratio = (value: number | null, limit: number | null): number | null => (value === null || limit === null || limit === 0 ? null : value / limit);
+const ratio = (value: number | null, limit: number | null): number | null =>
+  value === null || limit === null || limit === 0 ? null : value / limit;

@@ -92,7 +92,13 @@ export const SUITES: readonly Suite[] = [
     name: 'import',
     summary: 'what importing a 4K buffer costs, from one segment to 8100 scattered pages (about 15 s)',
     scenarios: () =>
-      matrix({ paths: ['vfio', 'udmabuf'], resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '64k', '4k'], base: { listLimit: 16384 } }),
+      matrix({
+        paths: ['vfio', 'udmabuf'],
+        resolutions: [uhd],
+        rates: [null],
+        layouts: ['contiguous', '2m', '64k', '4k'],
+        base: { listLimit: 16384 },
+      }),
     timing: { ...QUICK, repetitions: 3, maxSeconds: 30 },
   },
   {

@@ -41,7 +41,12 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   if (summary.groups.length > 0) {
     lines.push('');
     if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
-    lines.push(...wrap('host, guest: median work for a frame, without waiting. present: until shown, from submit or (fixed rate) from the tick it was due.', 0).map(paint.faint));
+    lines.push(
+      ...wrap(
+        'host, guest: median work for a frame, without waiting. present: until shown, from submit or (fixed rate) from the tick it was due.',
+        0,
+      ).map(paint.faint),
+    );
   }
   lines.push('', ...limitLines(run, summary.groups, paint));
   lines.push('', ...checkLines(run, paint));

@@ -51,7 +51,11 @@ export function runHost(task: SideTask): HostReport {
         windowFrames = counters.get(Counter.framesPresented);
         meter.begin();
       }
-    } else if (phase === Phase.measuring && window.usageWindows > 1 && counters.get(Counter.framesPresented) - windowFrames >= framesPerWindow) {
+    } else if (
+      phase === Phase.measuring &&
+      window.usageWindows > 1 &&
+      counters.get(Counter.framesPresented) - windowFrames >= framesPerWindow
+    ) {
       windowFrames += framesPerWindow;
       usage.push(meter.end());
       meter.begin();

@@ -24,7 +24,7 @@ export function writeDisplayInfo(w: Uint32Array, at: number, heads: readonly Hea
     w[one + DisplayOne.y] = head === undefined ? 0 : head.y;
     w[one + DisplayOne.width] = head === undefined ? 0 : head.width;
     w[one + DisplayOne.height] = head === undefined ? 0 : head.height;
-    w[one + DisplayOne.enabled] = head !== undefined && head.enabled ? 1 : 0;
+    w[one + DisplayOne.enabled] = head?.enabled ? 1 : 0;
     w[one + DisplayOne.flags] = 0;
   }
   return Size.respDisplayInfo;
@@ -36,10 +36,10 @@ export function readDisplayInfo(w: Uint32Array, at: number): Head[] {
   for (let i = 0; i < MAX_SCANOUTS; i++) {
     const one = at + DisplayInfo.heads + i * DisplayInfo.stride;
     heads.push({
-      x: (w[one + DisplayOne.x] ?? 0),
-      y: (w[one + DisplayOne.y] ?? 0),
-      width: (w[one + DisplayOne.width] ?? 0),
-      height: (w[one + DisplayOne.height] ?? 0),
+      x: w[one + DisplayOne.x] ?? 0,
+      y: w[one + DisplayOne.y] ?? 0,
+      width: w[one + DisplayOne.width] ?? 0,
+      height: w[one + DisplayOne.height] ?? 0,
       enabled: (w[one + DisplayOne.enabled] ?? 0) !== 0,
     });
   }

@@ -4,8 +4,9 @@
  * 1.3 extension block with a type I timing, as QEMU does it (`hw/display/edid-generate.c`) and Linux reads it
  * (`drm_mode_displayid_detailed`).
  */
-import { reducedBlanking, refreshOf } from './edid-timing.ts';
+
 import type { Timing } from './edid-timing.ts';
+import { reducedBlanking, refreshOf } from './edid-timing.ts';
 
 export interface EdidMode {
   /** px, 1 … 16384 */
@@ -139,7 +140,7 @@ function writeName(edid: Uint8Array, at: number, name: string): void {
   edid[at + 3] = 0xfc;
   const characters = [...name].slice(0, 13);
   for (let i = 0; i < 13; i++) {
-    const code = i < characters.length ? characters[i].codePointAt(0) ?? 0x3f : i === characters.length ? 0x0a : 0x20;
+    const code = i < characters.length ? (characters[i].codePointAt(0) ?? 0x3f) : i === characters.length ? 0x0a : 0x20;
     edid[at + 5 + i] = i < characters.length && (code < 0x20 || code > 0x7e) ? 0x3f : code;
   }
 }
@@ -150,13 +151,23 @@ function writeDetailedTiming(edid: Uint8Array, at: number, t: Timing): void {
   const mmY = millimetres(t.height);
   edid.set(
     [
-      t.clock10kHz & 0xff, t.clock10kHz >> 8,
-      t.width & 0xff, t.hBlank & 0xff, ((t.width >> 8) << 4) | (t.hBlank >> 8),
-      t.height & 0xff, t.vBlank & 0xff, ((t.height >> 8) << 4) | (t.vBlank >> 8),
-      t.hFront & 0xff, t.hSync & 0xff, ((t.vFront & 0xf) << 4) | (t.vSync & 0xf),
+      t.clock10kHz & 0xff,
+      t.clock10kHz >> 8,
+      t.width & 0xff,
+      t.hBlank & 0xff,
+      ((t.width >> 8) << 4) | (t.hBlank >> 8),
+      t.height & 0xff,
+      t.vBlank & 0xff,
+      ((t.height >> 8) << 4) | (t.vBlank >> 8),
+      t.hFront & 0xff,
+      t.hSync & 0xff,
+      ((t.vFront & 0xf) << 4) | (t.vSync & 0xf),
       ((t.hFront >> 8) << 6) | ((t.hSync >> 8) << 4) | ((t.vFront >> 4) << 2) | (t.vSync >> 4),
-      mmX & 0xff, mmY & 0xff, ((mmX >> 8) << 4) | (mmY >> 8),
-      0, 0,
+      mmX & 0xff,
+      mmY & 0xff,
+      ((mmX >> 8) << 4) | (mmY >> 8),
+      0,
+      0,
       0x1a, // digital separate sync, horizontal positive, vertical negative: CVT reduced blanking
     ],
     at,
@@ -170,7 +181,9 @@ function readDetailedTiming(b: Uint8Array, at: number): Timing | null {
   const height = b[at + 5] | ((b[at + 7] >> 4) << 8);
   if (width === 0 || height === 0) return null;
   return {
-    clock10kHz, width, height,
+    clock10kHz,
+    width,
+    height,
     hBlank: b[at + 3] | ((b[at + 4] & 0xf) << 8),
     vBlank: b[at + 6] | ((b[at + 7] & 0xf) << 8),
     hFront: b[at + 8] | ((b[at + 11] >> 6) << 8),

@@ -2,13 +2,26 @@
  * Requests as objects, for traces, tests and messages: every command of virtio-gpu §1, decoded from the readable bytes of a
  * chain and encoded back to the same bytes. Field names are those of `layout.ts`.
  */
-import { Command } from './constants.ts';
-import type { CommandName } from './constants.ts';
-import { decodeByPlan, encodeByPlan, planOf, viewOf } from './codec.ts';
+
 import type { DecodeError, HeaderFields, MemoryEntry, Plan, Scalars } from './codec.ts';
+import { decodeByPlan, encodeByPlan, planOf, viewOf } from './codec.ts';
+import type { CommandName } from './constants.ts';
+import { Command } from './constants.ts';
 import {
-  AttachBacking, Create2d, CreateBlob, Flush, GetCapset, GetCapsetInfo, GetEdid, MapBlob, Resource, SetScanout, SetScanoutBlob,
-  Size, Transfer, UpdateCursor,
+  AttachBacking,
+  Create2d,
+  CreateBlob,
+  Flush,
+  GetCapset,
+  GetCapsetInfo,
+  GetEdid,
+  MapBlob,
+  Resource,
+  SetScanout,
+  SetScanoutBlob,
+  Size,
+  Transfer,
+  UpdateCursor,
 } from './layout.ts';
 
 export type { DecodeError, HeaderFields, MemoryEntry } from './codec.ts';

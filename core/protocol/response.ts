@@ -1,8 +1,9 @@
 /** Responses as objects, for tests and messages, decoded from a chain's writable bytes and encoded back (virtio-gpu §1). */
-import { MAX_SCANOUTS, Response } from './constants.ts';
-import type { ResponseName } from './constants.ts';
-import { copyOf, decodeByPlan, encodeByPlan, planOf, readHeader, readRest, u32, viewOf, writeHeaderFields, writeRest } from './codec.ts';
+
 import type { DecodeError, HeaderFields, Plan, Scalars } from './codec.ts';
+import { copyOf, decodeByPlan, encodeByPlan, planOf, readHeader, readRest, u32, viewOf, writeHeaderFields, writeRest } from './codec.ts';
+import type { ResponseName } from './constants.ts';
+import { MAX_SCANOUTS, Response } from './constants.ts';
 import { CapsetInfo, DisplayInfo, DisplayOne, EDID_MAX_BYTES, EdidResponse, MapInfo, ResourceUuid, Size } from './layout.ts';
 
 export { readEdid, writeCapsetInfo, writeEdid, writeMapInfo, writeResourceUuid, writeResponseHeader } from './write-response.ts';
@@ -41,10 +42,17 @@ for (const name of Object.keys(Response) as ResponseName[]) nameByType.set(Respo
 function planFor(name: ResponseName): Plan | null {
   const type = Response[name];
   switch (name) {
-    case 'OK_CAPSET_INFO': return planOf({ type, bytes: Size.respCapsetInfo, layout: CapsetInfo });
-    case 'OK_MAP_INFO': return planOf({ type, bytes: Size.respMapInfo, layout: MapInfo });
-    case 'OK_DISPLAY_INFO': case 'OK_CAPSET': case 'OK_EDID': case 'OK_RESOURCE_UUID': return null;
-    default: return planOf({ type, bytes: Size.header, layout: {} });
+    case 'OK_CAPSET_INFO':
+      return planOf({ type, bytes: Size.respCapsetInfo, layout: CapsetInfo });
+    case 'OK_MAP_INFO':
+      return planOf({ type, bytes: Size.respMapInfo, layout: MapInfo });
+    case 'OK_DISPLAY_INFO':
+    case 'OK_CAPSET':
+    case 'OK_EDID':
+    case 'OK_RESOURCE_UUID':
+      return null;
+    default:
+      return planOf({ type, bytes: Size.header, layout: {} });
   }
 }
 
@@ -122,7 +130,9 @@ export function encodeResponse(response: ResponseMessage): Uint8Array {
 }
 
 function fixed(
-  response: HeaderFields & { name: ResponseName }, size: number, pads: readonly number[],
+  response: HeaderFields & { name: ResponseName },
+  size: number,
+  pads: readonly number[],
   body: (view: DataView, bytes: Uint8Array) => void,
 ): Uint8Array {
   const bytes = new Uint8Array(size + (response.trailing?.length ?? 0));

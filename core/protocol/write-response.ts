@@ -7,7 +7,14 @@ import { CapsetInfo, EDID_MAX_BYTES, EdidResponse, Header, MapInfo, ResourceUuid
 
 /** Writes a response's header and returns its bytes, 24. `ringIdx` is a u8, the three bytes after it become zero. */
 export function writeResponseHeader(
-  w: Uint32Array, at: number, type: number, flags: number, fenceLo: number, fenceHi: number, ctxId: number, ringIdx: number,
+  w: Uint32Array,
+  at: number,
+  type: number,
+  flags: number,
+  fenceLo: number,
+  fenceHi: number,
+  ctxId: number,
+  ringIdx: number,
 ): number {
   w[at + Header.type] = type;
   w[at + Header.flags] = flags;

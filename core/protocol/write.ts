@@ -5,8 +5,22 @@
  */
 import { Command, Flag } from './constants.ts';
 import {
-  AttachBacking, Create2d, CreateBlob, Flush, GetCapset, GetCapsetInfo, GetEdid, Header, MapBlob, MemEntry, Resource,
-  SetScanout, SetScanoutBlob, Size, Transfer, UpdateCursor,
+  AttachBacking,
+  Create2d,
+  CreateBlob,
+  Flush,
+  GetCapset,
+  GetCapsetInfo,
+  GetEdid,
+  Header,
+  MapBlob,
+  MemEntry,
+  Resource,
+  SetScanout,
+  SetScanoutBlob,
+  Size,
+  Transfer,
+  UpdateCursor,
 } from './layout.ts';
 
 /** A header without fence, context or ring index. */
@@ -72,7 +86,14 @@ export function writeMapBlob(w: Uint32Array, at: number, id: number, offsetLo: n
 
 /** SET_SCANOUT; the rectangle in px of the resource. Resource 0 disables the scanout. */
 export function writeSetScanout(
-  w: Uint32Array, at: number, x: number, y: number, width: number, height: number, scanout: number, resource: number,
+  w: Uint32Array,
+  at: number,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  scanout: number,
+  resource: number,
 ): number {
   writeHeader(w, at, Command.SET_SCANOUT);
   w[at + SetScanout.x] = x;
@@ -86,8 +107,19 @@ export function writeSetScanout(
 
 /** SET_SCANOUT_BLOB with one plane; `stride` and `offset` in bytes, the others of the four planes are zero. */
 export function writeSetScanoutBlob(
-  w: Uint32Array, at: number, x: number, y: number, width: number, height: number, scanout: number, resource: number,
-  fbWidth: number, fbHeight: number, format: number, stride: number, offset: number,
+  w: Uint32Array,
+  at: number,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  scanout: number,
+  resource: number,
+  fbWidth: number,
+  fbHeight: number,
+  format: number,
+  stride: number,
+  offset: number,
 ): number {
   writeHeader(w, at, Command.SET_SCANOUT_BLOB);
   w[at + SetScanoutBlob.x] = x;
@@ -112,9 +144,7 @@ export function writeSetScanoutBlob(
 }
 
 /** RESOURCE_FLUSH; the rectangle in px of the resource. */
-export function writeFlush(
-  w: Uint32Array, at: number, x: number, y: number, width: number, height: number, resource: number,
-): number {
+export function writeFlush(w: Uint32Array, at: number, x: number, y: number, width: number, height: number, resource: number): number {
   writeHeader(w, at, Command.RESOURCE_FLUSH);
   w[at + Flush.x] = x;
   w[at + Flush.y] = y;
@@ -127,7 +157,14 @@ export function writeFlush(
 
 /** TRANSFER_TO_HOST_2D; the offset is in bytes in the backing, of the rectangle's first pixel. */
 export function writeTransfer(
-  w: Uint32Array, at: number, x: number, y: number, width: number, height: number, offsetLo: number, offsetHi: number,
+  w: Uint32Array,
+  at: number,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  offsetLo: number,
+  offsetHi: number,
   resource: number,
 ): number {
   writeHeader(w, at, Command.TRANSFER_TO_HOST_2D);
@@ -152,8 +189,16 @@ export function writeAttachBacking(w: Uint32Array, at: number, id: number, nrEnt
 
 /** RESOURCE_CREATE_BLOB without its entries; size in bytes, blob id opaque. */
 export function writeCreateBlob(
-  w: Uint32Array, at: number, id: number, blobMem: number, blobFlags: number, nrEntries: number, blobIdLo: number, blobIdHi: number,
-  sizeLo: number, sizeHi: number,
+  w: Uint32Array,
+  at: number,
+  id: number,
+  blobMem: number,
+  blobFlags: number,
+  nrEntries: number,
+  blobIdLo: number,
+  blobIdHi: number,
+  sizeLo: number,
+  sizeHi: number,
 ): number {
   writeHeader(w, at, Command.RESOURCE_CREATE_BLOB);
   w[at + CreateBlob.resource] = id;
@@ -202,7 +247,15 @@ export function writeGetCapset(w: Uint32Array, at: number, id: number, version: 
 
 /** UPDATE_CURSOR or MOVE_CURSOR (`type`); x and y in px of the scanout, may wrap below zero as Linux sends them. */
 export function writeUpdateCursor(
-  w: Uint32Array, at: number, type: number, scanout: number, x: number, y: number, resource: number, hotX: number, hotY: number,
+  w: Uint32Array,
+  at: number,
+  type: number,
+  scanout: number,
+  x: number,
+  y: number,
+  resource: number,
+  hotX: number,
+  hotY: number,
 ): number {
   writeHeader(w, at, type);
   w[at + UpdateCursor.scanout] = scanout;

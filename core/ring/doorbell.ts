@@ -1,6 +1,6 @@
 import type { Clock } from '../measure/clock.ts';
-import { Counter } from '../measure/counters.ts';
 import type { Counters } from '../measure/counters.ts';
+import { Counter } from '../measure/counters.ts';
 
 /**
  * One cell a side for everything that can wake it: kicks or interrupts of all its queues, sink releases,

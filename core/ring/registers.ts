@@ -311,7 +311,7 @@ export class DeviceRegisters {
   #setAddress(queue: number, word: number, address: number): void {
     if (!Number.isSafeInteger(address) || address < 0) throw new RangeError(`queue ${queue}: ${address} is no address`);
     const at = this.#queue(queue) + word;
-    Atomics.store(this.cells, at, address % TWO_32 | 0);
+    Atomics.store(this.cells, at, (address % TWO_32) | 0);
     Atomics.store(this.cells, at + 1, Math.floor(address / TWO_32));
   }
 }

@@ -1,7 +1,7 @@
 /** Reads command traces. Everything is checked: a trace is input from elsewhere. */
 import { decodeBase64 } from './base64.ts';
-import { TraceError } from './record.ts';
 import type { ChainRecord, FeaturesRecord, RegionsRecord, Trace, TraceHeader, TraceRecord, TraceRegion } from './record.ts';
+import { TraceError } from './record.ts';
 
 const RESTORE = 'restore the file from its source, or delete the line if the rest makes sense without it';
 const MAX_SCANOUTS = 16;

@@ -6,14 +6,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../benchmarks/commands/command.ts';
 import { replayCommand } from '../../benchmarks/commands/replay.ts';
 import type { ReplayDocument } from '../../benchmarks/replay.ts';
-import { Replay, REPLAY_DEFAULTS, type ReplayOptions, type ReplayResult } from '../../core/machine/replay.ts';
+import { REPLAY_DEFAULTS, Replay, type ReplayOptions, type ReplayResult } from '../../core/machine/replay.ts';
 import { VirtualClock } from '../../core/measure/clock.ts';
 import { copyKernels } from '../../core/memory/copier.ts';
 import { decodeRequest, type Request } from '../../core/protocol/request.ts';
 import { type ChainRecord, formatTrace, parseTrace, type Trace, type TraceRecord } from '../../core/trace/trace.ts';
 
 const folder = join(import.meta.dirname, '../fixtures/traces');
-const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl')).sort();
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.jsonl'))
+  .sort();
 const pathOf = (name: string): string => join(folder, name);
 const traceOf = (name: string): Trace => parseTrace(readFileSync(pathOf(name), 'utf8'));
 
@@ -90,7 +92,9 @@ describe.each(files)('%s', (name) => {
   it('every command of the trace is played, every one of the control queue answered', () => {
     const requests = requestsOf(trace);
     expect(result.commands).toEqual(tally(requests.map((request) => request.name)));
-    const control = chainsOf(trace).filter((chain) => chain.queue === 0).map(requestOf);
+    const control = chainsOf(trace)
+      .filter((chain) => chain.queue === 0)
+      .map(requestOf);
     const expected = control.map((request) => (request.name === 'GET_DISPLAY_INFO' ? 'OK_DISPLAY_INFO' : 'OK_NODATA'));
     expect(result.responses).toEqual(tally(expected));
   });
@@ -127,7 +131,9 @@ describe('what is recorded decides', () => {
 
   it('a blob that fell back is copied at each of its flushes', () => {
     const limited = replay(importing, { listLimit: 1024 });
-    const flushes = requestsOf(importing).filter((request) => request.name === 'RESOURCE_FLUSH' && request.resource === limited.fallbacks[0].resourceId);
+    const flushes = requestsOf(importing).filter(
+      (request) => request.name === 'RESOURCE_FLUSH' && request.resource === limited.fallbacks[0].resourceId,
+    );
     expect(limited.bytesCopied).toBe(flushes.length * 1920 * 1080 * 4);
   });
 
@@ -157,7 +163,7 @@ describe('what is recorded decides', () => {
     expect(errors[0]).toEqual({ line: 33, command: 'RESOURCE_CREATE_BLOB', response: 'ERR_UNSPEC' });
   });
 
-  it('memory-table changes are played: without the region\'s return its buffer cannot be attached again', () => {
+  it("memory-table changes are played: without the region's return its buffer cannot be attached again", () => {
     const leaves = revoking.records.findIndex((record, index) => index > 60 && record.kind === 'regions');
     expect(revoking.records[leaves + 1].kind).toBe('regions');
     const { errors, memoryChanges } = replay(changed(revoking, (record, index) => (index === leaves + 1 ? null : record)));
@@ -168,7 +174,9 @@ describe('what is recorded decides', () => {
   });
 
   it('without ATTACH_BACKING after a reset the buffer is not shown', () => {
-    const { errors } = replay(changed(revoking, (record) => (record.kind === 'chain' && requestOf(record).name === 'RESOURCE_ATTACH_BACKING' ? null : record)));
+    const { errors } = replay(
+      changed(revoking, (record) => (record.kind === 'chain' && requestOf(record).name === 'RESOURCE_ATTACH_BACKING' ? null : record)),
+    );
     expect(new Set(errors.map(({ command, response }) => `${command} ${response}`)).has('SET_SCANOUT_BLOB ERR_UNSPEC')).toBe(true);
   });
 
@@ -181,7 +189,9 @@ describe('what is recorded decides', () => {
       return { ...record, indirect: false, readable: [1, 30, first - 31, ...rest].filter((length) => length > 0), writable };
     });
     // GET_DISPLAY_INFO has 24 bytes: its pieces would not add up.
-    const whole = changed(odd, (record) => (record.kind === 'chain' && record.request.length < 32 ? { ...record, readable: [record.request.length] } : record));
+    const whole = changed(odd, (record) =>
+      record.kind === 'chain' && record.request.length < 32 ? { ...record, readable: [record.request.length] } : record,
+    );
     const result = replay(whole);
     expect(result.errors).toEqual([]);
     expect(result.responses).toEqual(replay(importing).responses);
@@ -219,7 +229,10 @@ describe('what is recorded decides', () => {
 
   it('a second features record resets the device: what was made before is gone', () => {
     const features = importing.records[0];
-    const { errors } = replay({ header: importing.header, records: [...importing.records.slice(0, 100), features, ...importing.records.slice(100)] });
+    const { errors } = replay({
+      header: importing.header,
+      records: [...importing.records.slice(0, 100), features, ...importing.records.slice(100)],
+    });
     expect(errors.length).toBeGreaterThan(0);
     expect(errors.every(({ response }) => response === 'ERR_INVALID_RESOURCE_ID')).toBe(true);
     expect(errors[0].line).toBeGreaterThanOrEqual(103);
@@ -228,7 +241,9 @@ describe('what is recorded decides', () => {
   });
 
   it('a response buffer without room for a header is reported with its line', () => {
-    const { errors } = replay(changed(importing, (record, index) => (index === 2 && record.kind === 'chain' ? { ...record, writable: [8] } : record)));
+    const { errors } = replay(
+      changed(importing, (record, index) => (index === 2 && record.kind === 'chain' ? { ...record, writable: [8] } : record)),
+    );
     expect(errors).toEqual([{ line: 4, command: 'GET_DISPLAY_INFO', response: 'a response has at least 24 bytes, not 0' }]);
   });
 
@@ -278,7 +293,15 @@ describe('scanout replay', () => {
   });
 
   it('error responses exit 1 and are listed with their lines', async () => {
-    const { code, stdout } = await run('--profile', 'qemu-10.2', '--policy', 'error', '--list-limit', '1024', pathOf('linux-7.2-import-4k.jsonl'));
+    const { code, stdout } = await run(
+      '--profile',
+      'qemu-10.2',
+      '--policy',
+      'error',
+      '--list-limit',
+      '1024',
+      pathOf('linux-7.2-import-4k.jsonl'),
+    );
     expect(code).toBe(1);
     expect(stdout).toMatch(/^1 trace, 173 commands: \d+ error responses\n/);
     expect(stdout).toContain('linux-7.2-import-4k: line 45: SET_SCANOUT_BLOB: ERR_UNSPEC\n');
@@ -296,10 +319,18 @@ describe('scanout replay', () => {
     ['empty', '', /trace line 1: the trace is empty/],
     ['another version', text.replace('"version":1', '"version":2'), /trace line 1: version 2 is unknown/],
     ['no features', [lines[0], ...lines.slice(2)].join('\n'), /trace line 3: a chain before the features/],
-    ['a feature that the host lacks', withFeatures(0x30000009), /trace line 2: the guest uses features that this host does not have: VIRGL \(bit 0\)/],
+    [
+      'a feature that the host lacks',
+      withFeatures(0x30000009),
+      /trace line 2: the guest uses features that this host does not have: VIRGL \(bit 0\)/,
+    ],
     ['INDIRECT not negotiated', withFeatures(0x20000008), /trace line 4: an indirect chain, but INDIRECT_DESC was not negotiated/],
     ['a region past 4 GiB', text.replace('"size":2147483648', '"size":8589934592'), /trace line 3: the region at 0x0 has 8589934592 bytes/],
-    ['a region of part of a page', text.replace('"size":2147483648', '"size":2147483649'), /trace line 3: the region at 0x0 is not made of whole pages/],
+    [
+      'a region of part of a page',
+      text.replace('"size":2147483648', '"size":2147483649'),
+      /trace line 3: the region at 0x0 is not made of whole pages/,
+    ],
     ['a huge response buffer', text.replace('"wo":[408]', '"wo":[4294967295]'), /trace line 4: a chain with more than 64 MiB of buffers/],
     ['an empty descriptor', text.replace('"wo":[408]', '"wo":[0]'), /trace line 4: a descriptor of length 0/],
   ];

@@ -1,10 +1,17 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
 import type { MemoryRegion } from '../../memory/region.ts';
 import { findAreas } from '../areas.ts';
-import { RingError } from '../queue.ts';
 import type { QueueConfig } from '../queue.ts';
+import { RingError } from '../queue.ts';
 import {
-  AVAIL_ALIGN, DESCRIPTOR_ALIGN, MAX_QUEUE_SIZE, USED_ALIGN, availBytes, descriptorBytes, isQueueSize, usedBytes,
+  AVAIL_ALIGN,
+  availBytes,
+  DESCRIPTOR_ALIGN,
+  descriptorBytes,
+  isQueueSize,
+  MAX_QUEUE_SIZE,
+  USED_ALIGN,
+  usedBytes,
 } from './layout.ts';
 
 /** Where a split queue's three areas lie: the region of each and its byte offset there. */

@@ -1,15 +1,32 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
 import type { MemoryRegion } from '../../memory/region.ts';
-import { MAX_CHAIN } from '../chain.ts';
 import type { Chain } from '../chain.ts';
+import { MAX_CHAIN } from '../chain.ts';
 import { CompletionOrder } from '../in-order.ts';
-import { RingError } from '../queue.ts';
 import type { DeviceQueue, QueueConfig } from '../queue.ts';
+import { RingError } from '../queue.ts';
 import { findSplitAreas } from './areas.ts';
 import {
-  ADDRESS_HI_LIMIT, AVAIL_FLAGS, AVAIL_IDX, AVAIL_NO_INTERRUPT, AVAIL_RING, DESCRIPTOR_BYTES, INDIRECT, KNOWN_FLAGS,
-  MAX_QUEUE_SIZE, NEXT, TWO_32, USED_FLAGS, USED_IDX, USED_NO_NOTIFY, USED_RING, WRITE, availEventIndex, needEvent,
-  usedBytes, usedEventIndex,
+  ADDRESS_HI_LIMIT,
+  AVAIL_FLAGS,
+  AVAIL_IDX,
+  AVAIL_NO_INTERRUPT,
+  AVAIL_RING,
+  availEventIndex,
+  DESCRIPTOR_BYTES,
+  INDIRECT,
+  KNOWN_FLAGS,
+  MAX_QUEUE_SIZE,
+  NEXT,
+  needEvent,
+  TWO_32,
+  USED_FLAGS,
+  USED_IDX,
+  USED_NO_NOTIFY,
+  USED_RING,
+  usedBytes,
+  usedEventIndex,
+  WRITE,
 } from './layout.ts';
 
 /** The longest chain in bytes (virtio 1.3 § 2.7.5). */

@@ -1,11 +1,27 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
 import { MAX_CHAIN } from '../chain.ts';
-import { RingError } from '../queue.ts';
 import type { DriverQueue, QueueConfig } from '../queue.ts';
+import { RingError } from '../queue.ts';
 import { findSplitAreas } from './areas.ts';
 import {
-  AVAIL_FLAGS, AVAIL_IDX, AVAIL_NO_INTERRUPT, AVAIL_RING, DESCRIPTOR_ALIGN, DESCRIPTOR_BYTES, INDIRECT, MAX_QUEUE_SIZE, NEXT,
-  TWO_32, USED_FLAGS, USED_IDX, USED_NO_NOTIFY, USED_RING, WRITE, availEventIndex, needEvent, usedEventIndex,
+  AVAIL_FLAGS,
+  AVAIL_IDX,
+  AVAIL_NO_INTERRUPT,
+  AVAIL_RING,
+  availEventIndex,
+  DESCRIPTOR_ALIGN,
+  DESCRIPTOR_BYTES,
+  INDIRECT,
+  MAX_QUEUE_SIZE,
+  NEXT,
+  needEvent,
+  TWO_32,
+  USED_FLAGS,
+  USED_IDX,
+  USED_NO_NOTIFY,
+  USED_RING,
+  usedEventIndex,
+  WRITE,
 } from './layout.ts';
 
 /** u32 words of a descriptor. */
@@ -327,7 +343,12 @@ export class SplitDriver implements DriverQueue {
 
   #findTable(address: number, descriptors: number): Uint32Array {
     const bytes = descriptors * DESCRIPTOR_BYTES;
-    if (!(descriptors > 0) || address % DESCRIPTOR_ALIGN !== 0 || !this.#space.translate(address, bytes) || this.#space.hitRegion === null) {
+    if (
+      !(descriptors > 0) ||
+      address % DESCRIPTOR_ALIGN !== 0 ||
+      !this.#space.translate(address, bytes) ||
+      this.#space.hitRegion === null
+    ) {
       throw new RangeError(`indirect tables: ${bytes} bytes at ${address} are not aligned guest memory`);
     }
     return this.#space.hitRegion.u32;

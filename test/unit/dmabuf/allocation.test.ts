@@ -43,7 +43,7 @@ function frames(count: number, dmabuf: DmaBuf, attachment: Attachment, fence: Fe
   }
 }
 
-test('a frame\'s lock, pin, fence, unlock, signal, lock, unpin, unlock allocate nothing', () => {
+test("a frame's lock, pin, fence, unlock, signal, lock, unpin, unlock allocate nothing", () => {
   const random = new Random(1);
   const vram = new PageAllocator(bar(64), 0, random);
   const system = new PageAllocator(ram(64), 0, random);

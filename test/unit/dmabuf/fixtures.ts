@@ -1,7 +1,7 @@
 import type { DmaBufOps, Importer } from '../../../core/dmabuf/dma-buf.ts';
 import type { Errno, Result } from '../../../core/dmabuf/errno.ts';
-import { SegmentList } from '../../../core/memory/segments.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
+import { SegmentList } from '../../../core/memory/segments.ts';
 
 export const PAGE = 4096;
 

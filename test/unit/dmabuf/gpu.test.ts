@@ -9,8 +9,8 @@ import type { Wait } from '../../../core/dmabuf/wait.ts';
 import { PageAllocator } from '../../../core/memory/allocator.ts';
 import { Copier, copyKernels } from '../../../core/memory/copier.ts';
 import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
-import type { SegmentList } from '../../../core/memory/segments.ts';
 import { Random } from '../../../core/memory/random.ts';
+import type { SegmentList } from '../../../core/memory/segments.ts';
 import { bar, dynamicImporter, errnoOf, must, PAGE, ram, staticImporter } from './fixtures.ts';
 
 function setUp(options: { vram?: number; system?: number; budget?: number; wait?: Wait } = {}) {

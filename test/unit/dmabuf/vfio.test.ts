@@ -26,7 +26,15 @@ describe('VFIO_DEVICE_FEATURE_DMA_BUF errors (virtio-gpu §3)', () => {
     ['flags', { flags: 1 }],
     ['no ranges', { ranges: [] }],
     ['a length of 0', ranges(0, 0)],
-    ['a length of 0 after a good range', { ranges: [{ offset: 0, length: PAGE }, { offset: 0, length: 0 }] }],
+    [
+      'a length of 0 after a good range',
+      {
+        ranges: [
+          { offset: 0, length: PAGE },
+          { offset: 0, length: 0 },
+        ],
+      },
+    ],
     ['an unaligned offset', ranges(8, PAGE)],
     ['an unaligned length', ranges(0, PAGE + 8)],
     ['an offset that is no number', ranges(Number.NaN, PAGE)],
@@ -75,8 +83,17 @@ describe('attaching to VFIO memory', () => {
     expect(errnoOf(must(device().featureDmaBuf(request())).attach(importer))).toBe('EOPNOTSUPP');
   });
 
-  test('the mapping is the BAR\'s guest-physical address plus the ranges', () => {
-    const dmabuf = must(device().featureDmaBuf(request({ ranges: [{ offset: 8 * PAGE, length: PAGE }, { offset: 0, length: PAGE }] })));
+  test("the mapping is the BAR's guest-physical address plus the ranges", () => {
+    const dmabuf = must(
+      device().featureDmaBuf(
+        request({
+          ranges: [
+            { offset: 8 * PAGE, length: PAGE },
+            { offset: 0, length: PAGE },
+          ],
+        }),
+      ),
+    );
     const attachment = must(dmabuf.attach(dynamicImporter()));
     dmabuf.resv.lock();
     const table = must(attachment.map());
@@ -167,7 +184,7 @@ describe('revoking (virtio-gpu §3)', () => {
     expect(calls).toBe(1);
   });
 
-  test('revoking under a buffer\'s own lock throws: the kernel would wait for itself', () => {
+  test("revoking under a buffer's own lock throws: the kernel would wait for itself", () => {
     const vfio = device();
     must(vfio.featureDmaBuf(request())).resv.lock();
     expect(() => vfio.revoke()).toThrow(LockError);

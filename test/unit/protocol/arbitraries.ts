@@ -1,7 +1,7 @@
 /** fast-check arbitraries of requests and responses. */
 import fc from 'fast-check';
-import { Command, MAX_SCANOUTS, Response } from '../../../core/protocol/constants.ts';
 import type { CommandName, ResponseName } from '../../../core/protocol/constants.ts';
+import { Command, MAX_SCANOUTS, Response } from '../../../core/protocol/constants.ts';
 import { requestBytes } from '../../../core/protocol/request.ts';
 
 export const u32 = fc.integer({ min: 0, max: 0xffffffff });
@@ -23,11 +23,17 @@ export const requestWire: fc.Arbitrary<Uint8Array> = fc.constantFrom(...(Object.
 
 function bodyBytes(name: ResponseName): number {
   switch (name) {
-    case 'OK_DISPLAY_INFO': return MAX_SCANOUTS * 24;
-    case 'OK_EDID': return 1032;
-    case 'OK_CAPSET_INFO': case 'OK_RESOURCE_UUID': return 16;
-    case 'OK_MAP_INFO': return 8;
-    default: return 0;
+    case 'OK_DISPLAY_INFO':
+      return MAX_SCANOUTS * 24;
+    case 'OK_EDID':
+      return 1032;
+    case 'OK_CAPSET_INFO':
+    case 'OK_RESOURCE_UUID':
+      return 16;
+    case 'OK_MAP_INFO':
+      return 8;
+    default:
+      return 0;
   }
 }
 

@@ -10,9 +10,15 @@ function expectChecksums(edid: Uint8Array): void {
 
 describe('EDID', () => {
   it.each([
-    ['720p', 1280, 720, 60, 128], ['1080p', 1920, 1080, 60, 128], ['1440p', 2560, 1440, 144, 128], ['4K', 3840, 2160, 60, 128],
-    ['4K at 120 Hz', 3840, 2160, 120, 256], ['5K', 5120, 2880, 60, 256], ['8K', 7680, 4320, 60, 256],
-    ['the least guest mode', 32, 32, 60, 128], ['the largest guest mode', 8192, 8192, 60, 256],
+    ['720p', 1280, 720, 60, 128],
+    ['1080p', 1920, 1080, 60, 128],
+    ['1440p', 2560, 1440, 144, 128],
+    ['4K', 3840, 2160, 60, 128],
+    ['4K at 120 Hz', 3840, 2160, 120, 256],
+    ['5K', 5120, 2880, 60, 256],
+    ['8K', 7680, 4320, 60, 256],
+    ['the least guest mode', 32, 32, 60, 128],
+    ['the largest guest mode', 8192, 8192, 60, 256],
   ])('%s reads back, in the fewest blocks, with valid checksums', (_name, width, height, refreshHz, bytes) => {
     const edid = buildEdid({ width, height, refreshHz });
     expect(edid.length).toBe(bytes);
@@ -29,14 +35,17 @@ describe('EDID', () => {
 
   it('any mode from 64 to 8192 px and any whole refresh rate reads back', () => {
     const side = fc.integer({ min: 64, max: 8192 });
-    fc.assert(fc.property(side, side, fc.integer({ min: 24, max: 240 }), (width, height, refreshHz) => {
-      const edid = buildEdid({ width, height, refreshHz });
-      expectChecksums(edid);
-      expect(parseEdid(edid)).toEqual({ width, height, refreshHz });
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(side, side, fc.integer({ min: 24, max: 240 }), (width, height, refreshHz) => {
+        const edid = buildEdid({ width, height, refreshHz });
+        expectChecksums(edid);
+        expect(parseEdid(edid)).toEqual({ width, height, refreshHz });
+      }),
+      { numRuns: 500 },
+    );
   });
 
-  it('a fractional refresh rate reads back within the clock\'s 10 kHz', () => {
+  it("a fractional refresh rate reads back within the clock's 10 kHz", () => {
     const mode = parseEdid(buildEdid({ width: 1920, height: 1080, refreshHz: 59.94 }));
     expect(mode).toHaveProperty('refreshHz');
     if ('refreshHz' in mode) expect(mode.refreshHz).toBeCloseTo(59.94, 2);
@@ -75,15 +84,18 @@ describe('EDID', () => {
   });
 
   it('any bytes never throw, not even with valid checksums', () => {
-    fc.assert(fc.property(fc.uint8Array({ minLength: 0, maxLength: 400 }), fc.boolean(), (bytes, repair) => {
-      if (repair && bytes.length >= 256) {
-        bytes.set([0, 255, 255, 255, 255, 255, 255, 0]);
-        bytes[126] = 1;
-        bytes[128] = 0x70;
-        for (const at of [0, 128]) bytes[at + 127] = -bytes.subarray(at, at + 127).reduce((sum, byte) => sum + byte, 0) & 255;
-      }
-      const result = parseEdid(bytes);
-      expect('error' in result || (result.width > 0 && result.height > 0)).toBe(true);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 0, maxLength: 400 }), fc.boolean(), (bytes, repair) => {
+        if (repair && bytes.length >= 256) {
+          bytes.set([0, 255, 255, 255, 255, 255, 255, 0]);
+          bytes[126] = 1;
+          bytes[128] = 0x70;
+          for (const at of [0, 128]) bytes[at + 127] = -bytes.subarray(at, at + 127).reduce((sum, byte) => sum + byte, 0) & 255;
+        }
+        const result = parseEdid(bytes);
+        expect('error' in result || (result.width > 0 && result.height > 0)).toBe(true);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

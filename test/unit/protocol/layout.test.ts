@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Command, Feature, Format, Response, commandName, formatBytesPerPixel, responseName } from '../../../core/protocol/constants.ts';
+import { Command, commandName, Feature, Format, formatBytesPerPixel, Response, responseName } from '../../../core/protocol/constants.ts';
 import * as layout from '../../../core/protocol/layout.ts';
 import * as write from '../../../core/protocol/write.ts';
 
@@ -7,14 +7,29 @@ const { Size } = layout;
 
 describe('wire layout (virtio-gpu §1)', () => {
   it.each([
-    ['header', Size.header, 24], ['create_2d', Size.create2d, 40], ['unref', Size.unref, 32], ['detach_backing', Size.detachBacking, 32],
-    ['get_edid', Size.getEdid, 32], ['set_scanout', Size.setScanout, 48], ['flush', Size.flush, 48],
+    ['header', Size.header, 24],
+    ['create_2d', Size.create2d, 40],
+    ['unref', Size.unref, 32],
+    ['detach_backing', Size.detachBacking, 32],
+    ['get_edid', Size.getEdid, 32],
+    ['set_scanout', Size.setScanout, 48],
+    ['flush', Size.flush, 48],
     ['transfer_to_host_2d', Size.transfer, 56],
-    ['attach_backing', Size.attachBacking, 32], ['mem_entry', Size.memEntry, 16], ['create_blob', Size.createBlob, 56],
-    ['set_scanout_blob', Size.setScanoutBlob, 96], ['assign_uuid', Size.assignUuid, 32], ['unmap_blob', Size.unmapBlob, 32],
-    ['get_capset_info', Size.getCapsetInfo, 32], ['get_capset', Size.getCapset, 32], ['map_blob', Size.mapBlob, 40],
-    ['resp_map_info', Size.respMapInfo, 32], ['resp_capset_info', Size.respCapsetInfo, 40], ['resp_uuid', Size.respResourceUuid, 40],
-    ['update_cursor', Size.updateCursor, 56], ['resp_display_info', Size.respDisplayInfo, 408], ['resp_edid', Size.respEdid, 1056],
+    ['attach_backing', Size.attachBacking, 32],
+    ['mem_entry', Size.memEntry, 16],
+    ['create_blob', Size.createBlob, 56],
+    ['set_scanout_blob', Size.setScanoutBlob, 96],
+    ['assign_uuid', Size.assignUuid, 32],
+    ['unmap_blob', Size.unmapBlob, 32],
+    ['get_capset_info', Size.getCapsetInfo, 32],
+    ['get_capset', Size.getCapset, 32],
+    ['map_blob', Size.mapBlob, 40],
+    ['resp_map_info', Size.respMapInfo, 32],
+    ['resp_capset_info', Size.respCapsetInfo, 40],
+    ['resp_uuid', Size.respResourceUuid, 40],
+    ['update_cursor', Size.updateCursor, 56],
+    ['resp_display_info', Size.respDisplayInfo, 408],
+    ['resp_edid', Size.respEdid, 1056],
   ])('%s has the size of the specification', (_name, size, expected) => expect(size).toBe(expected));
 
   it.each([
@@ -26,14 +41,31 @@ describe('wire layout (virtio-gpu §1)', () => {
     ['transfer', layout.Transfer, { x: 24, y: 28, width: 32, height: 36, offsetLo: 40, offsetHi: 44, resource: 48, padding: 52 }],
     ['attach_backing', layout.AttachBacking, { resource: 24, nrEntries: 28, entries: 32 }],
     ['mem_entry', layout.MemEntry, { addrLo: 0, addrHi: 4, length: 8, padding: 12 }],
-    ['create_blob', layout.CreateBlob,
-      { resource: 24, blobMem: 28, blobFlags: 32, nrEntries: 36, blobIdLo: 40, blobIdHi: 44, sizeLo: 48, sizeHi: 52, entries: 56 }],
-    ['set_scanout_blob', layout.SetScanoutBlob,
-      { x: 24, y: 28, width: 32, height: 36, scanout: 40, resource: 44, fbWidth: 48, fbHeight: 52, format: 56, padding: 60,
-        strides: 64, offsets: 80 }],
+    [
+      'create_blob',
+      layout.CreateBlob,
+      { resource: 24, blobMem: 28, blobFlags: 32, nrEntries: 36, blobIdLo: 40, blobIdHi: 44, sizeLo: 48, sizeHi: 52, entries: 56 },
+    ],
+    [
+      'set_scanout_blob',
+      layout.SetScanoutBlob,
+      {
+        x: 24,
+        y: 28,
+        width: 32,
+        height: 36,
+        scanout: 40,
+        resource: 44,
+        fbWidth: 48,
+        fbHeight: 52,
+        format: 56,
+        padding: 60,
+        strides: 64,
+        offsets: 80,
+      },
+    ],
     ['map_blob', layout.MapBlob, { resource: 24, padding: 28, offsetLo: 32, offsetHi: 36 }],
-    ['update_cursor', layout.UpdateCursor,
-      { scanout: 24, x: 28, y: 32, posPadding: 36, resource: 40, hotX: 44, hotY: 48, padding: 52 }],
+    ['update_cursor', layout.UpdateCursor, { scanout: 24, x: 28, y: 32, posPadding: 36, resource: 40, hotX: 44, hotY: 48, padding: 52 }],
     ['header', layout.Header, { type: 0, flags: 4, fenceLo: 8, fenceHi: 12, ctxId: 16, ringIdx: 20 }],
     ['resp_edid', layout.EdidResponse, { size: 24, padding: 28, edid: 32 }],
   ])('%s has its fields at the offsets of the specification', (_name, words, offsets) => {
@@ -50,12 +82,12 @@ describe('constants (virtio-gpu §1)', () => {
   });
 
   it('numbers commands and responses as the kernel does', () => {
-    expect(Object.values(Command)).toEqual(
-      [0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108, 0x109, 0x10a, 0x10b, 0x10c, 0x10d, 0x208, 0x209, 0x300, 0x301],
-    );
-    expect(Object.values(Response)).toEqual(
-      [0x1100, 0x1101, 0x1102, 0x1103, 0x1104, 0x1105, 0x1106, 0x1200, 0x1201, 0x1202, 0x1203, 0x1204, 0x1205],
-    );
+    expect(Object.values(Command)).toEqual([
+      0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x106, 0x107, 0x108, 0x109, 0x10a, 0x10b, 0x10c, 0x10d, 0x208, 0x209, 0x300, 0x301,
+    ]);
+    expect(Object.values(Response)).toEqual([
+      0x1100, 0x1101, 0x1102, 0x1103, 0x1104, 0x1105, 0x1106, 0x1200, 0x1201, 0x1202, 0x1203, 0x1204, 0x1205,
+    ]);
     expect(Object.values(Feature)).toEqual([0, 1, 2, 3, 4, 5, 28, 29, 32, 33, 34, 35]);
   });
 

@@ -1,10 +1,10 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Command } from '../../../core/protocol/constants.ts';
 import type { CommandName } from '../../../core/protocol/constants.ts';
-import { decodeRequest, encodeRequest, requestBytes } from '../../../core/protocol/request.ts';
+import { Command } from '../../../core/protocol/constants.ts';
 import type { Request } from '../../../core/protocol/request.ts';
+import { decodeRequest, encodeRequest, requestBytes } from '../../../core/protocol/request.ts';
 import * as write from '../../../core/protocol/write.ts';
 import { parseTrace } from '../../../core/trace/trace.ts';
 import { requestWire } from './arbitraries.ts';
@@ -59,38 +59,84 @@ describe('recorded requests', () => {
 describe('decodeRequest', () => {
   it('gives back what the writers wrote', () => {
     expect(decoded(written(96, (w) => write.writeSetScanoutBlob(w, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)))).toEqual({
-      name: 'SET_SCANOUT_BLOB', ...plain, x: 1, y: 2, width: 3, height: 4, scanout: 5, resource: 6, fbWidth: 7, fbHeight: 8, format: 9,
-      strides: [10, 0, 0, 0], offsets: [11, 0, 0, 0],
+      name: 'SET_SCANOUT_BLOB',
+      ...plain,
+      x: 1,
+      y: 2,
+      width: 3,
+      height: 4,
+      scanout: 5,
+      resource: 6,
+      fbWidth: 7,
+      fbHeight: 8,
+      format: 9,
+      strides: [10, 0, 0, 0],
+      offsets: [11, 0, 0, 0],
     });
     expect(decoded(written(56, (w) => write.writeTransfer(w, 0, 1, 2, 3, 4, 5, 6, 7)))).toEqual({
-      name: 'TRANSFER_TO_HOST_2D', ...plain, x: 1, y: 2, width: 3, height: 4, offsetLo: 5, offsetHi: 6, resource: 7,
+      name: 'TRANSFER_TO_HOST_2D',
+      ...plain,
+      x: 1,
+      y: 2,
+      width: 3,
+      height: 4,
+      offsetLo: 5,
+      offsetHi: 6,
+      resource: 7,
     });
     expect(decoded(written(56, (w) => write.writeUpdateCursor(w, 0, Command.MOVE_CURSOR, 1, 2, 3, 4, 5, 6)))).toEqual({
-      name: 'MOVE_CURSOR', ...plain, scanout: 1, x: 2, y: 3, resource: 4, hotX: 5, hotY: 6,
+      name: 'MOVE_CURSOR',
+      ...plain,
+      scanout: 1,
+      x: 2,
+      y: 3,
+      resource: 4,
+      hotX: 5,
+      hotY: 6,
     });
     expect(decoded(written(48, (w) => write.writeFlush(w, 0, 1, 2, 3, 4, 5)))).toEqual({
-      name: 'RESOURCE_FLUSH', ...plain, x: 1, y: 2, width: 3, height: 4, resource: 5,
+      name: 'RESOURCE_FLUSH',
+      ...plain,
+      x: 1,
+      y: 2,
+      width: 3,
+      height: 4,
+      resource: 5,
     });
     const blob = written(72, (w) => write.writeCreateBlob(w, 0, 1, 2, 3, 1, 5, 6, 7, 8) + write.writeMemEntry(w, 14, 9, 10, 11));
     expect(decoded(blob)).toEqual({
-      name: 'RESOURCE_CREATE_BLOB', ...plain, resource: 1, blobMem: 2, blobFlags: 3, blobIdLo: 5, blobIdHi: 6, sizeLo: 7, sizeHi: 8,
+      name: 'RESOURCE_CREATE_BLOB',
+      ...plain,
+      resource: 1,
+      blobMem: 2,
+      blobFlags: 3,
+      blobIdLo: 5,
+      blobIdHi: 6,
+      sizeLo: 7,
+      sizeHi: 8,
       entries: [{ addrLo: 9, addrHi: 10, length: 11 }],
     });
   });
 
   it('any bytes either decode or name their error, and never throw', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(0, ...Object.values(Command)), (bytes, type) => {
-      if (type !== 0 && bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, type, true);
-      const request = decodeRequest(bytes);
-      if ('error' in request) expect(request.error).not.toBe('');
-      else expect(encodeRequest(request)).toEqual(bytes);
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(0, ...Object.values(Command)), (bytes, type) => {
+        if (type !== 0 && bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, type, true);
+        const request = decodeRequest(bytes);
+        if ('error' in request) expect(request.error).not.toBe('');
+        else expect(encodeRequest(request)).toEqual(bytes);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it('bytes → request → bytes is the identity, padding, ring index and trailing bytes included', () => {
-    fc.assert(fc.property(requestWire, (bytes) => {
-      expect(encodeRequest(decoded(bytes))).toEqual(bytes);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(requestWire, (bytes) => {
+        expect(encodeRequest(decoded(bytes))).toEqual(bytes);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it.each(Object.keys(Command) as CommandName[])('%s one byte short is an error', (name) => {
@@ -107,19 +153,24 @@ describe('decodeRequest', () => {
     });
   });
 
-  it.each([['RESOURCE_ATTACH_BACKING', 28], ['RESOURCE_CREATE_BLOB', 36]] as const)(
-    '%s with fewer entries than claimed is an error', (name, at) => {
-      const bytes = new Uint8Array(requestBytes(name) + 32);
-      const view = new DataView(bytes.buffer);
-      view.setUint32(0, Command[name], true);
-      for (const [claimed, accepted] of [[1, true], [2, true], [3, false]] as const) {
-        view.setUint32(at, claimed, true);
-        expect('error' in decodeRequest(bytes)).toBe(!accepted);
-      }
-      view.setUint32(at, 2, true);
-      expect(decodeRequest(bytes.subarray(0, -1))).toHaveProperty('error');
-    },
-  );
+  it.each([
+    ['RESOURCE_ATTACH_BACKING', 28],
+    ['RESOURCE_CREATE_BLOB', 36],
+  ] as const)('%s with fewer entries than claimed is an error', (name, at) => {
+    const bytes = new Uint8Array(requestBytes(name) + 32);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, Command[name], true);
+    for (const [claimed, accepted] of [
+      [1, true],
+      [2, true],
+      [3, false],
+    ] as const) {
+      view.setUint32(at, claimed, true);
+      expect('error' in decodeRequest(bytes)).toBe(!accepted);
+    }
+    view.setUint32(at, 2, true);
+    expect(decodeRequest(bytes.subarray(0, -1))).toHaveProperty('error');
+  });
 
   it('refuses a response type', () => {
     const bytes = written(24, (w) => write.writeSimple(w, 0, 0x1100));
@@ -134,7 +185,7 @@ describe('decodeRequest', () => {
     expect(decoded(bytes).pads).toEqual([0x0700, 9]);
   });
 
-  it('reads a view in the middle of a buffer, and keeps no hold on the caller\'s memory', () => {
+  it("reads a view in the middle of a buffer, and keeps no hold on the caller's memory", () => {
     const outer = Buffer.alloc(64);
     const inner = outer.subarray(8, 8 + 28);
     inner.writeUInt32LE(Command.GET_DISPLAY_INFO, 0);

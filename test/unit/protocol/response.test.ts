@@ -1,10 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Response } from '../../../core/protocol/constants.ts';
-import { readDisplayInfo, writeDisplayInfo } from '../../../core/protocol/display-info.ts';
 import type { Head } from '../../../core/protocol/display-info.ts';
+import { readDisplayInfo, writeDisplayInfo } from '../../../core/protocol/display-info.ts';
 import {
-  decodeResponse, encodeResponse, readEdid, writeCapsetInfo, writeEdid, writeMapInfo, writeResourceUuid, writeResponseHeader,
+  decodeResponse,
+  encodeResponse,
+  readEdid,
+  writeCapsetInfo,
+  writeEdid,
+  writeMapInfo,
+  writeResourceUuid,
+  writeResponseHeader,
 } from '../../../core/protocol/response.ts';
 import { responseWire, u32 } from './arbitraries.ts';
 
@@ -26,31 +33,45 @@ describe('responses (virtio-gpu §1)', () => {
   });
 
   it('bytes → response → bytes is the identity', () => {
-    fc.assert(fc.property(responseWire, (bytes) => {
-      const response = decodeResponse(bytes);
-      if ('error' in response) throw new Error(response.error);
-      expect(encodeResponse(response)).toEqual(bytes);
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(responseWire, (bytes) => {
+        const response = decodeResponse(bytes);
+        if ('error' in response) throw new Error(response.error);
+        expect(encodeResponse(response)).toEqual(bytes);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('any bytes either decode or name their error, and never throw', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 1100 }), fc.constantFrom(0, ...Object.values(Response)), (bytes, type) => {
-      if (type !== 0 && bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, type, true);
-      const response = decodeResponse(bytes);
-      if ('error' in response) expect(response.error).not.toBe('');
-      else expect(encodeResponse(response)).toEqual(bytes);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1100 }), fc.constantFrom(0, ...Object.values(Response)), (bytes, type) => {
+        if (type !== 0 && bytes.length >= 4) new DataView(bytes.buffer).setUint32(0, type, true);
+        const response = decodeResponse(bytes);
+        if ('error' in response) expect(response.error).not.toBe('');
+        else expect(encodeResponse(response)).toEqual(bytes);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it('the body writers write what the decoder reads, and zero the padding', () => {
     expect(decodeResponse(written(Response.OK_MAP_INFO, (w) => writeMapInfo(w, 0, 1)))).toEqual({
-      name: 'OK_MAP_INFO', ...plain, mapInfo: 1,
+      name: 'OK_MAP_INFO',
+      ...plain,
+      mapInfo: 1,
     });
     expect(decodeResponse(written(Response.OK_CAPSET_INFO, (w) => writeCapsetInfo(w, 0, 1, 2, 3)))).toEqual({
-      name: 'OK_CAPSET_INFO', ...plain, id: 1, maxVersion: 2, maxSize: 3,
+      name: 'OK_CAPSET_INFO',
+      ...plain,
+      id: 1,
+      maxVersion: 2,
+      maxSize: 3,
     });
     expect(decodeResponse(written(Response.OK_RESOURCE_UUID, (w) => writeResourceUuid(w, 0, 0x04030201, 0, 0, 0xff000000)))).toEqual({
-      name: 'OK_RESOURCE_UUID', ...plain, uuid: new Uint8Array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255]),
+      name: 'OK_RESOURCE_UUID',
+      ...plain,
+      uuid: new Uint8Array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255]),
     });
     const edid = new Uint8Array([9, 8, 7, 6, 0xff]);
     const response = decodeResponse(written(Response.OK_EDID, (w) => writeEdid(w, 0, edid)));
@@ -63,11 +84,14 @@ describe('responses (virtio-gpu §1)', () => {
   });
 
   it('readEdid gives back the EDID, and takes at most 1024 bytes whatever the device says', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 1024 }), (edid) => {
-      const w = new Uint32Array(300);
-      expect(writeEdid(w, 3, edid)).toBe(1056);
-      expect(readEdid(w, 3)).toEqual(edid);
-    }), { numRuns: 50 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1024 }), (edid) => {
+        const w = new Uint32Array(300);
+        expect(writeEdid(w, 3, edid)).toBe(1056);
+        expect(readEdid(w, 3)).toEqual(edid);
+      }),
+      { numRuns: 50 },
+    );
     const lying = new Uint32Array(300);
     lying[6] = 0xffffffff;
     expect(readEdid(lying, 0).length).toBe(1024);
@@ -84,14 +108,17 @@ describe('display info', () => {
   const head: fc.Arbitrary<Head> = fc.record({ x: u32, y: u32, width: u32, height: u32, enabled: fc.boolean() });
 
   it('what is written reads back, the heads that were not given as disabled zeroes', () => {
-    fc.assert(fc.property(fc.array(head, { maxLength: 16 }), (heads) => {
-      const w = new Uint32Array(120).fill(0xdeadbeef);
-      expect(writeDisplayInfo(w, 2, heads)).toBe(408);
-      const read = readDisplayInfo(w, 2);
-      expect(read.length).toBe(16);
-      expect(read.slice(0, heads.length)).toEqual(heads);
-      for (const rest of read.slice(heads.length)) expect(rest).toEqual({ x: 0, y: 0, width: 0, height: 0, enabled: false });
-      expect([w[1], w[2 + 6 + 5], w[2 + 102]]).toEqual([0xdeadbeef, 0, 0xdeadbeef]);
-    }), { numRuns: 100 });
+    fc.assert(
+      fc.property(fc.array(head, { maxLength: 16 }), (heads) => {
+        const w = new Uint32Array(120).fill(0xdeadbeef);
+        expect(writeDisplayInfo(w, 2, heads)).toBe(408);
+        const read = readDisplayInfo(w, 2);
+        expect(read.length).toBe(16);
+        expect(read.slice(0, heads.length)).toEqual(heads);
+        for (const rest of read.slice(heads.length)) expect(rest).toEqual({ x: 0, y: 0, width: 0, height: 0, enabled: false });
+        expect([w[1], w[2 + 6 + 5], w[2 + 102]]).toEqual([0xdeadbeef, 0, 0xdeadbeef]);
+      }),
+      { numRuns: 100 },
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
-import { MonotonicClock, VirtualClock, monotonicNowNs } from '../../../core/measure/clock.ts';
+import { MonotonicClock, monotonicNowNs, VirtualClock } from '../../../core/measure/clock.ts';
 import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { AtomicsDoorbell } from '../../../core/ring/doorbell.ts';
 
@@ -29,7 +29,12 @@ describe('doorbell', () => {
     expect([counters.get(Counter.kicks), counters.get(Counter.kicksSuppressed)]).toEqual([1, 0]);
   });
 
-  test.each([[0, 2e6], [0, 100_000], [1e9, 1e6], [0, -1]])('spin budget %i ns: a deadline %i ns ahead ends the sleep, never early', (spinNs, ahead) => {
+  test.each([
+    [0, 2e6],
+    [0, 100_000],
+    [1e9, 1e6],
+    [0, -1],
+  ])('spin budget %i ns: a deadline %i ns ahead ends the sleep, never early', (spinNs, ahead) => {
     const clock = new MonotonicClock(monotonicNowNs());
     const cells = cellsOf(2);
     const bell = new AtomicsDoorbell(cells, 0, clock, new Counters(), { ...options, spinNs });
@@ -63,33 +68,43 @@ describe('doorbell', () => {
 });
 
 describe('two threads', () => {
-  test.each([[0, 3000], [2000, 3000], [200_000, 10_000]])('spin budget %i ns: no wake-up is lost in %i rounds', async (spinNs, rounds) => {
-    const cells = cellsOf(ECHO.words);
-    const originNs = monotonicNowNs();
-    const worker = new Worker(new URL('../../support/doorbell-echo.ts', import.meta.url), { workerData: { cells, originNs, spinNs, rounds } });
-    const ended = once(worker, 'exit');
-    const clock = new MonotonicClock(originNs);
-    const counters = new Counters();
-    // The worker's own bell is `mine`; ours is its `peer`.
-    const theirs = new AtomicsDoorbell(cells, ECHO.mine, clock, counters, { ...options, spinNs });
-    const ours = new AtomicsDoorbell(cells, ECHO.peer, clock, counters, { ...options, spinNs });
-    let missed = 0;
-    for (let round = 1; round <= rounds && missed === 0; round++) {
-      Atomics.store(cells, ECHO.asked, round);
-      theirs.ring();
-      for (;;) {
-        const sample = ours.sample();
-        if (Atomics.load(cells, ECHO.answered) >= round) break;
-        clock.read();
-        if (!ours.sleep(sample, clock.slot[0] + 5e9)) {
-          missed++;
-          break;
+  test.each([
+    [0, 3000],
+    [2000, 3000],
+    [200_000, 10_000],
+  ])(
+    'spin budget %i ns: no wake-up is lost in %i rounds',
+    async (spinNs, rounds) => {
+      const cells = cellsOf(ECHO.words);
+      const originNs = monotonicNowNs();
+      const worker = new Worker(new URL('../../support/doorbell-echo.ts', import.meta.url), {
+        workerData: { cells, originNs, spinNs, rounds },
+      });
+      const ended = once(worker, 'exit');
+      const clock = new MonotonicClock(originNs);
+      const counters = new Counters();
+      // The worker's own bell is `mine`; ours is its `peer`.
+      const theirs = new AtomicsDoorbell(cells, ECHO.mine, clock, counters, { ...options, spinNs });
+      const ours = new AtomicsDoorbell(cells, ECHO.peer, clock, counters, { ...options, spinNs });
+      let missed = 0;
+      for (let round = 1; round <= rounds && missed === 0; round++) {
+        Atomics.store(cells, ECHO.asked, round);
+        theirs.ring();
+        for (;;) {
+          const sample = ours.sample();
+          if (Atomics.load(cells, ECHO.answered) >= round) break;
+          clock.read();
+          if (!ours.sleep(sample, clock.slot[0] + 5e9)) {
+            missed++;
+            break;
+          }
         }
       }
-    }
-    if (missed > 0) await worker.terminate();
-    await ended;
-    expect([missed, ours.lostWakeUps, Atomics.load(cells, ECHO.missed), cells[ECHO.answered]]).toEqual([0, 0, 0, rounds]);
-    expect(counters.get(Counter.kicks) + counters.get(Counter.kicksSuppressed)).toBe(rounds);
-  }, 20_000);
+      if (missed > 0) await worker.terminate();
+      await ended;
+      expect([missed, ours.lostWakeUps, Atomics.load(cells, ECHO.missed), cells[ECHO.answered]]).toEqual([0, 0, 0, rounds]);
+      expect(counters.get(Counter.kicks) + counters.get(Counter.kicksSuppressed)).toBe(rounds);
+    },
+    20_000,
+  );
 });

@@ -24,8 +24,9 @@ describe('device registers', () => {
       r.setQueueAddresses(queue, Number.MAX_SAFE_INTEGER - queue, 0xffff_ffff, 2 ** 32 + queue);
     }
     expect([r.status, r.deviceStatus]).toEqual([3, 1]);
-    expect([r.deviceFeaturesLo, r.deviceFeaturesHi, r.driverFeaturesLo, r.driverFeaturesHi])
-      .toEqual([0xffff_fff0, 0x8000_0001, 0xf000_0000, 0x8000_0000]);
+    expect([r.deviceFeaturesLo, r.deviceFeaturesHi, r.driverFeaturesLo, r.driverFeaturesHi]).toEqual([
+      0xffff_fff0, 0x8000_0001, 0xf000_0000, 0x8000_0000,
+    ]);
     expect([r.numScanouts, r.numCapsets, r.presentMask, r.hostTableGeneration, r.generation]).toEqual([16, 3, 0xffff_0001, 9, 77]);
     expect([r.hostAlive, r.guestAlive]).toEqual([Alive.running, Alive.failed]);
     for (const queue of [CONTROL_QUEUE, CURSOR_QUEUE]) {
@@ -69,7 +70,7 @@ describe('device registers', () => {
     expect(r.stopRequested).toBe(false);
   });
 
-  test('reset forgets what was negotiated and keeps what is the session\'s', () => {
+  test("reset forgets what was negotiated and keeps what is the session's", () => {
     const r = fresh();
     r.setDriverFeatures(1, 2);
     r.setQueueSize(CONTROL_QUEUE, 64);

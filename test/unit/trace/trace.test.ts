@@ -1,9 +1,9 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeBase64, encodeBase64 } from '../../../core/trace/base64.ts';
-import { TraceError, formatTrace, parseTrace } from '../../../core/trace/trace.ts';
 import type { TraceHeader, TraceRecord } from '../../../core/trace/trace.ts';
+import { formatTrace, parseTrace, TraceError } from '../../../core/trace/trace.ts';
 
 const folder = new URL('../../fixtures/traces/', import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
@@ -44,18 +44,23 @@ describe('round trip', () => {
   const u32 = fc.integer({ min: 0, max: 0xffffffff });
   const chain: fc.Arbitrary<TraceRecord> = fc
     .record({
-      t: fc.maxSafeNat(), queue: fc.constantFrom(0 as const, 1 as const), indirect: fc.boolean(), writable: fc.array(u32, { maxLength: 4 }),
+      t: fc.maxSafeNat(),
+      queue: fc.constantFrom(0 as const, 1 as const),
+      indirect: fc.boolean(),
+      writable: fc.array(u32, { maxLength: 4 }),
       parts: fc.array(fc.uint8Array({ maxLength: 20 }), { maxLength: 4 }),
     })
     .map(({ parts, ...rest }) => ({
-      kind: 'chain', ...rest, readable: parts.map((part) => part.length), request: new Uint8Array(parts.flatMap((part) => [...part])),
+      kind: 'chain',
+      ...rest,
+      readable: parts.map((part) => part.length),
+      request: new Uint8Array(parts.flatMap((part) => [...part])),
     }));
   const features: fc.Arbitrary<TraceRecord> = fc.record({ kind: fc.constant('features' as const), lo: u32, hi: u32 });
   const regions: fc.Arbitrary<TraceRecord> = fc
-    .array(
-      fc.record({ gap: u32, size: fc.integer({ min: 1, max: 2 ** 40 }), kind: fc.constantFrom('ram' as const, 'device' as const) }),
-      { maxLength: 5 },
-    )
+    .array(fc.record({ gap: u32, size: fc.integer({ min: 1, max: 2 ** 40 }), kind: fc.constantFrom('ram' as const, 'device' as const) }), {
+      maxLength: 5,
+    })
     .map((list) => {
       let gpa = 0;
       return {
@@ -70,19 +75,24 @@ describe('round trip', () => {
 
   it('what is written reads back', () => {
     const list = fc.array(fc.oneof(chain, features, regions), { maxLength: 8 });
-    fc.assert(fc.property(list, fc.option(fc.string(), { nil: undefined }), (records, guest) => {
-      const full: TraceHeader = guest === undefined ? header : { ...header, guest };
-      const text = formatTrace(full, records);
-      expect(parseTrace(text)).toEqual({ header: full, records });
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(list, fc.option(fc.string(), { nil: undefined }), (records, guest) => {
+        const full: TraceHeader = guest === undefined ? header : { ...header, guest };
+        const text = formatTrace(full, records);
+        expect(parseTrace(text)).toEqual({ header: full, records });
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('base64 is that of RFC 4648', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-      const text = Buffer.from(bytes).toString('base64');
-      expect(encodeBase64(bytes)).toBe(text);
-      expect(decodeBase64(text)).toEqual(bytes);
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        const text = Buffer.from(bytes).toString('base64');
+        expect(encodeBase64(bytes)).toBe(text);
+        expect(decodeBase64(text)).toEqual(bytes);
+      }),
+    );
   });
 
   it.each(['A', 'AAA', 'AA=A', 'A===', '====', 'AB==', 'AAB=', 'AA-_', 'AA A', 'AAAé', 'AA==AAAA'])('base64 refuses %s', (text) => {
@@ -111,8 +121,11 @@ describe('a corrupt trace is refused with its line', () => {
     ['a region of no size', `${HEADER}\n{"regions":[{"gpa":"0x0","size":0,"kind":"ram"}]}\n`, 2],
     ['a region that wraps', `${HEADER}\n{"regions":[{"gpa":"0x1ffffffffff000","size":8192,"kind":"ram"}]}\n`, 2],
     ['an address past 2^53', `${HEADER}\n{"regions":[{"gpa":"0x20000000000000","size":4096,"kind":"ram"}]}\n`, 2],
-    ['regions that overlap',
-      `${HEADER}\n{"regions":[{"gpa":"0x0","size":4097,"kind":"ram"},{"gpa":"0x1000","size":1,"kind":"device"}]}\n`, 2],
+    [
+      'regions that overlap',
+      `${HEADER}\n{"regions":[{"gpa":"0x0","size":4097,"kind":"ram"},{"gpa":"0x1000","size":1,"kind":"device"}]}\n`,
+      2,
+    ],
     ['bad base64', `${HEADER}\n${CHAIN.replace('AAEA', 'A!EA')}\n`, 2],
     ['lengths that do not sum to the request', `${HEADER}\n${CHAIN}\n${CHAIN.replace('[24]', '[24,1]')}\n`, 3],
     ['a negative length', `${HEADER}\n${CHAIN.replace('[24]', '[25,-1]')}\n`, 2],
@@ -129,14 +142,17 @@ describe('a corrupt trace is refused with its line', () => {
 
   it('any change of one character is refused or survives the round trip: nothing is dropped silently', () => {
     const text = readFileSync(new URL('linux-7.2-weston-720p.jsonl', folder), 'utf8');
-    fc.assert(fc.property(fc.nat(text.length - 1), fc.string({ minLength: 1, maxLength: 1, unit: 'grapheme-ascii' }), (at, character) => {
-      const changed = text.slice(0, at) + character + text.slice(at + 1);
-      try {
-        const { header, records } = parseTrace(changed);
-        expect(parseTrace(formatTrace(header, records))).toEqual({ header, records });
-      } catch (error) {
-        expect(error).toBeInstanceOf(TraceError);
-      }
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.nat(text.length - 1), fc.string({ minLength: 1, maxLength: 1, unit: 'grapheme-ascii' }), (at, character) => {
+        const changed = text.slice(0, at) + character + text.slice(at + 1);
+        try {
+          const { header, records } = parseTrace(changed);
+          expect(parseTrace(formatTrace(header, records))).toEqual({ header, records });
+        } catch (error) {
+          expect(error).toBeInstanceOf(TraceError);
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
