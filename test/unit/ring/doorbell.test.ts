@@ -51,8 +51,9 @@ describe('doorbell', () => {
     const counters = new Counters();
     const bell = new AtomicsDoorbell(cellsOf(2), 0, clock, counters, { ...options, spinNs: 500_000 });
     clock.read();
-    bell.sleep(bell.sample(), clock.slot[0] + 3e6);
-    expect(counters.get(Counter.sleeps)).toBe(1);
+    // Long against what a busy machine takes away from the thread while it spins.
+    bell.sleep(bell.sample(), clock.slot[0] + 80e6);
+    expect(counters.get(Counter.sleeps)).toBeGreaterThanOrEqual(1);
     expect(counters.get(Counter.spins)).toBeGreaterThanOrEqual(1);
     expect(counters.get(Counter.sleepNs)).toBeGreaterThan(1e6);
     expect(counters.get(Counter.spinNs)).toBeGreaterThan(400_000);
