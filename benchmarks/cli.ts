@@ -1,12 +1,13 @@
 import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { listCommand } from './commands/list.ts';
+import { microCommand } from './commands/micro.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand as measureCommand } from './commands/run.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
-const COMMANDS: readonly Command[] = [measureCommand, replayCommand, listCommand, doctorCommand];
+const COMMANDS: readonly Command[] = [measureCommand, replayCommand, microCommand, listCommand, doctorCommand];
 
 const HELP = `scanout: what does it cost to get a guest's finished frame onto the host's
 display, imported where it lies, and copied?

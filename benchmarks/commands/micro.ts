@@ -14,7 +14,7 @@ Times the parts that a frame's way is made of: rings between two threads,
 decoding, segment lists, dma-bufs, copies, and what else threads can talk by.
 Every measurement is a fresh process. A ring is measured in turns with the same
 ring in C (compiled here, where there is a compiler), both threads held on CPUs
-of their own where the system allows. All of it takes about a quarter of an hour.
+of their own where the system allows. All of it takes a quarter of an hour.
 
 Flags:
   --filter GLOB   only benchmarks of that name; * stands for any characters

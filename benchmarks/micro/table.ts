@@ -40,13 +40,13 @@ function limitTable(results: readonly MicroResult[]): string[] {
     const c = limit?.seqCst ?? null;
     const ratio = ratioToLimit === null ? 'unavailable' : ratioWords(ratioToLimit);
     const weak = ratioToAcquireRelease === null ? '-' : ratioToAcquireRelease.median.toFixed(2);
-    lines.push(row(`  ${name.slice(prefix.length + 1)}`, ns(median), c === null ? '-' : ns(c.median), ratio, weak));
+    lines.push(row(` ${name.slice(prefix.length + 1)}`, ns(median), c === null ? '-' : ns(c.median), ratio, weak));
   }
   return lines;
 }
 
 function row(name: string, own: string, c: string, ratio: string, weak: string): string {
-  return `${name.padEnd(NAME)} ${own.padStart(6)} ${c.padStart(6)}  ${ratio.padEnd(17)} ${weak.padStart(7)}`.slice(0, WIDTH);
+  return `${name.padEnd(NAME)} ${own.padStart(5)} ${c.padStart(5)}  ${ratio.padEnd(17)} ${weak.padStart(7)}`;
 }
 
 function plainTable(results: readonly MicroResult[]): string[] {
@@ -88,7 +88,7 @@ function interval({ low, high }: Spread): string {
   return `${ns(low)} … ${ns(high)}`;
 }
 
-/** At most six characters: `74.1`, `2140`, `1.2e6`. */
+/** At most five characters: `74.1`, `2140`, `1.2e6`. */
 function ns(value: number): string {
   if (value < 99.95) return value.toFixed(1);
   if (value < 99_999.5) return String(Math.round(value));
