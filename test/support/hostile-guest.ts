@@ -4,10 +4,10 @@
  * resources' pixels untouched, a valid frame still served.
  */
 import { expect } from 'vitest';
-import { copyKernels, type CopyKernel, Copier } from '../../core/memory/copier.ts';
+import { Counter } from '../../core/measure/counters.ts';
+import { Copier, type CopyKernel, copyKernels } from '../../core/memory/copier.ts';
 import { Ledger } from '../../core/memory/ledger.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
-import { Counter } from '../../core/measure/counters.ts';
 import { Command, Format, Response } from '../../core/protocol/constants.ts';
 import type { ScanoutImage } from '../../core/sink/sink.ts';
 import { ScanoutTimer } from '../../core/sink/timer.ts';
@@ -26,6 +26,7 @@ const GUARD_BYTES = 64;
 const RIG_MEMORY = [0x10000, 0x320000] as const;
 /** What guest memory has to hold, by region. One for all: filling fresh memory is most of a case's time. */
 const SHADOW = Array.from({ length: 4 }, () => new Uint8Array(12 * MIB));
+let shadowOf: HostileGuest | null = null;
 /** The rig's own tokens stay below. */
 const FIRST_TOKEN = 1_000_000;
 const SIDE = 64;
@@ -46,14 +47,22 @@ export const words = (...list: number[]): Uint8Array => new Uint8Array(Uint32Arr
 /** A request: 24 bytes of header without flags, then the body's words. */
 export const request = (type: number, ...body: number[]): Uint8Array => words(type, 0, 0, 0, 0, 0, ...body);
 
+/** A request and the words behind its fixed part: mem_entries, however many. */
+export function withWords(head: Uint8Array, tail: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(head.length + tail.length * 4);
+  bytes.set(head);
+  bytes.set(new Uint8Array(Uint32Array.from(tail, (word) => word >>> 0).buffer), head.length);
+  return bytes;
+}
+
 /** A mem_entry's words. */
 export const entry = (address: number | bigint, length: number): number[] => [...U64(BigInt(address)), length, 0];
 
-export type Expected = number | 'L0' | 'counted' | 'pending';
+export type Expected = number | 'L0' | 'counted' | 'later';
 
 export interface Step {
   readonly bytes: Uint8Array;
-  /** What a control request is answered; L0: used length 0; counted: the cursor queue; pending: nothing yet. */
+  /** What a control request is answered; L0: used length 0; counted: on the cursor queue; later: see `pass`. */
   readonly answer: Expected;
   readonly queue?: 'cursor';
   /** Bytes of the readable descriptors; default: one. */
@@ -71,7 +80,7 @@ export interface HostileCase {
   readonly options?: RigOptions;
   readonly steps: readonly Step[];
   /** What else has to hold after the last step. */
-  readonly then?: (guest: HostileGuest) => void;
+  readonly after?: (guest: HostileGuest) => void;
 }
 
 interface Answered {
@@ -82,11 +91,11 @@ interface Answered {
 /** Shows frames as a display engine does, and remembers the pixels of the last one of each head. */
 class WitnessSink extends ScanoutTimer {
   readonly last: (Uint32Array | null)[] = [null, null];
-  readonly heads = new Map<ScanoutImage, number>();
+  readonly #images: (ScanoutImage | null)[] = [null, null];
 
   override setScanout(scanout: number, image: ScanoutImage | null): void {
     super.setScanout(scanout, image);
-    if (image !== null) this.heads.set(image, scanout);
+    this.#images[scanout] = image;
   }
 
   protected override shown(image: ScanoutImage): void {
@@ -99,7 +108,7 @@ class WitnessSink extends ScanoutTimer {
         pixels[y * image.width + x] = segments.region[i].u32[(segments.offset[i] + at - segments.start[i]) / 4];
       }
     }
-    this.last[this.heads.get(image) ?? 0] = pixels;
+    for (let head = 0; head < this.last.length; head++) if (this.#images[head] === image) this.last[head] = pixels;
   }
 }
 
@@ -115,7 +124,8 @@ class GuardedKernel implements CopyKernel {
   }
 
   copy(to: MemoryRegion, toOffset: number, from: MemoryRegion, fromOffset: number, bytes: number): void {
-    const inside = (region: MemoryRegion, at: number): boolean => this.allowed(region) && at >= 0 && bytes >= 0 && at + bytes <= region.size;
+    const inside = (region: MemoryRegion, at: number): boolean =>
+      this.allowed(region) && at >= 0 && bytes >= 0 && at + bytes <= region.size;
     if (!inside(to, toOffset) || !inside(from, fromOffset)) this.outside++;
     this.#inner.copy(to, toOffset, from, fromOffset, bytes);
   }
@@ -125,8 +135,11 @@ export class HostileGuest {
   readonly rig: Rig;
   readonly sink: WitnessSink;
   readonly answers: Answered[] = [];
+  /** The device's own. */
+  readonly copier: Copier;
+  readonly ledger = new Ledger();
   /** Look-ups that answered with a range outside a present region. */
-  outside = 0;
+  #lookups = 0;
   readonly #kernel: GuardedKernel;
   #arena = ARENA;
   #base = '';
@@ -136,11 +149,13 @@ export class HostileGuest {
   constructor(options: RigOptions = {}) {
     const kernel = new GuardedKernel((region) => this.rig.images.has(region) || this.rig.space.regions[region.id] === region);
     this.#kernel = kernel;
+    this.copier = new Copier(kernel, this.ledger);
     let sink: WitnessSink | null = null;
     this.rig = new Rig({
       heads: 2,
-      makeSink: (heads, counters) => (sink = new WitnessSink({ heads, periodNs: 0, phaseNs: 0, scanoutNs: options.scanoutNs ?? 0, counters })),
-      copier: new Copier(kernel, new Ledger()),
+      makeSink: (heads, counters) =>
+        (sink = new WitnessSink({ heads, periodNs: 0, phaseNs: 0, scanoutNs: options.scanoutNs ?? 0, counters })),
+      copier: this.copier,
       ...options,
     });
     if (sink === null) throw new Error('the rig made no sink');
@@ -150,8 +165,11 @@ export class HostileGuest {
     space.translate = (address, length) => {
       const found = translate(address, length);
       const region = space.hitRegion;
-      if (found && (region === null || space.regions[region.id] !== region || !(space.hitOffset >= 0 && space.hitOffset + length <= region.size))) {
-        this.outside++;
+      if (
+        found &&
+        (region === null || space.regions[region.id] !== region || !(space.hitOffset >= 0 && space.hitOffset + length <= region.size))
+      ) {
+        this.#lookups++;
       }
       return found;
     };
@@ -164,10 +182,19 @@ export class HostileGuest {
     this.#arena = ARENA;
     this.answers.length = 0;
     this.rig.regions[1].u8.fill(GUARD, ARENA, ARENA_END);
-    this.rig.regions.forEach((region, i) => {
-      SHADOW[i].set(region.u8);
-    });
+    if (shadowOf === this) {
+      // The case before left memory as it found it but for these.
+      SHADOW[1].fill(GUARD, ARENA, ARENA_END);
+    } else {
+      for (const [i, region] of this.rig.regions.entries()) SHADOW[i].set(region.u8);
+      shadowOf = this;
+    }
     this.#base = this.budgets();
+  }
+
+  /** Look-ups and copies so far that left the present regions (and, for copies, the host's own images). */
+  get outside(): number {
+    return this.#lookups + this.#kernel.outside;
   }
 
   /** What the host holds, to be compared. */
@@ -208,8 +235,7 @@ export class HostileGuest {
     expect(queue.submit(token), `${label}: the ring has no room`).toBe(true);
     queue.publish();
     while (rig.device.poll());
-    if (step.answer === 'pending') {
-      expect(queue.popUsed(), `${label}: answered`).toBe(false);
+    if (step.answer === 'later') {
       this.#pending.set(token, places);
       return;
     }
@@ -269,7 +295,7 @@ export class HostileGuest {
     expect(this.budgets(), 'budgets').toBe(this.#base);
     this.#bystanders();
     expect(rig.serves(), 'a valid frame').toBe(true);
-    expect(this.outside + this.#kernel.outside, 'accesses outside the regions').toBe(0);
+    expect(this.outside, 'accesses outside the regions').toBe(0);
     rig.start();
     expect(this.budgets(), 'budgets after reset').toBe('{"bytes":0,"segments":0,"resources":0,"images":0,"exported":[0,0]}');
     expect(rig.serves(), 'a valid frame after reset').toBe(true);
@@ -352,7 +378,10 @@ export class HostileGuest {
       rig.advance(1e9);
       const shown = sink.last[1];
       expect(shown?.length, `bystander ${id}`).toBe(SIDE * SIDE);
-      expect(shown?.every((pixel, i) => pixel === seed + i), `pixels of bystander ${id}`).toBe(true);
+      expect(
+        shown?.every((pixel, i) => pixel === seed + i),
+        `pixels of bystander ${id}`,
+      ).toBe(true);
     }
   }
 }
@@ -370,8 +399,8 @@ export function play(hostile: HostileCase, ring: Pick<RigOptions, 'ring' | 'inOr
   guests.delete(key);
   used?.renew();
   const guest = used ?? new HostileGuest({ ...hostile.options, ...ring });
-  hostile.steps.forEach((step, i) => guest.attempt(step, `step ${i + 1}`));
-  hostile.then?.(guest);
+  for (const [i, step] of hostile.steps.entries()) guest.attempt(step, `step ${i + 1}`);
+  hostile.after?.(guest);
   guest.unharmed();
   if (key !== '') guests.set(key, guest);
 }
@@ -395,11 +424,12 @@ export const create2d = (id: number, format: number = Format.B8G8R8X8, width = S
   request(Command.RESOURCE_CREATE_2D, id, format, width, height);
 export const unref = (id: number): Uint8Array => request(Command.RESOURCE_UNREF, id, 0);
 export const attach = (id: number, entries: readonly number[] = entry(PLACE, BYTES), count = entries.length / 4): Uint8Array =>
-  request(Command.RESOURCE_ATTACH_BACKING, id, count, ...entries);
+  withWords(request(Command.RESOURCE_ATTACH_BACKING, id, count), entries);
 export const detach = (id: number): Uint8Array => request(Command.RESOURCE_DETACH_BACKING, id, 0);
 export const transfer = (id: number, rect: readonly number[] = [0, 0, SIDE, SIDE], offset: bigint = 0n): Uint8Array =>
   request(Command.TRANSFER_TO_HOST_2D, ...rect, ...U64(offset), id, 0);
-export const flush = (id: number, rect: readonly number[] = [0, 0, SIDE, SIDE]): Uint8Array => request(Command.RESOURCE_FLUSH, ...rect, id, 0);
+export const flush = (id: number, rect: readonly number[] = [0, 0, SIDE, SIDE]): Uint8Array =>
+  request(Command.RESOURCE_FLUSH, ...rect, id, 0);
 export const setScanout = (head: number, id: number, rect: readonly number[] = [0, 0, SIDE, SIDE]): Uint8Array =>
   request(Command.SET_SCANOUT, ...rect, head, id);
 export const createBlob = (
@@ -407,10 +437,9 @@ export const createBlob = (
   options: { memory?: number; flags?: number; entries?: readonly number[]; count?: number; size?: bigint } = {},
 ): Uint8Array => {
   const entries = options.entries ?? entry(PLACE, BYTES);
-  return request(
-    Command.RESOURCE_CREATE_BLOB, id, options.memory ?? 1, options.flags ?? 2, options.count ?? entries.length / 4, 0, 0,
-    ...U64(options.size ?? BigInt(BYTES)), ...entries,
-  );
+  const count = options.count ?? entries.length / 4;
+  const size = U64(options.size ?? BigInt(BYTES));
+  return withWords(request(Command.RESOURCE_CREATE_BLOB, id, options.memory ?? 1, options.flags ?? 2, count, 0, 0, ...size), entries);
 };
 export const setScanoutBlob = (
   head: number,
@@ -418,8 +447,22 @@ export const setScanoutBlob = (
   options: { rect?: readonly number[]; width?: number; height?: number; format?: number; stride?: number; offset?: number } = {},
 ): Uint8Array =>
   request(
-    Command.SET_SCANOUT_BLOB, ...(options.rect ?? [0, 0, SIDE, SIDE]), head, id, options.width ?? SIDE, options.height ?? SIDE,
-    options.format ?? Format.B8G8R8X8, 0, options.stride ?? SIDE * 4, 0, 0, 0, options.offset ?? 0, 0, 0, 0,
+    Command.SET_SCANOUT_BLOB,
+    ...(options.rect ?? [0, 0, SIDE, SIDE]),
+    head,
+    id,
+    options.width ?? SIDE,
+    options.height ?? SIDE,
+    options.format ?? Format.B8G8R8X8,
+    0,
+    options.stride ?? SIDE * 4,
+    0,
+    0,
+    0,
+    options.offset ?? 0,
+    0,
+    0,
+    0,
   );
 export const getEdid = (head: number): Uint8Array => request(Command.GET_EDID, head, 0);
 export const getDisplayInfo = (): Uint8Array => request(Command.GET_DISPLAY_INFO);
