@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { RawDriver } from '../../../core/machine/testing/raw-driver.ts';
+import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { Command, Feature, Response } from '../../../core/protocol/constants.ts';
 import { writeFlush, writeGetEdid, writeTransfer, writeUpdateCursor } from '../../../core/protocol/write.ts';
 import { Status } from '../../../core/ring/registers.ts';
@@ -23,7 +23,10 @@ describe('a region that leaves', () => {
     expect(rig.unref(3)).toBe(OK);
   });
 
-  test.each([['RAM', HIGH, 1], ['a BAR', BAR, 2]])('is read no more once it is gone: the sink stops first (%s)', (_name, base, region) => {
+  test.each([
+    ['RAM', HIGH, 1],
+    ['a BAR', BAR, 2],
+  ])('is read no more once it is gone: the sink stops first (%s)', (_name, base, region) => {
     const present: boolean[] = [];
     const rig: Rig = new Rig({ scanoutNs: 1000 });
     const stop = rig.sink.stop.bind(rig.sink);
@@ -99,31 +102,41 @@ describe('work a guest can cause', () => {
     expect(rig.serves()).toBe(true);
   });
 
-  test.each([['control', 0x10000, 64], ['cursor', 0x18000, 16]] as const)(
-    'one poll serves a %s queue that never runs dry for its length only',
-    (queue, base, size) => {
-      const rig = new Rig();
-      const raw = new RawDriver(rig.space, { ...placeSplitQueue(base, size), size, indirect: false, eventIdx: true });
-      writeUpdateCursor(rig.regions[0].u32, 0x100000 / 4, queue === 'cursor' ? Command.MOVE_CURSOR : Command.GET_DISPLAY_INFO, 0, 1, 1, 0, 0, 0);
-      raw.descriptor(0, { address: 0x100000, length: 56, flags: queue === 'cursor' ? 0 : NEXT, next: 1 });
-      raw.descriptor(1, { address: 0x110000, length: 1056, flags: WRITE });
-      let served = 0;
-      const counters = rig.counters;
-      // The guest makes the next buffer available while this one is served, without waiting for its return.
-      counters.add = (counter, n) => {
-        Counters.prototype.add.call(counters, counter, n);
-        if (counter !== Counter.commands) return;
-        if (++served > 10_000) throw new Error('one poll serves for ever');
-        raw.offer(0);
-      };
+  test.each([
+    ['control', 0x10000, 64],
+    ['cursor', 0x18000, 16],
+  ] as const)('one poll serves a %s queue that never runs dry for its length only', (queue, base, size) => {
+    const rig = new Rig();
+    const raw = new RawDriver(rig.space, { ...placeSplitQueue(base, size), size, indirect: false, eventIdx: true });
+    writeUpdateCursor(
+      rig.regions[0].u32,
+      0x100000 / 4,
+      queue === 'cursor' ? Command.MOVE_CURSOR : Command.GET_DISPLAY_INFO,
+      0,
+      1,
+      1,
+      0,
+      0,
+      0,
+    );
+    raw.descriptor(0, { address: 0x100000, length: 56, flags: queue === 'cursor' ? 0 : NEXT, next: 1 });
+    raw.descriptor(1, { address: 0x110000, length: 1056, flags: WRITE });
+    let served = 0;
+    const counters = rig.counters;
+    // The guest makes the next buffer available while this one is served, without waiting for its return.
+    counters.add = (counter, n) => {
+      Counters.prototype.add.call(counters, counter, n);
+      if (counter !== Counter.commands) return;
+      if (++served > 10_000) throw new Error('one poll serves for ever');
       raw.offer(0);
-      expect(rig.device.poll()).toBe(true);
-      expect(served).toBe(size);
-      expect(rig.device.prepareSleep()).toBe(true);
-      expect(rig.device.poll()).toBe(true);
-      expect(rig.device.needsReset).toBe(false);
-    },
-  );
+    };
+    raw.offer(0);
+    expect(rig.device.poll()).toBe(true);
+    expect(served).toBe(size);
+    expect(rig.device.prepareSleep()).toBe(true);
+    expect(rig.device.poll()).toBe(true);
+    expect(rig.device.needsReset).toBe(false);
+  });
 
   test('one poll ends after its slice of time, however much is available', () => {
     /** A clock on which every read takes 1 ms, as after a large copy. */
@@ -152,7 +165,9 @@ describe('work a guest can cause', () => {
     const wide = { stride: 16385 * 4, fbWidth: 16385, fbHeight: 16, height: 16 };
     expect(rig.setScanoutBlob(0, 2, { ...wide, width: 16385 })).toBe(Response.ERR_INVALID_PARAMETER);
     expect(rig.setScanoutBlob(0, 2, { ...wide, width: 16384 })).toBe(OK);
-    expect(rig.setScanoutBlob(0, 2, { stride: 64, fbWidth: 16, width: 16, fbHeight: 16385, height: 16385 })).toBe(Response.ERR_INVALID_PARAMETER);
+    expect(rig.setScanoutBlob(0, 2, { stride: 64, fbWidth: 16, width: 16, fbHeight: 16385, height: 16385 })).toBe(
+      Response.ERR_INVALID_PARAMETER,
+    );
     expect(rig.unref(2)).toBe(OK);
   });
 });

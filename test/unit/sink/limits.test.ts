@@ -36,7 +36,11 @@ describe('display', () => {
   const make = (maxTextureBytes: number): { sink: DisplaySink; held: Set<MemoryRegion> } => {
     const held = new Set<MemoryRegion>();
     const sink = new DisplaySink({
-      heads: 4, periodNs: 0, phaseNs: 0, scanoutNs: 0, maxTextureBytes,
+      heads: 4,
+      periodNs: 0,
+      phaseNs: 0,
+      scanoutNs: 0,
+      maxTextureBytes,
       copier: new Copier(copyKernels()[0], new Ledger()),
       allocateTexture: (bytes) => {
         const region = makeRegion(Math.ceil(bytes / 4096) * 4096);
