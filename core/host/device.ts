@@ -9,7 +9,7 @@ import { Context, type Display } from './context.ts';
 import { ControlQueue } from './control-queue.ts';
 import { handleCursor, resetCursors } from './cursor.ts';
 import { applyPresentMask, changeRegion } from './memory-table.ts';
-import { openQueue } from './open-queue.ts';
+import { openQueue, queueConfig } from './open-queue.ts';
 import type { HostOptions } from './options.ts';
 
 export type { Display } from './context.ts';
@@ -39,6 +39,8 @@ export class HostDevice {
   #cursorPushed = 0;
   /** ns at BUSY and SERVICE: slots, because a field's new double would be boxed. */
   readonly #work = new Float64Array(2);
+  /** Ids of the regions that the rings lie in. */
+  readonly #ringRegions = new Set<number>();
   /** The RingError that ended the device. */
   #ringError: RingError | null = null;
 
@@ -93,7 +95,13 @@ export class HostDevice {
   }
 
   /** What a head's cursor looks like to the host. */
-  cursor(head: number): { readonly resourceId: number; readonly x: number; readonly y: number; readonly hotX: number; readonly hotY: number } {
+  cursor(head: number): {
+    readonly resourceId: number;
+    readonly x: number;
+    readonly y: number;
+    readonly hotX: number;
+    readonly hotY: number;
+  } {
     return this.#context.cursors[head];
   }
 
@@ -166,6 +174,7 @@ export class HostDevice {
   /** A memory region comes or goes. */
   setRegionPresent(regionId: number, present: boolean): void {
     changeRegion(this.#context, regionId, present);
+    this.#checkRings();
   }
 
   /** Drops everything the driver made: queues, fences, scanouts, resources. Its pending fences get no answer. */
@@ -173,6 +182,7 @@ export class HostDevice {
     const context = this.#context;
     this.#control.close();
     this.#cursor = null;
+    this.#ringRegions.clear();
     this.#broken = false;
     this.#ringError = null;
     this.#cursorPushed = 0;
@@ -200,6 +210,7 @@ export class HostDevice {
     if (generation !== this.#tableGeneration) {
       this.#tableGeneration = generation;
       applyPresentMask(this.#context, registers.presentMask);
+      this.#checkRings();
       registers.hostTableGeneration = generation;
       this.#options.guestDoorbell.ring();
       progressed = true;
@@ -262,9 +273,10 @@ export class HostDevice {
   #activate(): boolean {
     const { registers, space } = this.#options;
     const { features, featuresHi } = this.#context;
+    const open = (queue: number): DeviceQueue => openQueue(space, queueConfig(registers, queue, features, featuresHi), this.#ringRegions);
     try {
-      if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = openQueue(space, registers, CURSOR_QUEUE, features, featuresHi);
-      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(openQueue(space, registers, CONTROL_QUEUE, features, featuresHi));
+      if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = open(CURSOR_QUEUE);
+      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(open(CONTROL_QUEUE));
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
       this.#break(error);
@@ -272,6 +284,17 @@ export class HostDevice {
     }
     this.#cursor?.disableKicks();
     return true;
+  }
+
+  /** The queues found their memory once, when they were opened: if it leaves, so do they. */
+  #checkRings(): void {
+    if (this.#broken || !this.#control.isOpen) return;
+    const { regions } = this.#options.space;
+    for (const id of this.#ringRegions) {
+      if ((regions[id] ?? null) !== null) continue;
+      this.#break(new RingError('ring-outside-memory', `the region ${id} that a ring lies in has left`));
+      return;
+    }
   }
 
   #break(error: RingError): void {

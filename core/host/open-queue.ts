@@ -6,12 +6,11 @@ import type { DeviceRegisters } from '../ring/registers.ts';
 import { SplitDevice } from '../ring/split/device.ts';
 
 /**
- * The device's side of a queue as the driver set it up, in the layout that was negotiated.
+ * What the driver has set up for a queue, read once.
  * @param lo feature bits 0–31, @param hi bits 32–63: those checked at FEATURES_OK, not what the registers say now
- * @throws RingError when that is impossible
  */
-export function openQueue(space: AddressSpace, registers: DeviceRegisters, queue: number, lo: number, hi: number): DeviceQueue {
-  const config: QueueConfig = {
+export function queueConfig(registers: DeviceRegisters, queue: number, lo: number, hi: number): QueueConfig & { readonly packed: boolean } {
+  return {
     size: registers.queueSize(queue),
     descriptorAddress: registers.queueDescriptorAddress(queue),
     driverAddress: registers.queueDriverAddress(queue),
@@ -19,7 +18,19 @@ export function openQueue(space: AddressSpace, registers: DeviceRegisters, queue
     indirect: ((lo >>> Feature.INDIRECT_DESC) & 1) !== 0,
     eventIdx: ((lo >>> Feature.EVENT_IDX) & 1) !== 0,
     inOrder: ((hi >>> (Feature.IN_ORDER - 32)) & 1) !== 0,
+    packed: ((hi >>> (Feature.RING_PACKED - 32)) & 1) !== 0,
   };
-  const packed = ((hi >>> (Feature.RING_PACKED - 32)) & 1) !== 0;
-  return packed ? new PackedDevice(space, config) : new SplitDevice(space, config);
+}
+
+/**
+ * The device's side of a queue, in the layout that was negotiated.
+ * @param regions the ids of the regions that the queue lies in are added
+ * @throws RingError when that is impossible
+ */
+export function openQueue(space: AddressSpace, config: ReturnType<typeof queueConfig>, regions: Set<number>): DeviceQueue {
+  const queue = config.packed ? new PackedDevice(space, config) : new SplitDevice(space, config);
+  for (const address of [config.descriptorAddress, config.driverAddress, config.deviceAddress]) {
+    if (space.translate(address, 1) && space.hitRegion !== null) regions.add(space.hitRegion.id);
+  }
+  return queue;
 }

@@ -40,6 +40,27 @@ describe('a region that leaves', () => {
   });
 });
 
+describe('the region that the rings lie in leaves', () => {
+  test.each(['split', 'packed'] as const)('%s: the device needs a reset and looks at them no more', (ring) => {
+    const rig = new Rig({ ring });
+    const token = rig.post((w, at) => writeGetEdid(w, at, 0));
+    rig.registers.presentMask = 0b1110;
+    rig.registers.bumpTableGeneration();
+    rig.registers.setQueueAddresses(0, HIGH, HIGH, HIGH);
+    const before = rig.regions[0].u8.slice();
+    rig.run();
+    expect(rig.device.needsReset).toBe(true);
+    expect(rig.device.ringError?.rule).toBe('ring-outside-memory');
+    expect(Buffer.compare(before, rig.regions[0].u8)).toBe(0);
+    expect(rig.answers.has(token)).toBe(false);
+    expect(rig.device.prepareSleep()).toBe(false);
+    rig.registers.presentMask = 0b1111;
+    rig.registers.bumpTableGeneration();
+    rig.start();
+    expect(rig.serves()).toBe(true);
+  });
+});
+
 describe('registers that change while they are looked at', () => {
   const negotiate = (rig: Rig): void => {
     rig.status(0);
