@@ -116,7 +116,8 @@ export function transferToHost2d(context: Context): number {
   const resource = context.resources.find(body[Transfer.resource]);
   if (resource === null) return Response.ERR_INVALID_RESOURCE_ID;
   if (!resource.attached) return Response.ERR_UNSPEC;
-  if (resource.kind === 'blob') return resource.buffer.state === 'none' || resource.buffer.state === 'revoked' ? Response.ERR_UNSPEC : Response.OK_NODATA;
+  if (resource.kind === 'blob')
+    return resource.buffer.state === 'none' || resource.buffer.state === 'revoked' ? Response.ERR_UNSPEC : Response.OK_NODATA;
   const backing = resource.backing;
   const image = resource.pixels;
   if (backing === null || image === null) return Response.ERR_UNSPEC;

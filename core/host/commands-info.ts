@@ -1,6 +1,6 @@
 import { ConfigEvent, Feature, MAX_SCANOUTS, Response } from '../protocol/constants.ts';
-import { DisplayInfo, DisplayOne, GetEdid, Resource as ResourceWords, Size } from '../protocol/layout.ts';
 import { buildEdid } from '../protocol/edid.ts';
+import { DisplayInfo, DisplayOne, GetEdid, Resource as ResourceWords, Size } from '../protocol/layout.ts';
 import { writeEdid, writeResourceUuid } from '../protocol/write-response.ts';
 import type { Context, Display } from './context.ts';
 

@@ -29,9 +29,18 @@ export function setScanout(context: Context): number {
   // A blob has no shape: it is shown by SET_SCANOUT_BLOB.
   if (resource.kind === 'blob') return Response.ERR_UNSPEC;
   return bind(
-    context, scanout, resource,
-    body[SetScanout.x], body[SetScanout.y], body[SetScanout.width], body[SetScanout.height],
-    resource.width, resource.height, resource.width * 4, 0, resource.format,
+    context,
+    scanout,
+    resource,
+    body[SetScanout.x],
+    body[SetScanout.y],
+    body[SetScanout.width],
+    body[SetScanout.height],
+    resource.width,
+    resource.height,
+    resource.width * 4,
+    0,
+    resource.format,
   );
 }
 
@@ -60,9 +69,18 @@ export function setScanoutBlob(context: Context): number {
   if (end > resource.size) return Response.ERR_INVALID_PARAMETER;
   if (stride < width * bpp && !context.qemu) return Response.ERR_INVALID_PARAMETER;
   return bind(
-    context, scanout, resource,
-    body[SetScanoutBlob.x], body[SetScanoutBlob.y], body[SetScanoutBlob.width], body[SetScanoutBlob.height],
-    width, height, stride, offset, format,
+    context,
+    scanout,
+    resource,
+    body[SetScanoutBlob.x],
+    body[SetScanoutBlob.y],
+    body[SetScanoutBlob.width],
+    body[SetScanoutBlob.height],
+    width,
+    height,
+    stride,
+    offset,
+    format,
   );
 }
 
@@ -72,9 +90,18 @@ function disable(context: Context, scanout: Scanout): number {
 }
 
 function bind(
-  context: Context, scanout: Scanout, resource: Resource,
-  x: number, y: number, width: number, height: number,
-  fbWidth: number, fbHeight: number, stride: number, offset: number, format: number,
+  context: Context,
+  scanout: Scanout,
+  resource: Resource,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  fbWidth: number,
+  fbHeight: number,
+  stride: number,
+  offset: number,
+  format: number,
 ): number {
   if (width < MIN_SIDE || height < MIN_SIDE || width > MAX_SIDE || height > MAX_SIDE) return Response.ERR_INVALID_PARAMETER;
   if (x + width > fbWidth || y + height > fbHeight) return Response.ERR_INVALID_PARAMETER;
@@ -113,11 +140,13 @@ export function flush(context: Context): number {
   // The sink still reads the copy: it may not change yet.
   if (resource.buffer.state === 'copied' && resource.held > 0) return STALL;
   context.options.counters.add(Counter.flushes, 1);
-  if (resource.kind === 'blob' && shown === 0) return resource.attached || context.qemu ? Response.ERR_INVALID_PARAMETER : Response.ERR_UNSPEC;
+  if (resource.kind === 'blob' && shown === 0)
+    return resource.attached || context.qemu ? Response.ERR_INVALID_PARAMETER : Response.ERR_UNSPEC;
   if (resource.pixels === null) {
     // The guest counts this frame, so it has its number here too.
     for (let i = 0; i < heads.length; i++) {
-      if (heads[i].resource === resource && heads[i].intersects(x, y, width, height)) heads[i].sequence = (heads[i].sequence + 1) & 0x7fffffff;
+      if (heads[i].resource === resource && heads[i].intersects(x, y, width, height))
+        heads[i].sequence = (heads[i].sequence + 1) & 0x7fffffff;
     }
     endFrame(context);
     return Response.ERR_UNSPEC;
@@ -164,7 +193,17 @@ function refresh(context: Context, resource: Resource, x: number, y: number, wid
     // qemu-10.2 does not hold the blob's size against its entries.
     const end = head.offset + (head.height - 1) * head.stride + head.width * 4;
     if (end > copy.length || end > backing.length) continue;
-    context.options.copier.copyRect(copy, head.offset, head.stride, backing, head.offset, head.stride, head.width * 4, head.height, CopyStage.fallback);
+    context.options.copier.copyRect(
+      copy,
+      head.offset,
+      head.stride,
+      backing,
+      head.offset,
+      head.stride,
+      head.width * 4,
+      head.height,
+      CopyStage.fallback,
+    );
   }
   context.now();
   context.transferNs += context.nowNs - start;

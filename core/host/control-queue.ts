@@ -134,7 +134,13 @@ export class ControlQueue {
     if (fenced) {
       const ringIdx = context.has(Feature.CONTEXT_INIT) ? body[Header.flags] & Flag.INFO_RING_IDX : 0;
       writeResponseHeader(
-        context.response, 0, code, Flag.FENCE | ringIdx, body[Header.fenceLo], body[Header.fenceHi], body[Header.ctxId],
+        context.response,
+        0,
+        code,
+        Flag.FENCE | ringIdx,
+        body[Header.fenceLo],
+        body[Header.fenceHi],
+        body[Header.ctxId],
         ringIdx === 0 ? 0 : body[Header.ringIdx],
       );
     } else {

@@ -79,7 +79,7 @@ function tryImport(context: Context, resource: Resource, count: number): string 
   }
   const region = context.options.space.regions[context.entryRegion[0]];
   const owner = region === null || region === undefined ? null : ownerOf(context, region.id);
-  if (owner === null) return reason === '' ? 'the first entry lies in no memfd and in no VFIO device\'s region' : reason;
+  if (owner === null) return reason === '' ? "the first entry lies in no memfd and in no VFIO device's region" : reason;
   if (!context.entriesInOneRegion) return `entries lie in more than one region, the first in ${owner.name}`;
   const bar = region?.bar ?? -1;
   const made = owner.featureDmaBufList(bar, 0, 0, context.entryOffset, context.entryLength, count);

@@ -1,7 +1,7 @@
 import { Counter } from '../measure/counters.ts';
 import { FrameColumn, FrameFlag } from '../measure/frame-log.ts';
-import type { DeviceQueue } from '../ring/queue.ts';
 import { Size } from '../protocol/layout.ts';
+import type { DeviceQueue } from '../ring/queue.ts';
 import { destroy } from './commands-2d.ts';
 import type { Context } from './context.ts';
 import type { FenceTimeline } from './fence-timeline.ts';

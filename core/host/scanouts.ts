@@ -80,8 +80,11 @@ function imageOf(head: Scanout, resource: Resource): ScanoutImage {
   for (let i = 0; i < images.length; i++) {
     const image = images[i];
     if (
-      image.offset === head.offset && image.width === head.width && image.height === head.height &&
-      image.stride === head.stride && image.format === head.format
+      image.offset === head.offset &&
+      image.width === head.width &&
+      image.height === head.height &&
+      image.stride === head.stride &&
+      image.format === head.format
     ) {
       return image;
     }
