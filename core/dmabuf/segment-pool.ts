@@ -1,6 +1,8 @@
 import { SegmentList } from '../memory/segments.ts';
 
 const KEPT = 8;
+/** Segments of room too much that do not matter. */
+const SLACK = 64;
 
 /**
  * Segment lists of released buffers, kept for the next ones: a list of a fully scattered 4K frame is 200 KB
@@ -9,12 +11,17 @@ const KEPT = 8;
 export class SegmentPool {
   readonly #free: SegmentList[] = [];
 
-  /** An empty list with room for `capacity` segments. */
+  /**
+   * An empty list with room for `capacity` segments, and not for many more: a guest is charged for the segments of its
+   * buffers, not for the room of the lists they are in.
+   */
   take(capacity: number): SegmentList {
     for (let i = 0; i < this.#free.length; i++) {
       const list = this.#free[i];
-      if (list.offset.length < capacity) continue;
-      this.#free[i] = this.#free[this.#free.length - 1];
+      const room = list.offset.length;
+      if (room < capacity || room > capacity * 2 + SLACK) continue;
+      // Oldest first, as `give` needs it; a splice would allocate.
+      for (let j = i + 1; j < this.#free.length; j++) this.#free[j - 1] = this.#free[j];
       this.#free.pop();
       return list;
     }
@@ -26,6 +33,10 @@ export class SegmentPool {
     // Not clear(): it drops the region array, which would have to grow anew. At most KEPT lists' regions stay referenced.
     list.count = 0;
     list.length = 0;
-    if (this.#free.length < KEPT) this.#free.push(list);
+    if (this.#free.length === KEPT) {
+      for (let j = 1; j < KEPT; j++) this.#free[j - 1] = this.#free[j];
+      this.#free.pop();
+    }
+    this.#free.push(list);
   }
 }

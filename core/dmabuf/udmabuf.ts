@@ -1,7 +1,7 @@
 import type { MemoryRegion } from '../memory/region.ts';
 import type { SegmentList } from '../memory/segments.ts';
 import { DmaBuf, type DmaBufOps } from './dma-buf.ts';
-import { fail, type Failure, type Result } from './errno.ts';
+import { type Failure, fail, type Result } from './errno.ts';
 import { isPageAligned } from './page-aligned.ts';
 import { SegmentPool } from './segment-pool.ts';
 

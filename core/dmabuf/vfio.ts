@@ -2,8 +2,8 @@ import type { MemoryRegion } from '../memory/region.ts';
 import { notAttachable } from './attachment.ts';
 import { type Attachment, DmaBuf, type DmaBufOps } from './dma-buf.ts';
 import { fail, OK, type Result } from './errno.ts';
-import { FenceUsage } from './reservation.ts';
 import { isPageAligned } from './page-aligned.ts';
+import { FenceUsage } from './reservation.ts';
 import { SegmentPool } from './segment-pool.ts';
 import type { SgTable } from './sg-table.ts';
 import { NO_WAIT, type Wait } from './wait.ts';
@@ -167,7 +167,7 @@ export class VfioDevice {
 
   #attach(attachment: Attachment): Result<void> {
     const importer = attachment.importer;
-    if (!importer.allowPeer2peer) return notAttachable(importer, 'peer-to-peer is needed for a device\'s memory');
+    if (!importer.allowPeer2peer) return notAttachable(importer, "peer-to-peer is needed for a device's memory");
     if (importer.moveNotify === null) return notAttachable(importer, 'an invalidate callback is needed');
     return attachment.dmabuf.revoked ? fail('ENODEV', `${this.name} is revoked`) : OK;
   }

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { SegmentPool } from '../../../core/dmabuf/segment-pool.ts';
+
+test('a released list serves the next buffer of about its length', () => {
+  const pool = new SegmentPool();
+  const list = pool.take(8100);
+  pool.give(list);
+  expect(pool.take(8100)).toBe(list);
+  pool.give(list);
+  expect(pool.take(5000)).toBe(list);
+});
+
+test('a short buffer does not hold a long list: what a guest makes the host keep is what its entries are charged', () => {
+  const pool = new SegmentPool();
+  for (let i = 0; i < 100; i++) {
+    pool.give(pool.take(16384));
+    expect(pool.take(1).offset.length).toBeLessThanOrEqual(128);
+  }
+});
+
+test('lists of lengths that nobody wants again make room for those that are', () => {
+  const pool = new SegmentPool();
+  for (let i = 0; i < 20; i++) pool.give(pool.take(1 + i));
+  const list = pool.take(8100);
+  pool.give(list);
+  expect(pool.take(8100)).toBe(list);
+});
