@@ -189,7 +189,8 @@ export class HostDevice {
     this.#work[BUSY] = 0;
     const resources = context.resources.all();
     context.scanouts.reset();
-    for (const resource of resources) this.#options.sink.stop(resource.id);
+    // The scanouts are off already; of the others the sink reads no frame. A guest may have made very many.
+    for (const resource of resources) if (resource.held > 0) this.#options.sink.stop(resource.id);
     context.now();
     while (this.#options.sink.pollReleases(context.nowSlot) > 0);
     context.flushes.clear();

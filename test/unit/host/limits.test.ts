@@ -179,6 +179,23 @@ describe('work a guest can cause', () => {
     expect(rig.order).toHaveLength(18);
   });
 
+  test('a reset stops the sink for what it reads, not for every resource that there is', () => {
+    const rig = new Rig({ scanoutNs: 1000 });
+    for (let id = 2; id < 100; id++) rig.createBlob(id, frame(HIGH + PIXELS));
+    rig.setScanoutBlob(0, 2);
+    rig.flush(2, { fenced: true });
+    const stopped: number[] = [];
+    const stop = rig.sink.stop.bind(rig.sink);
+    rig.sink.stop = (id) => {
+      stopped.push(id);
+      stop(id);
+    };
+    rig.start();
+    expect(stopped).toEqual([2]);
+    expect(rig.sink.deadline[0]).toBe(Number.POSITIVE_INFINITY);
+    expect(rig.serves()).toBe(true);
+  });
+
   test('a scanout has no side over 16384 px, however large the blob: one page entered many times is any size', () => {
     const rig = new Rig();
     const entries = Array.from({ length: 512 }, () => ({ address: BAR + PIXELS, length: 4 * MIB }));
