@@ -3,7 +3,7 @@ import { CopyStage } from '../memory/ledger.ts';
 import type { MemoryRegion } from '../memory/region.ts';
 import { SegmentList } from '../memory/segments.ts';
 import type { ScanoutImage } from './sink.ts';
-import { type ScanoutTiming, ScanoutTimer } from './timer.ts';
+import { ScanoutTimer, type ScanoutTiming } from './timer.ts';
 
 export interface DisplayOptions extends ScanoutTiming {
   copier: Copier;
@@ -93,7 +93,17 @@ export class DisplaySink extends ScanoutTimer {
       this.#uploadsFailed++;
       return;
     }
-    this.#options.copier.copyRect(texture.list, 0, rowBytes, segments, image.offset, image.stride, rowBytes, image.height, CopyStage.upload);
+    this.#options.copier.copyRect(
+      texture.list,
+      0,
+      rowBytes,
+      segments,
+      image.offset,
+      image.stride,
+      rowBytes,
+      image.height,
+      CopyStage.upload,
+    );
     this.#uploads++;
   }
 

@@ -3,7 +3,7 @@ import { FrameFlag } from '../measure/frame-log.ts';
 import { RowTable } from '../memory/row-table.ts';
 import { CRC_START, crcBytes, crcEnd, crcWords } from './crc32.ts';
 import type { ScanoutImage } from './sink.ts';
-import { type ScanoutTiming, ScanoutTimer } from './timer.ts';
+import { ScanoutTimer, type ScanoutTiming } from './timer.ts';
 
 export interface VerifyOptions extends ScanoutTiming {
   /** CRC-32 of all pixels of one frame in this many; 0: of none. */

@@ -5,7 +5,15 @@ import { Command, Feature, Flag, Response } from '../../../core/protocol/constan
 import { parseEdid } from '../../../core/protocol/edid.ts';
 import { Header } from '../../../core/protocol/layout.ts';
 import {
-  writeAssignUuid, writeGetCapset, writeGetCapsetInfo, writeGetEdid, writeMapBlob, writeResource, writeSimple, writeUnmapBlob, writeUpdateCursor,
+  writeAssignUuid,
+  writeGetCapset,
+  writeGetCapsetInfo,
+  writeGetEdid,
+  writeMapBlob,
+  writeResource,
+  writeSimple,
+  writeUnmapBlob,
+  writeUpdateCursor,
 } from '../../../core/protocol/write.ts';
 import { Interrupt, Status } from '../../../core/ring/registers.ts';
 import { BASE_FEATURES, BLOB_FEATURES, frame, HIGH, MIB, PIXELS, Rig, scattered } from './rig.ts';
@@ -65,11 +73,14 @@ describe('framing', () => {
     expect(rig.answers.get(token)).toMatchObject({ type: UNSPEC, used: 24 });
   });
 
-  test.each([0, 0x1100, 0x1200, 0x10e, 0x200, 0xffffffff, Command.UPDATE_CURSOR, Command.MOVE_CURSOR])('33, 34: type 0x%s of the control queue answers UNSPEC', (type) => {
-    const rig = new Rig();
-    expect(rig.send((w, at) => writeResource(w, at, type, 1) + 64)).toBe(UNSPEC);
-    unharmed(rig);
-  });
+  test.each([0, 0x1100, 0x1200, 0x10e, 0x200, 0xffffffff, Command.UPDATE_CURSOR, Command.MOVE_CURSOR])(
+    '33, 34: type 0x%s of the control queue answers UNSPEC',
+    (type) => {
+      const rig = new Rig();
+      expect(rig.send((w, at) => writeResource(w, at, type, 1) + 64)).toBe(UNSPEC);
+      unharmed(rig);
+    },
+  );
 
   test('35: blob commands without the feature answer INVALID_PARAMETER', () => {
     const rig = new Rig({ features: BASE_FEATURES });
@@ -139,7 +150,15 @@ describe('resources', () => {
     expect(rig.create2d(2)).toBe(RES);
     expect(rig.createBlob(2, frame(HIGH + PIXELS))).toBe(RES);
     expect(rig.unref(2)).toBe(OK);
-    for (const answer of [rig.unref(2), rig.attach(2, frame(HIGH + PIXELS)), rig.detach(2), rig.transfer(2), rig.flush(2), rig.setScanout(0, 2), rig.setScanoutBlob(0, 2)]) {
+    for (const answer of [
+      rig.unref(2),
+      rig.attach(2, frame(HIGH + PIXELS)),
+      rig.detach(2),
+      rig.transfer(2),
+      rig.flush(2),
+      rig.setScanout(0, 2),
+      rig.setScanoutBlob(0, 2),
+    ]) {
       expect(answer).toBe(RES);
     }
     unharmed(rig);
@@ -254,7 +273,16 @@ describe('resources', () => {
   test('59, 60: a blob of size 0, misaligned, larger than its entries, or of another kind of memory answers INVALID_PARAMETER', () => {
     const rig = new Rig();
     const entries = frame(HIGH + PIXELS);
-    for (const options of [{ size: 0 }, { size: 16380 }, { size: 20480 }, { size: 0, sizeHi: 1 }, { memory: 0 }, { memory: 2 }, { memory: 3 }, { memory: 4 }]) {
+    for (const options of [
+      { size: 0 },
+      { size: 16380 },
+      { size: 20480 },
+      { size: 0, sizeHi: 1 },
+      { memory: 0 },
+      { memory: 2 },
+      { memory: 3 },
+      { memory: 4 },
+    ]) {
       expect(rig.createBlob(2, entries, options), JSON.stringify(options)).toBe(PARAM);
     }
     unharmed(rig);
@@ -374,7 +402,10 @@ describe('device', () => {
   });
 
   test('24: a feature that was not offered, or without its dependency, leaves FEATURES_OK clear', () => {
-    for (const [offered, asked] of [[BASE_FEATURES, BLOB_FEATURES], [BASE_FEATURES | (1 << Feature.CONTEXT_INIT), BASE_FEATURES | (1 << Feature.CONTEXT_INIT)]]) {
+    for (const [offered, asked] of [
+      [BASE_FEATURES, BLOB_FEATURES],
+      [BASE_FEATURES | (1 << Feature.CONTEXT_INIT), BASE_FEATURES | (1 << Feature.CONTEXT_INIT)],
+    ]) {
       const rig = new Rig({ features: offered, asleep: true });
       rig.status(Status.ACKNOWLEDGE | Status.DRIVER);
       rig.registers.setDriverFeatures(asked, 1);

@@ -95,7 +95,7 @@ describe('2D', () => {
 });
 
 describe('blob', () => {
-  test('an import copies nothing, and the frame is the guest\'s own pages', () => {
+  test("an import copies nothing, and the frame is the guest's own pages", () => {
     const rig = withBlob();
     expect(rig.flush(2)).toBe(0);
     rig.advance(1000);
@@ -104,7 +104,7 @@ describe('blob', () => {
     expect(rig.counters.get(Counter.imports)).toBe(2);
   });
 
-  test('a fenced FLUSH completes at the sink\'s last read, without a successor frame', () => {
+  test("a fenced FLUSH completes at the sink's last read, without a successor frame", () => {
     const rig = withBlob();
     const token = rig.post((w, at) => writeFlush(w, at, 0, 0, 64, 64, 2), { fenced: true });
     rig.run();
@@ -223,7 +223,7 @@ describe('blob', () => {
 });
 
 describe('import', () => {
-  test('one VFIO device\'s region becomes a VFIO dma-buf', () => {
+  test("one VFIO device's region becomes a VFIO dma-buf", () => {
     const rig = new Rig();
     expect(rig.createBlob(2, scattered(BAR + PIXELS, 4))).toBe(OK);
     expect(rig.vfio[0].exported).toHaveLength(1);
@@ -251,8 +251,11 @@ describe('import', () => {
     expect(rig.device.fallbacks[0].reason).toBe('udmabuf size_limit_mb 1 < 2 MiB');
   });
 
-  test('entries of RAM and a device, or of two devices, are no one\'s dma-buf', () => {
-    for (const entries of [[...frame(BAR + PIXELS), ...frame(HIGH + PIXELS)], [...frame(BAR), ...frame(2 * BAR)]]) {
+  test("entries of RAM and a device, or of two devices, are no one's dma-buf", () => {
+    for (const entries of [
+      [...frame(BAR + PIXELS), ...frame(HIGH + PIXELS)],
+      [...frame(BAR), ...frame(2 * BAR)],
+    ]) {
       const copy = new Rig();
       expect(copy.createBlob(2, entries)).toBe(OK);
       expect(copy.device.fallbacks[0].reason).toBe('entries lie in more than one region, the first in gpu0');
@@ -292,7 +295,10 @@ describe('import', () => {
     expect(rig.flush(2, { fenced: true })).toBe(OK);
   });
 
-  test.each([['a VFIO device\'s region', BAR, 2], ['RAM', HIGH, 1]])('%s leaves: FLUSH answers UNSPEC until ATTACH after its return', (_name, base, region) => {
+  test.each([
+    ["a VFIO device's region", BAR, 2],
+    ['RAM', HIGH, 1],
+  ])('%s leaves: FLUSH answers UNSPEC until ATTACH after its return', (_name, base, region) => {
     const rig = new Rig({ scanoutNs: 1000 });
     rig.createBlob(2, frame(base + PIXELS));
     rig.setScanoutBlob(0, 2);
@@ -341,7 +347,10 @@ describe('hostService', () => {
       rig.run();
     }
     let charged = 0;
-    for (const [head, frames] of [[0, 10], [1, 5]]) {
+    for (const [head, frames] of [
+      [0, 10],
+      [1, 5],
+    ]) {
       for (let i = 0; i < frames; i++) {
         const ns = rig.log.cells[rig.log.row(head, i) + FrameColumn.hostService];
         expect(ns).toBeGreaterThan(0);

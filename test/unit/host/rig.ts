@@ -13,13 +13,21 @@ import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts
 import { BlobFlag, BlobMem, Command, Feature, Format, Response } from '../../../core/protocol/constants.ts';
 import { Header } from '../../../core/protocol/layout.ts';
 import {
-  setFence, writeAttachBacking, writeCreate2d, writeCreateBlob, writeFlush, writeMemEntry, writeResource, writeSetScanout,
-  writeSetScanoutBlob, writeTransfer,
+  setFence,
+  writeAttachBacking,
+  writeCreate2d,
+  writeCreateBlob,
+  writeFlush,
+  writeMemEntry,
+  writeResource,
+  writeSetScanout,
+  writeSetScanoutBlob,
+  writeTransfer,
 } from '../../../core/protocol/write.ts';
 import type { Doorbell } from '../../../core/ring/doorbell.ts';
-import { CONTROL_QUEUE, CURSOR_QUEUE, DeviceRegisters, Status } from '../../../core/ring/registers.ts';
 import { PackedDriver } from '../../../core/ring/packed/driver.ts';
 import { placePackedQueue } from '../../../core/ring/packed/layout.ts';
+import { CONTROL_QUEUE, CURSOR_QUEUE, DeviceRegisters, Status } from '../../../core/ring/registers.ts';
 import { SplitDriver } from '../../../core/ring/split/driver.ts';
 import { placeSplitQueue } from '../../../core/ring/split/layout.ts';
 import { LatchSink } from '../../../core/sink/latch.ts';
@@ -67,7 +75,14 @@ export const BLOB_FEATURES = BASE_FEATURES | (1 << Feature.RESOURCE_BLOB);
 
 const regionOf = (id: number, name: string, gpa: number, device: string | null): MemoryRegion =>
   new MemoryRegion({
-    id, name, gpa, size: 12 * MIB, kind: device === null ? 'ram' : 'device', device, bar: device === null ? null : 0, memory: createSharedMemory(12 * MIB),
+    id,
+    name,
+    gpa,
+    size: 12 * MIB,
+    kind: device === null ? 'ram' : 'device',
+    device,
+    bar: device === null ? null : 0,
+    memory: createSharedMemory(12 * MIB),
   });
 
 /** A host device with a real ring in real memory, driven by hand. Regions: 0 RAM, 1 RAM above 4 GiB, 2 gpu0's BAR, 3 gpu1's. */
@@ -96,7 +111,12 @@ export class Rig {
 
   constructor(options: RigOptions = {}) {
     this.#options = options;
-    this.regions = [regionOf(0, 'ram-low', LOW, null), regionOf(1, 'ram-high', HIGH, null), regionOf(2, 'bar0', BAR, 'gpu0'), regionOf(3, 'bar1', 2 * BAR, 'gpu1')];
+    this.regions = [
+      regionOf(0, 'ram-low', LOW, null),
+      regionOf(1, 'ram-high', HIGH, null),
+      regionOf(2, 'bar0', BAR, 'gpu0'),
+      regionOf(3, 'bar1', 2 * BAR, 'gpu1'),
+    ];
     for (const region of this.regions) this.space.add(region);
     this.vfio = [new VfioDevice('gpu0'), new VfioDevice('gpu1')];
     this.vfio[0].addRegion(0, this.regions[2]);
@@ -105,7 +125,8 @@ export class Rig {
     this.#words = this.regions[0].u32;
     const heads = options.heads ?? 1;
     this.log = new FrameLog(new SharedArrayBuffer(FrameLog.bytes(heads, 64)), heads, 64);
-    this.sink = options.makeSink?.(heads, this.counters) ??
+    this.sink =
+      options.makeSink?.(heads, this.counters) ??
       new LatchSink({ heads, periodNs: options.periodNs ?? 0, phaseNs: 0, scanoutNs: options.scanoutNs ?? 0, counters: this.counters });
     const doorbell: Doorbell = { sample: () => 0, ring: () => void this.interrupts++, sleep: () => false };
     const features = options.features ?? BLOB_FEATURES;
@@ -129,7 +150,16 @@ export class Rig {
       allocateImage: (bytes) => {
         const size = Math.ceil(bytes / 4096) * 4096;
         const id = nextId++;
-        const image = new MemoryRegion({ id, name: `image-${id}`, kind: 'ram', gpa: 0, size, device: null, bar: null, memory: createSharedMemory(size) });
+        const image = new MemoryRegion({
+          id,
+          name: `image-${id}`,
+          kind: 'ram',
+          gpa: 0,
+          size,
+          device: null,
+          bar: null,
+          memory: createSharedMemory(size),
+        });
         this.images.add(image);
         return image;
       },
@@ -187,14 +217,23 @@ export class Rig {
    * Enqueues a request without polling. @param write fills it in at a word index and returns its bytes
    * @returns its token
    */
-  post(write: (w: Uint32Array, at: number) => number, options: { fenced?: boolean; writable?: number; bytes?: number; entries?: readonly Entry[] } = {}): number {
+  post(
+    write: (w: Uint32Array, at: number) => number,
+    options: { fenced?: boolean; writable?: number; bytes?: number; entries?: readonly Entry[] } = {},
+  ): number {
     const token = this.#next++;
     const address = COMMANDS + (token % COMMAND_SLOTS) * COMMAND_BYTES;
     const at = address / 4;
     let bytes = write(this.#words, at);
     if (options.fenced === true) setFence(this.#words, at, ++this.#fence, 0xffffffff);
     for (const entry of options.entries ?? []) {
-      bytes += writeMemEntry(this.#words, (address + bytes) / 4, entry.address % 2 ** 32, Math.floor(entry.address / 2 ** 32), entry.length);
+      bytes += writeMemEntry(
+        this.#words,
+        (address + bytes) / 4,
+        entry.address % 2 ** 32,
+        Math.floor(entry.address / 2 ** 32),
+        entry.length,
+      );
     }
     const writable = options.writable ?? 1056;
     this.control.begin();
@@ -256,14 +295,23 @@ export class Rig {
   unref = (id: number): number => this.send((w, at) => writeResource(w, at, Command.RESOURCE_UNREF, id));
 
   createBlob = (
-    id: number, entries: readonly Entry[],
+    id: number,
+    entries: readonly Entry[],
     options: { size?: number; memory?: number; flags?: number; count?: number; sizeHi?: number } = {},
   ): number =>
     this.send(
       (w, at) =>
         writeCreateBlob(
-          w, at, id, options.memory ?? BlobMem.GUEST, options.flags ?? BlobFlag.SHAREABLE, options.count ?? entries.length, 0, 0,
-          options.size ?? entries.reduce((sum, entry) => sum + entry.length, 0), options.sizeHi ?? 0,
+          w,
+          at,
+          id,
+          options.memory ?? BlobMem.GUEST,
+          options.flags ?? BlobFlag.SHAREABLE,
+          options.count ?? entries.length,
+          0,
+          0,
+          options.size ?? entries.reduce((sum, entry) => sum + entry.length, 0),
+          options.sizeHi ?? 0,
         ),
       { entries },
     );
@@ -272,13 +320,35 @@ export class Rig {
     this.send((w, at) => writeSetScanout(w, at, x, y, width, height, head, id));
 
   setScanoutBlob = (
-    head: number, id: number,
-    o: { x?: number; y?: number; width?: number; height?: number; fbWidth?: number; fbHeight?: number; format?: number; stride?: number; offset?: number } = {},
+    head: number,
+    id: number,
+    o: {
+      x?: number;
+      y?: number;
+      width?: number;
+      height?: number;
+      fbWidth?: number;
+      fbHeight?: number;
+      format?: number;
+      stride?: number;
+      offset?: number;
+    } = {},
   ): number =>
     this.send((w, at) =>
       writeSetScanoutBlob(
-        w, at, o.x ?? 0, o.y ?? 0, o.width ?? 64, o.height ?? 64, head, id, o.fbWidth ?? 64, o.fbHeight ?? 64,
-        o.format ?? Format.B8G8R8X8, o.stride ?? 256, o.offset ?? 0,
+        w,
+        at,
+        o.x ?? 0,
+        o.y ?? 0,
+        o.width ?? 64,
+        o.height ?? 64,
+        head,
+        id,
+        o.fbWidth ?? 64,
+        o.fbHeight ?? 64,
+        o.format ?? Format.B8G8R8X8,
+        o.stride ?? 256,
+        o.offset ?? 0,
       ),
     );
 
@@ -294,8 +364,12 @@ export class Rig {
   serves(): boolean {
     const ok = Response.OK_NODATA;
     return (
-      this.create2d(9999) === ok && this.attach(9999, [{ address: HIGH + 11 * MIB, length: 16384 }]) === ok && this.transfer(9999) === ok &&
-      this.setScanout(0, 9999) === ok && (this.flush(9999) === ok || this.#late()) && this.unref(9999) === ok
+      this.create2d(9999) === ok &&
+      this.attach(9999, [{ address: HIGH + 11 * MIB, length: 16384 }]) === ok &&
+      this.transfer(9999) === ok &&
+      this.setScanout(0, 9999) === ok &&
+      (this.flush(9999) === ok || this.#late()) &&
+      this.unref(9999) === ok
     );
   }
 

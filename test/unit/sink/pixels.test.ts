@@ -46,8 +46,13 @@ test('CRC-32 is that of zlib, by bytes and by words', () => {
 describe('verify', () => {
   const make = (options: { crcEvery?: number; expectSequence?: boolean; counters?: Counters } = {}) => {
     const sink = new VerifySink({
-      heads: 1, periodNs: 0, phaseNs: 0, scanoutNs: 100, crcEvery: options.crcEvery ?? 0,
-      expectSequence: options.expectSequence ?? false, counters: options.counters ?? null,
+      heads: 1,
+      periodNs: 0,
+      phaseNs: 0,
+      scanoutNs: 100,
+      crcEvery: options.crcEvery ?? 0,
+      expectSequence: options.expectSequence ?? false,
+      counters: options.counters ?? null,
     });
     const made = makeImage();
     sink.setScanout(0, made.image);
@@ -127,7 +132,11 @@ describe('display', () => {
     const ledger = new Ledger();
     const textures: MemoryRegion[] = [];
     const sink = new DisplaySink({
-      heads: 2, periodNs: 1000, phaseNs: 0, scanoutNs: 10, copier: new Copier(copyKernels()[0], ledger),
+      heads: 2,
+      periodNs: 1000,
+      phaseNs: 0,
+      scanoutNs: 10,
+      copier: new Copier(copyKernels()[0], ledger),
       allocateTexture: (bytes) => {
         if (!room) return null;
         const region = makeRegion(Math.ceil(bytes / 4096) * 4096);

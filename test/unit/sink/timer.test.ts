@@ -8,7 +8,14 @@ import type { ScanoutImage, Sink } from '../../../core/sink/sink.ts';
 import { slot } from '../../support/slot.ts';
 
 const image = (resourceId: number): ScanoutImage => ({
-  width: 16, height: 16, stride: 64, offset: 0, format: 2, segments: new SegmentList(1), imported: true, resourceId,
+  width: 16,
+  height: 16,
+  stride: 64,
+  offset: 0,
+  format: 2,
+  segments: new SegmentList(1),
+  imported: true,
+  resourceId,
 });
 
 interface Released {
@@ -27,8 +34,12 @@ function drain(sink: Sink, now: number): Released[] {
     if (count === 0) return all;
     for (let i = 0; i < count; i++) {
       all.push({
-        head: sink.releasedScanout[i], frame: sink.releasedFrame[i], flags: sink.releasedFlags[i],
-        presented: sink.presentedNs[i], released: sink.releasedNs[i], vblank: sink.vblank[i],
+        head: sink.releasedScanout[i],
+        frame: sink.releasedFrame[i],
+        flags: sink.releasedFlags[i],
+        presented: sink.presentedNs[i],
+        released: sink.releasedNs[i],
+        vblank: sink.vblank[i],
       });
     }
   }
@@ -80,7 +91,11 @@ describe('with a period', () => {
   const PERIOD = 1000;
   const sink = (options: { heads?: number; scanoutNs?: number; counters?: Counters } = {}): LatchSink => {
     const made = new LatchSink({
-      heads: options.heads ?? 1, periodNs: PERIOD, phaseNs: 300, scanoutNs: options.scanoutNs ?? 200, counters: options.counters ?? null,
+      heads: options.heads ?? 1,
+      periodNs: PERIOD,
+      phaseNs: 300,
+      scanoutNs: options.scanoutNs ?? 200,
+      counters: options.counters ?? null,
     });
     for (let head = 0; head < (options.heads ?? 1); head++) made.setScanout(head, image(2 + head));
     return made;
@@ -122,7 +137,10 @@ describe('with a period', () => {
     drain(latch, 1300);
     latch.present(0, 1, slot(1350));
     expect(drain(latch, 1400)).toEqual([]);
-    expect(drain(latch, 1500)).toMatchObject([{ head: 0, frame: 0, flags: 0 }, { head: 1, frame: 0, flags: 0 }]);
+    expect(drain(latch, 1500)).toMatchObject([
+      { head: 0, frame: 0, flags: 0 },
+      { head: 1, frame: 0, flags: 0 },
+    ]);
     expect(drain(latch, 2500)).toMatchObject([{ head: 0, frame: 1, vblank: 3 }]);
   });
 
@@ -130,7 +148,10 @@ describe('with a period', () => {
     const latch = sink();
     latch.present(0, 0, slot(400));
     latch.present(0, 1, slot(1400));
-    expect(drain(latch, 2500)).toMatchObject([{ frame: 0, flags: 0, presented: 1300 }, { frame: 1, flags: 0, presented: 2300 }]);
+    expect(drain(latch, 2500)).toMatchObject([
+      { frame: 0, flags: 0, presented: 1300 },
+      { frame: 1, flags: 0, presented: 2300 },
+    ]);
   });
 
   test('a late wake-up is counted, with the largest lateness', () => {
@@ -166,14 +187,19 @@ describe('with a period', () => {
     latch.present(0, 1, slot(1310));
     latch.stop(2);
     expect(latch.deadline[0]).toBeLessThanOrEqual(1310);
-    expect(drain(latch, 1310)).toMatchObject([{ head: 0, frame: 0, presented: 1300 }, { head: 0, frame: 1, presented: 0 }]);
+    expect(drain(latch, 1310)).toMatchObject([
+      { head: 0, frame: 0, presented: 1300 },
+      { head: 0, frame: 1, presented: 0 },
+    ]);
     expect(latch.holds(2)).toBe(false);
     expect(latch.holds(3)).toBe(true);
   });
 });
 
 test('every frame is released exactly once, within a period and a scanout, whatever the order of calls', () => {
-  const steps = fc.array(fc.record({ head: fc.nat(1), dt: fc.nat(1500), poll: fc.boolean(), stop: fc.integer({ min: 0, max: 20 }) }), { maxLength: 60 });
+  const steps = fc.array(fc.record({ head: fc.nat(1), dt: fc.nat(1500), poll: fc.boolean(), stop: fc.integer({ min: 0, max: 20 }) }), {
+    maxLength: 60,
+  });
   fc.assert(
     fc.property(steps, fc.constantFrom(0, 1000), fc.nat(2500), (list, periodNs, scanoutNs) => {
       const latch = new LatchSink({ heads: 2, periodNs, phaseNs: 0, scanoutNs });
