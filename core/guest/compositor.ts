@@ -147,8 +147,8 @@ export class Compositor {
       if (head.plane.poll()) {
         this.#endCommit(head);
         progressed = true;
-      } else if (head.plane.deadline < this.deadline[0]) {
-        this.deadline[0] = head.plane.deadline;
+      } else if (head.plane.deadline[0] < this.deadline[0]) {
+        this.deadline[0] = head.plane.deadline[0];
       }
     }
     if (head.ready === NONE && this.running && !this.#backsOff(head) && this.#draw(head)) progressed = true;

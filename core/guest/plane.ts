@@ -48,8 +48,8 @@ export class Plane implements CommandOwner {
   /** Linux without blob: the flip does not wait for the host. */
   readonly #linuxPacing: boolean;
   #state: number = PlaneState.idle;
-  /** In a slot of its own: a field would box a new number every commit. */
-  readonly #deadline = new Float64Array(1);
+  /** `deadline[0]`: when the commit gives up waiting, ns; Infinity: it waits without limit or not at all. A slot: a double would be boxed. */
+  readonly deadline = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
   /** Row of the frame in commit. */
   #row = 0;
   #replaced: Framebuffer | null = null;
@@ -117,7 +117,7 @@ export class Plane implements CommandOwner {
       const fence = fb === null ? null : fb.fence;
       if (fence !== null && fence.state === 'pending') {
         clock.read();
-        if (clock.slot[0] < this.#deadline[0]) return false;
+        if (clock.slot[0] < this.deadline[0]) return false;
         this.#driver.counters.add(Counter.fencesTimedOut, 1);
         if (fb !== null) fb.overdue = fence;
         if (this.#log !== null && this.#row >= 0) {
@@ -132,11 +132,6 @@ export class Plane implements CommandOwner {
       return true;
     }
     return false;
-  }
-
-  /** When the commit gives up waiting, ns; Infinity if it waits without limit or not at all. */
-  get deadline(): number {
-    return this.#state === PlaneState.fence ? this.#deadline[0] : Number.POSITIVE_INFINITY;
   }
 
   /** TRANSFER's response (no blob). */
@@ -154,7 +149,7 @@ export class Plane implements CommandOwner {
   disable(): void {
     const driver = this.#driver;
     const { commands } = driver;
-    if (this.#state !== PlaneState.idle) driver.waitFor(() => this.poll(), this.deadline);
+    if (this.#state !== PlaneState.idle) driver.waitFor(() => this.poll(), this.deadline[0]);
     const slot = driver.openCommand();
     const bytes = writeSetScanout(commands.words, commands.requestWord(slot), 0, 0, 0, 0, this.head, 0);
     driver.submit(slot, bytes, Size.header, 0, 0, null, null, 0);
@@ -229,7 +224,7 @@ export class Plane implements CommandOwner {
     }
     if (fence !== null) {
       driver.clock.read();
-      this.#deadline[0] = driver.clock.slot[0] + FENCE_WAIT_NS;
+      this.deadline[0] = driver.clock.slot[0] + FENCE_WAIT_NS;
       this.#state = PlaneState.fence;
     } else if (waits) {
       this.#state = PlaneState.response;
@@ -240,6 +235,7 @@ export class Plane implements CommandOwner {
   }
 
   #finish(): void {
+    this.deadline[0] = Number.POSITIVE_INFINITY;
     this.#state = PlaneState.idle;
     this.#release();
   }

@@ -118,7 +118,7 @@ export const scenarios = {
       assert(plane.begin(fb, null, guest.log.begin(0, frame)), 'the commit was refused');
       while (!plane.poll()) {
         if (guest.driver.poll() || host.device.poll()) continue;
-        clock.advanceTo(Math.min(host.device.deadline[0], blitEnd, plane.deadline));
+        clock.advanceTo(Math.min(host.device.deadline[0], blitEnd, plane.deadline[0]));
         clock.read();
         if (clock.slot[0] >= blitEnd) blitDone();
       }

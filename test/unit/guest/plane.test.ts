@@ -169,14 +169,14 @@ describe('the 50 ms bound', () => {
     const row = log.begin(0, 0);
     plane.begin(fb, null, row);
     const begun = rig.now;
-    expect(plane.deadline).toBe(begun + FENCE_WAIT_NS);
+    expect(plane.deadline[0]).toBe(begun + FENCE_WAIT_NS);
     rig.run();
     const { fence } = fb;
     rig.clock.advanceTo(begun + FENCE_WAIT_NS - 1);
     expect(plane.poll()).toBe(false);
     rig.clock.advanceTo(begun + FENCE_WAIT_NS);
     expect(plane.poll()).toBe(true);
-    expect(plane.deadline).toBe(Number.POSITIVE_INFINITY);
+    expect(plane.deadline[0]).toBe(Number.POSITIVE_INFINITY);
     expect(rig.counters.get(Counter.fencesTimedOut)).toBe(1);
     expect(log.cells[row + FrameColumn.guestFlags] & FrameFlag.timedOut).toBe(FrameFlag.timedOut);
     expect(log.cells[row + FrameColumn.fenceSeen]).toBe(0);
@@ -223,7 +223,7 @@ describe('atomic update without blob', () => {
     rig.run();
     expect(kinds(rig)).toEqual(['TRANSFER_TO_HOST_2D', 'SET_SCANOUT', 'RESOURCE_FLUSH']);
     expect(plane.poll()).toBe(false);
-    expect(plane.deadline).toBe(Number.POSITIVE_INFINITY);
+    expect(plane.deadline[0]).toBe(Number.POSITIVE_INFINITY);
     rig.host.release();
     rig.run();
     expect(plane.poll()).toBe(true);
