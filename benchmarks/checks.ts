@@ -131,9 +131,10 @@ function importsInTime({ scenario, timed }: Measured): Check | null {
   if (layout !== '4k' || width !== 3840 || height !== 2160 || spent.length === 0) return null;
   const us = median(spent);
   return {
-    name: `${scenario.id} imports ${timed[0].totals.segments} segments within ${IMPORT_US} us of host work`,
-    status: us <= IMPORT_US ? 'pass' : 'fail',
-    detail: `${us.toFixed(0)} us, median of ${spent.length} repetitions of 2 imports or more`,
+    name: `${scenario.id} imports ${timed[0].totals.segments} segments within ${IMPORT_US} µs of host work`,
+    // What a busy machine took is no property of the import.
+    status: us <= IMPORT_US ? 'pass' : timed.every((r) => r.repetition.disturbed) ? 'inconclusive' : 'fail',
+    detail: `${us.toFixed(0)} µs, median of ${spent.length} repetitions of 2 imports or more`,
   };
 }
 
@@ -162,6 +163,6 @@ function copyAgainstImport(entries: readonly Measured[]): Check | null {
   return {
     name: `host service of copy at 4K is at least ${COPY_TO_IMPORT} times udmabuf's`,
     status: ratio >= COPY_TO_IMPORT ? 'pass' : 'fail',
-    detail: `${a.toFixed(1)} over ${b.toFixed(1)} us, median a frame: ${ratio.toFixed(0)} times`,
+    detail: `${a.toFixed(1)} over ${b.toFixed(1)} µs, median a frame: ${ratio.toFixed(0)} times`,
   };
 }

@@ -205,7 +205,7 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
   let frameStageBytes = 0;
   for (const stage of FRAME_STAGES) frameStageBytes += totals.bytesByStage[stage];
   return {
-    fps: totals.paced ? samples.rate() : per(presented / heads, seconds),
+    fps: totals.paced ? samples.rate() * heads : per(presented, seconds),
     framesPresented: presented,
     framesVerified: totals.framesVerified,
     framesTorn: totals.framesVerified > 0 ? totals.framesTorn : null,
@@ -259,7 +259,9 @@ function copySpeed(samples: FrameSamples, totals: Totals): number | null {
   const readback = totals.bytesByStage.readback > 0;
   const transfer = totals.bytesByStage.transfer > 0;
   if ((!readback && !transfer) || samples.presented === 0) return null;
-  const bytes = (Number(readback) + Number(transfer)) * totals.frameBytes * samples.presented;
+  // The ledger's bytes, not whole frames: with damage a transfer is smaller.
+  const perFrame = (totals.bytesByStage.readback + totals.bytesByStage.transfer) / totals.allFrames;
+  const bytes = perFrame * samples.presented;
   const ns = (readback ? samples.submitNs : 0) + (transfer ? samples.transferNs : 0);
   return ns > 0 ? bytes / ns : null;
 }

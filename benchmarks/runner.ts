@@ -1,3 +1,4 @@
+import { DEFAULT_OPTIONS, type MachineOptions } from '../core/machine/options.ts';
 import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
@@ -17,7 +18,7 @@ import { readEnvironment, StealMeter } from './environment.ts';
 import { measureLimits } from './limits/index.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
 import { FrameSamples } from './samples.ts';
-import { type Scenario, scenario } from './scenarios.ts';
+import { type Scenario, scenario, usualScanoutUs } from './scenarios.ts';
 import type { Timing } from './suites.ts';
 import { packageVersion } from './version.ts';
 
@@ -131,7 +132,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     checks: checkRun(
       entries.map((entry) => ({ ...entry, samples: pooled(entry.timed) })),
       timing,
-      skipped,
+      // What a stop left out did not fail.
+      signal.aborted ? [] : skipped,
       limits,
     ),
   };
@@ -246,6 +248,28 @@ async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCo
   }
 }
 
+/** Settings that have no field of their own and are not as usual: without them two records could not be told apart. */
+function unusualSettings(options: MachineOptions): Record<string, string | number | boolean> {
+  const settings: Record<string, string | number | boolean> = {};
+  for (const name of [
+    'policy',
+    'profile',
+    'listLimit',
+    'sizeLimitMb',
+    'linuxPacing',
+    'fences',
+    'inOrder',
+    'migrateEvery',
+    'spinUs',
+  ] as const) {
+    if (options[name] !== DEFAULT_OPTIONS[name]) settings[name] = options[name];
+  }
+  if (options.scanoutUs !== usualScanoutUs(options.rateHz)) settings['scanoutUs'] = options.scanoutUs;
+  const { damage } = options;
+  if (damage !== null) settings['damage'] = `${damage.width}x${damage.height}+${damage.x}+${damage.y}`;
+  return settings;
+}
+
 /** The document's entry; null when nothing was measured. */
 function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
   const { scenario, timed, verified, failures } = entry;
@@ -272,6 +296,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     renderer: options.renderer,
     buffers: options.buffers,
     heads: options.heads,
+    settings: unusualSettings(options),
     results: {
       ...metrics,
       framesVerified,

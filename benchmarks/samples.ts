@@ -107,7 +107,7 @@ export class FrameSamples {
     return { mean: histogram.mean / 1000, p50: at(50), p90: at(90), p99: at(99) };
   }
 
-  /** Frames a second from the times between presented frames: exact where a window holds only a few. */
+  /** Frames a second and head from the times between presented frames: exact where a window holds only a few. */
   rate(): number {
     let sum = 0;
     for (const time of this.frameTimes) sum += time;

@@ -97,12 +97,15 @@ export function scenarioId(options: MachineOptions): string {
   return parts.join('-');
 }
 
+/** How long a sink reads a frame unless told, µs. */
+export const usualScanoutUs = (rateHz: number | null): number => (rateHz === null ? 0 : 2000);
+
 /** Fills in what the suite leaves open: a paced sink reads for 2 ms from its vblank; at max it reads at once. */
 export function scenario(options: Partial<MachineOptions>): Scenario {
   const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options };
   const complete: MachineOptions = {
     ...merged,
-    scanoutUs: options.scanoutUs ?? (merged.rateHz === null ? 0 : 2000),
+    scanoutUs: options.scanoutUs ?? usualScanoutUs(merged.rateHz),
     listLimit: options.listLimit ?? DEFAULT_OPTIONS.listLimit,
   };
   return { id: scenarioId(complete), options: complete };

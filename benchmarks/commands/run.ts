@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
-import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
+import { type Check, checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
 import {
@@ -129,7 +129,7 @@ export const runCommand: Command = {
         scenarios,
         timing,
         seed,
-        command: ['scanout run', ...argv.map(quoted)].join(' '),
+        command: ['npx scanout run', ...argv.map(quoted)].join(' '),
         signal: io.signal,
         progress: ({ done, total, text }) => progress.step(done, total, text),
       });
@@ -151,7 +151,10 @@ function finish(document: RunDocument, values: Values, io: Io): number {
     if (!values.json) io.stdout(`\nReport: ${html}\n`);
   }
   if (document.partial) return EXIT_INTERRUPTED;
-  return document.checks.some((check) => check.status !== 'pass') && invalid(document) ? EXIT_INVALID : 0;
+  const broken = document.checks.find(invalidates);
+  if (broken === undefined) return 0;
+  io.stderr(`scanout run: the run is invalid: ${broken.name}: ${broken.status}, ${broken.detail}\n`);
+  return EXIT_INVALID;
 }
 
 /** A folder that can be written, in which no folder has a report's name. @throws InputError, UsageError */
@@ -175,8 +178,8 @@ function isFolder(path: string): boolean | null {
 }
 
 /** A failed check makes a run invalid; an inconclusive one only where vblanks were to be counted. */
-function invalid(document: RunDocument): boolean {
-  return document.checks.some((check) => check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank')));
+function invalidates(check: Check): boolean {
+  return check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank'));
 }
 
 function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string } {

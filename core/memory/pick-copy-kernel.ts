@@ -4,13 +4,13 @@ import { createSharedMemory, MemoryRegion } from './region.ts';
 
 const FRAME_4K = 3840 * 2160 * 4;
 const FRAME_1080P = 1920 * 1080 * 4;
-const ROUNDS = 5;
+const ROUNDS = 7;
 /** A kernel takes an earlier one's place only by this much: on a busy machine smaller differences are chance. */
 const CLEARLY = 0.95;
 /** Measuring stops after the round in which this has passed. */
-const BUDGET_NS = 60e6;
+const BUDGET_NS = 100e6;
 /** Rounds that are made whatever the time: one disturbed round must not decide. */
-const LEAST_ROUNDS = 3;
+const LEAST_ROUNDS = 5;
 
 /**
  * Measures the kernels in turns on a 4K and a 1080p frame and takes the one with the least time for both, an earlier one

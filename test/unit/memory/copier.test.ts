@@ -266,11 +266,11 @@ describe('pickCopyKernel', () => {
     ]);
   });
 
-  test('makes three rounds however slow they are, and no more then', () => {
+  test('makes five rounds however slow they are, and no more then', () => {
     const clock = new VirtualClock();
     pickCopyKernel(clock, [paced('very slow', clock, 10)]);
     clock.read();
-    expect(clock.slot[0]).toBe((3840 * 2160 + 1920 * 1080) * 4 * 10 * 3);
+    expect(clock.slot[0]).toBe((3840 * 2160 + 1920 * 1080) * 4 * 10 * 5);
   });
 
   test('a clock that stands still gives the first kernel and no rates', () => {
