@@ -1,7 +1,8 @@
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { plain } from './format.ts';
 import type { RunDocument } from './run-document.ts';
-import { sharedSettings, summarise } from './summary.ts';
+import { sharedSettings, specialNotes } from './settings.ts';
+import { summarise } from './summary.ts';
 import { machineWords } from './terminal.ts';
 
 /** The run as GitHub-flavoured Markdown: the same verdict and tables as on the terminal. Ends with a newline. */
@@ -25,6 +26,7 @@ export function renderMarkdown(run: RunDocument): string {
       `## ${escapeMarkdown(group.label)}${unit}`,
       escapeMarkdown(sharedSettings(group.scenarios)),
       table(['path', ...columns.map((c) => c.title)], rows),
+      ...specialNotes(group).map(escapeMarkdown),
     );
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);

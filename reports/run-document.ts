@@ -113,6 +113,8 @@ export interface Scenario {
   /** Buffers the compositor swaps between. */
   buffers: number;
   heads: number;
+  /** Machine settings that are not as usual, by name, e.g. `{"fences": false}`; absent: all are. */
+  settings?: Record<string, SettingValue>;
   results: Results;
   repetitions: Repetition[];
   /** Results over the machine's limits. */
@@ -120,6 +122,8 @@ export interface Scenario {
   /** Workers that ended without being asked to, one line each. */
   workerFailures: string[];
 }
+
+export type SettingValue = string | number | boolean;
 
 export interface SkippedScenario {
   id: string;

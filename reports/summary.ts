@@ -1,6 +1,7 @@
 import { byteSize, compact, counted, duration, grouped, plain, rateName, sizeName } from './format.ts';
 import type { Metrics, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
+import { distinctions } from './settings.ts';
 
 /** Scenarios that may be compared: one table in every rendering. */
 export interface Group {
@@ -20,9 +21,6 @@ export interface Summary {
   verdicts: { label: string; text: string }[];
   groups: Group[];
 }
-
-type Setting = 'sink' | 'ring' | 'layout' | 'renderer' | 'buffers' | 'heads' | 'host';
-const SETTINGS: readonly Setting[] = ['sink', 'ring', 'layout', 'renderer', 'buffers', 'heads', 'host'];
 
 export function summarise(run: RunDocument): Summary {
   const groups = groupScenarios(run.scenarios);
@@ -64,9 +62,9 @@ export function groupScenarios(scenarios: readonly Scenario[]): Group[] {
 function splitBySettings(members: readonly Scenario[]): Group[] {
   const paths = new Set(members.map((scenario) => scenario.path));
   if (paths.size === members.length) return [groupOf(members, '')];
-  const varying = SETTINGS.filter((setting) => new Set(members.map((scenario) => scenario[setting])).size > 1);
+  const suffixes = distinctions(members);
   const parts = new Map<string, Scenario[]>();
-  for (const scenario of members) push(parts, varying.map((setting) => settingWords(setting, scenario)).join(', '), scenario);
+  for (const [i, scenario] of members.entries()) push(parts, suffixes[i], scenario);
   return [...parts].map(([suffix, part]) => groupOf(part, suffix));
 }
 
@@ -80,40 +78,6 @@ function groupOf(members: readonly Scenario[], suffix: string): Group {
     rateHz,
     scenarios,
   };
-}
-
-export function settingWords(setting: Setting, scenario: Scenario): string {
-  switch (setting) {
-    case 'sink':
-      return `${scenario.sink} sink`;
-    case 'ring':
-      return `${scenario.ring} ring`;
-    case 'layout':
-      return scenario.layout === 'contiguous' ? 'contiguous pages' : `${scenario.layout} pages`;
-    case 'renderer':
-      return `${scenario.renderer} renderer`;
-    case 'buffers':
-      return counted(scenario.buffers, 'buffer', 'buffers');
-    case 'heads':
-      return counted(scenario.heads, 'head', 'heads');
-    case 'host':
-      return `host in ${plain(scenario.host)}`;
-  }
-}
-
-/** The settings that all of these scenarios share, in words; the others, `varies`. */
-export function sharedSettings(scenarios: readonly Scenario[]): string {
-  const words = SETTINGS.map((setting) => {
-    const values = new Set(scenarios.map((scenario) => scenario[setting]));
-    return values.size > 1 ? `${setting} varies` : settingWords(setting, scenarios[0]);
-  });
-  return words.join(', ');
-}
-
-/** The settings of the whole run when every group has the same; null when a rendering has to say them group by group. */
-export function commonSettings(groups: readonly Group[]): string | null {
-  const [first, ...others] = groups.map((group) => sharedSettings(group.scenarios));
-  return first !== undefined && others.every((other) => other === first) ? first : null;
 }
 
 function verdictOf(group: Group): string {

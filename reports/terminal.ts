@@ -1,8 +1,9 @@
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
 import type { RunDocument } from './run-document.ts';
+import { commonSettings, sharedSettings, specialNotes } from './settings.ts';
 import type { Group } from './summary.ts';
-import { commonSettings, sharedSettings, summarise } from './summary.ts';
+import { summarise } from './summary.ts';
 
 const WIDTH = 80;
 
@@ -84,6 +85,7 @@ function groupTable(group: Group, withSettings: boolean, paint: Paint): string[]
   const unit = group.rateHz === null ? ' (updates a second)' : '';
   const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
   const lines = [paint.strong(title), ...settings, ...heads.map((head) => paint.faint(line(head))), ...rows.map(line), verifiedLine(group)];
+  lines.push(...specialNotes(group).flatMap((note) => wrap(note, 2)));
   if (marked) lines.push('* disturbed: the machine was busy, its times are not to be trusted');
   return lines;
 }

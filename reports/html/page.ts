@@ -3,8 +3,9 @@ import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threa
 import { byteSize, rateName, trimmed } from '../format.ts';
 import type { RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
+import { commonSettings, sharedSettings, specialNotes } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
-import { commonSettings, sharedSettings, summarise } from '../summary.ts';
+import { summarise } from '../summary.ts';
 import { rateCharts } from './charts.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
@@ -61,6 +62,7 @@ ${summary.groups.map(
   (group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
 ${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
 <div class="scroll">${groupTable(group, narrowColumns(group))}</div>
+${specialNotes(group).map((note) => html`<p class="soft">${note}</p>\n`)}
 <details><summary>All figures</summary>
 <div class="scroll">${groupTable(group, wideColumns(group))}</div>
 <h4>Frames</h4><div class="scroll">${groupTable(group, frameColumns())}</div>

@@ -93,6 +93,14 @@ describe('the schema of run.json', () => {
     expect(() => checkRunDocument({}, 'run.json')).toThrow(InputError);
   });
 
+  test('settings of a scenario are words, figures and switches, and may be left out', () => {
+    const run = full();
+    run.scenarios[0].settings = { fences: false, scanoutUs: 500, damage: '256x256+64+64' };
+    expect(runDocumentError(run)).toBeNull();
+    Object.assign(run.scenarios[0].settings, { damage: null });
+    expect(runDocumentError(run)).toContain('scenarios[0].settings.damage');
+  });
+
   test('an unknown path names what may stand there', () => {
     const run = full();
     (run.scenarios[0] as { path: string }).path = 'teleport';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RunDocument } from '../../../reports/index.ts';
-import { renderMarkdown, renderTerminal } from '../../../reports/index.ts';
+import { renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { wrap } from '../../../reports/terminal.ts';
 import { buildRun, buildScenario } from '../../support/run-document.ts';
 
@@ -106,6 +106,23 @@ describe('the terminal report', () => {
     const text = renderTerminal(buildRun({ scenarios }));
     expect(text).toContain('4K at 60 Hz, split ring');
     expect(text).toContain('4K at 60 Hz, packed ring');
+  });
+
+  test('settings that are not as usual stand beside the others, or under the table when only some scenarios have them', () => {
+    const run = buildRun();
+    for (const scenario of run.scenarios) scenario.settings = { scanoutUs: 500, damage: '256x256+64+64' };
+    expect(unwrapped(renderTerminal(run))).toContain('host in threads, scanout 500 µs, damage 256x256+64+64.');
+    run.scenarios[1].settings = { scanoutUs: 500, damage: '256x256+64+64', listLimit: 16384, inOrder: true };
+    for (const text of [renderTerminal(run), renderMarkdown(run), renderHtml(run)])
+      expect(text).toContain('udmabuf: list limit 16,384, in order');
+  });
+
+  test('one path with and without fences makes two tables', () => {
+    const usual = buildScenario({ path: 'udmabuf' });
+    const control = { ...buildScenario({ path: 'udmabuf' }), id: 'control', settings: { fences: false, migrateEvery: 30 } };
+    const text = renderTerminal(buildRun({ scenarios: [usual, control] }));
+    expect(text).toMatch(/^4K at 60 Hz: latch sink/m);
+    expect(text).toMatch(/^4K at 60 Hz, no fences, migrate every 30 frames: /m);
   });
 
   test('has colours only when asked', () => {
