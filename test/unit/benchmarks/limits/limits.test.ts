@@ -1,5 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findCompiler } from '../../../../benchmarks/compiler.ts';
 import { measureCPingPong } from '../../../../benchmarks/limits/c-ping-pong.ts';
@@ -58,15 +59,23 @@ describe('copier against memcpy', () => {
 
 describe('ping-pong and wake-up', () => {
   it('the C ping-pong gives nanoseconds and leaves no folder behind', async () => {
-    const folders = () => readdirSync(tmpdir()).filter((name) => /^scanout-[A-Za-z0-9]{6}$/.test(name)).length;
-    const before = folders();
-    const compiler = await findCompiler();
-    const result = await measureCPingPong(compiler, 0.02);
-    if (compiler === null) expect(result).toEqual({ unavailable: expect.stringContaining('no C compiler') });
-    // On a machine where both threads share a CPU there is no figure, and it says so.
-    else if ('unavailable' in result) expect(result.unavailable).toContain('too busy');
-    else expect(result.value).toBeGreaterThan(1);
-    expect(folders()).toBe(before);
+    // A temporary folder of its own: others may compile at the same time.
+    const own = mkdtempSync(join(tmpdir(), 'limits-test-'));
+    const before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = own;
+    try {
+      const compiler = await findCompiler();
+      const result = await measureCPingPong(compiler, 0.02);
+      if (compiler === null) expect(result).toEqual({ unavailable: expect.stringContaining('no C compiler') });
+      // On a machine where both threads share a CPU there is no figure, and it says so.
+      else if ('unavailable' in result) expect(result.unavailable).toContain('too busy');
+      else expect(result.value).toBeGreaterThan(1);
+      expect(readdirSync(own)).toEqual([]);
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+      rmSync(own, { recursive: true });
+    }
   });
 
   it('without a compiler the C ping-pong is unavailable, not 0', async () => {
