@@ -4,6 +4,7 @@ import type { RunDocument } from './run-document.ts';
 import { sharedSettings, specialNotes } from './settings.ts';
 import { summarise } from './summary.ts';
 import { machineWords } from './terminal.ts';
+import { shownChecks } from './warnings.ts';
 
 /** The run as GitHub-flavoured Markdown: the same verdict and tables as on the terminal. Ends with a newline. */
 export function renderMarkdown(run: RunDocument): string {
@@ -41,12 +42,13 @@ export function renderMarkdown(run: RunDocument): string {
     );
   }
   blocks.push('## Checks');
+  const checks = shownChecks(run);
   blocks.push(
-    run.checks.length === 0
+    checks.length === 0
       ? 'None were made.'
       : table(
           ['check', 'status', 'figures'],
-          run.checks.map((c) => [c.name, c.status, c.detail]),
+          checks.map((c) => [c.name, c.status, c.detail]),
         ),
   );
   blocks.push('## Machine and command', escapeMarkdown(machineWords(run)), codeBlock(run.command));

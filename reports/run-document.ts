@@ -125,6 +125,9 @@ export interface Scenario {
 
 export type SettingValue = string | number | boolean;
 
+/** The reason of a scenario that a run did not come to before it ended. */
+export const NOT_REACHED = 'the run ended before it was measured';
+
 export interface SkippedScenario {
   id: string;
   reason: string;

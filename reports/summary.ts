@@ -1,7 +1,8 @@
-import { byteSize, compact, counted, duration, grouped, plain, rateName, sizeName } from './format.ts';
+import { byteSize, compact, counted, duration, rateName, sizeName } from './format.ts';
 import type { Metrics, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
 import { distinctions } from './settings.ts';
+import { warningsOf } from './warnings.ts';
 
 /** Scenarios that may be compared: one table in every rendering. */
 export interface Group {
@@ -117,37 +118,6 @@ function savings(imported: Scenario, replaced: Scenario): string {
   if (parts.length === 0) return `${imported.path} saves nothing ${against}`;
   const extra = work < 0 ? `, at ${duration(-work)} more work a frame` : '';
   return `${imported.path} ${times}saves ${parts.join(' and ')} ${against}${extra}`;
-}
-
-function warningsOf(run: RunDocument, groups: readonly Group[]): string[] {
-  const warnings: string[] = [];
-  if (run.partial)
-    warnings.push(`Partial run: ${plain(run.partialReason ?? 'it ended early')}. Only what was measured until then is shown.`);
-  if (run.scenarios.length === 0) warnings.push('No scenario has results.');
-  for (const group of groups) {
-    for (const scenario of group.scenarios) {
-      for (const fault of faultsOf(scenario)) warnings.push(`${scenario.path}, ${group.label}: ${fault}`);
-    }
-  }
-  for (const check of run.checks) {
-    if (check.status !== 'pass')
-      warnings.push(`Check ${check.status === 'fail' ? 'failed' : 'inconclusive'}: ${plain(check.name)}: ${plain(check.detail)}`);
-  }
-  for (const skipped of run.skipped) warnings.push(`No results for ${plain(skipped.id)}: ${plain(skipped.reason)}`);
-  return warnings;
-}
-
-function faultsOf(scenario: Scenario): string[] {
-  const { results } = scenario;
-  const faults: string[] = [];
-  if (results.disturbed) faults.push('disturbed: the machine was busy in every repetition, so its times are not to be trusted.');
-  if ((results.framesTorn ?? 0) > 0)
-    faults.push(`${grouped(results.framesTorn ?? 0)} of ${grouped(results.framesVerified)} verified frames were torn.`);
-  if (results.framesTimedOut > 0) faults.push(`${counted(results.framesTimedOut, 'frame', 'frames')} timed out waiting for the fence.`);
-  if (results.errorResponses > 0) faults.push(`${counted(results.errorResponses, 'error response', 'error responses')} from the host.`);
-  if (results.fallback !== null) faults.push(`fell back to copying: ${plain(results.fallback.reason)}`);
-  for (const failure of scenario.workerFailures) faults.push(`a worker failed: ${plain(failure)}`);
-  return faults;
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

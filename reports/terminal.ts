@@ -4,6 +4,7 @@ import type { RunDocument } from './run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from './settings.ts';
 import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
+import { shownChecks } from './warnings.ts';
 
 const WIDTH = 80;
 
@@ -41,6 +42,8 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
     lines.push('');
+    const marked = run.scenarios.some((scenario) => scenario.results.disturbed);
+    if (marked) lines.push(paint.faint('* disturbed: its times are not to be trusted'));
     if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
     lines.push(
       ...wrap(
@@ -65,7 +68,6 @@ export function machineWords(run: RunDocument): string {
 
 function groupTable(group: Group, withSettings: boolean, paint: Paint): string[] {
   const columns = narrowColumns(group);
-  const marked = group.scenarios.some((scenario) => scenario.results.disturbed);
   const rows = group.scenarios.map((scenario) => [
     scenario.path + (scenario.results.disturbed ? '*' : ''),
     ...columns.map((column) => column.cell(scenario)),
@@ -86,7 +88,6 @@ function groupTable(group: Group, withSettings: boolean, paint: Paint): string[]
   const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
   const lines = [paint.strong(title), ...settings, ...heads.map((head) => paint.faint(line(head))), ...rows.map(line), verifiedLine(group)];
   lines.push(...specialNotes(group).flatMap((note) => wrap(note, 2)));
-  if (marked) lines.push('* disturbed: the machine was busy, its times are not to be trusted');
   return lines;
 }
 
@@ -123,12 +124,13 @@ function limitLines(run: RunDocument, groups: readonly Group[], paint: Paint): s
 const ROUTINE = / (copies \d+ bytes a frame|tears no frame)$/;
 
 function checkLines(run: RunDocument, paint: Paint): string[] {
-  if (run.checks.length === 0) return [paint.strong('Checks'), '  none were made'];
+  const checks = shownChecks(run);
+  if (checks.length === 0) return [paint.strong('Checks'), '  none were made'];
   // Passed ones that say the same of every scenario are counted; run.json and the other reports have them all.
-  const routine = run.checks.filter((check) => check.status === 'pass' && ROUTINE.test(check.name));
+  const routine = checks.filter((check) => check.status === 'pass' && ROUTINE.test(check.name));
   const lines = [paint.strong('Checks')];
   if (routine.length > 0) lines.push(`  pass          ${routine.length} of copies and torn frames, each scenario's`);
-  for (const check of run.checks) {
+  for (const check of checks) {
     if (routine.includes(check)) continue;
     const text = wrap(`  ${check.status.padEnd(12)}  ${plain(check.name)}: ${plain(check.detail)}`, 16);
     lines.push(...(check.status === 'pass' ? text : text.map(paint.warn)));

@@ -6,6 +6,7 @@ import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
 import { summarise } from '../summary.ts';
+import { shownChecks } from '../warnings.ts';
 import { rateCharts } from './charts.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
@@ -104,10 +105,11 @@ ${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.
 }
 
 function checkSection(run: RunDocument): Markup {
-  if (run.checks.length === 0) return html`<h2>Checks</h2>\n<p>None were made.</p>`;
+  const checks = shownChecks(run);
+  if (checks.length === 0) return html`<h2>Checks</h2>\n<p>None were made.</p>`;
   return html`<h2>Checks</h2>
 <div class="scroll"><table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
-${run.checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
+${checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
 }
 
 function machineSection(run: RunDocument): Markup {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RunDocument } from '../../../reports/index.ts';
-import { renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
+import type { Check, RunDocument } from '../../../reports/index.ts';
+import { NOT_REACHED, renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { wrap } from '../../../reports/terminal.ts';
 import { buildRun, buildScenario } from '../../support/run-document.ts';
 
@@ -72,12 +72,47 @@ describe('the terminal report', () => {
 
   test('says plainly that a run is partial, first of all', () => {
     const text = renderTerminal(buildRun({ partial: true, partialReason: 'stopped by Ctrl-C' }));
-    expect(text).toMatch(/^Partial run: stopped by Ctrl-C\. Only what was measured until then is shown\.\n/);
+    expect(text).toMatch(/^Partial run: stopped by Ctrl-C: 20 of 20 scenarios have results\.\n/);
+  });
+
+  test('a stopped run counts the scenarios it did not come to and does not list them', () => {
+    const run = buildRun({ partial: true, partialReason: 'stopped before its end' });
+    run.skipped = run.scenarios.splice(3).map(({ id }) => ({ id, reason: NOT_REACHED }));
+    run.skipped.push({ id: 'vfio-8k-max', reason: 'the host worker ended' });
+    run.checks.push(...run.skipped.map(({ id, reason }): Check => ({ name: `${id} runs`, status: 'fail', detail: reason })));
+    for (const text of [renderTerminal(run), renderMarkdown(run), renderHtml(run)].map(unwrapped)) {
+      expect(text).toContain('stopped before its end: 3 of 21 scenarios have results.');
+      expect(text).not.toContain('readback-copy-2160p-60hz');
+      expect(text).not.toContain('ended before it was measured');
+      expect(text.match(/vfio-8k-max/g)).toHaveLength(1);
+    }
+  });
+
+  test('a whole run that lacks scenarios names them once among the warnings, and fails their checks', () => {
+    const run = buildRun({ skipped: ['a', 'b'].map((id) => ({ id, reason: 'no room' })) });
+    run.checks.push({ name: 'a runs', status: 'fail', detail: 'no room' });
+    const text = renderTerminal(run);
+    expect(text).toContain('! No results for a, b: no room');
+    expect(text).not.toContain('Check failed');
+    expect(text).toContain('  fail          a runs: no room');
+  });
+
+  test('disturbed scenarios are named in one line', () => {
+    const run = buildRun();
+    const disturb = (...indices: number[]): string => {
+      for (const i of indices) run.scenarios[i].results.disturbed = true;
+      return unwrapped(renderTerminal(run));
+    };
+    expect(disturb(0, 3)).toContain('times not to be trusted: vfio, copy at 1080p 60 Hz. ');
+    expect(disturb(5, 6, 7, 8, 9)).toContain('times not to be trusted: all at 4K 60 Hz; vfio, copy at 1080p 60 Hz. ');
+    const all = disturb(...run.scenarios.keys());
+    expect(all).toContain('times not to be trusted: all 20 scenarios. ');
+    expect(all.match(/trusted/g)).toHaveLength(2);
   });
 
   test('names disturbed scenarios, torn frames, fallbacks, failed workers and failed checks', () => {
     const text = unwrapped(renderTerminal(troubled()));
-    expect(text).toContain('copy, 1080p at 60 Hz: disturbed: the machine was busy');
+    expect(text).toContain('Disturbed (the machine was busy in every repetition), times not to be trusted: copy at 1080p 60 Hz.');
     expect(text).toContain('3 of 45 verified frames were torn');
     expect(text).toContain('1 frame timed out waiting for the fence');
     expect(text).toContain('2 error responses from the host');
