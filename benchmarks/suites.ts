@@ -37,14 +37,14 @@ const uhd = parseResolution('4k');
 
 const QUICK: Timing = {
   repetitions: 2,
-  warmupMs: 60,
+  warmupMs: 50,
   warmupFrames: 30,
-  measureMs: 200,
+  measureMs: 170,
   pacedFrames: 30,
-  verifyMs: 80,
+  verifyMs: 60,
   verifyFrames: 20,
   maxRepeated: 0.5,
-  maxSeconds: 13,
+  maxSeconds: 11,
   undisturbedFrames: 0,
   limitsSeconds: 1.5,
 };
