@@ -1,5 +1,6 @@
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { plain } from './format.ts';
+import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import type { RunDocument } from './run-document.ts';
 import { sharedSettings, specialNotes } from './settings.ts';
 import { summarise } from './summary.ts';
@@ -14,6 +15,7 @@ export function renderMarkdown(run: RunDocument): string {
   if (summary.verdicts.length > 0) {
     blocks.push(summary.verdicts.map(({ label, text }) => `- **${escapeMarkdown(label)}:** ${escapeMarkdown(text)}`).join('\n'));
   }
+  blocks.push(...summary.remarks.map(escapeMarkdown));
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   if (warnings.length > 0) blocks.push(`**Mind:**\n\n${warnings.map((warning) => `- ${escapeMarkdown(warning)}`).join('\n')}`);
   for (const group of summary.groups) {
@@ -31,6 +33,9 @@ export function renderMarkdown(run: RunDocument): string {
     );
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
+  const imports = importRows(summary.groups);
+  if (imports.length > 0) blocks.push(`## ${IMPORT_TITLE}`, table(IMPORT_HEADS, imports, IMPORT_WORDS));
+  if (imports.some(([path = '']) => path.endsWith('*'))) blocks.push(escapeMarkdown('* disturbed: its times are not to be trusted'));
   blocks.push("## The machine's limits", table(['limit', 'measured in the same run'], limitRows(run.limits)));
   for (const ratios of ratioTables(summary.groups)) {
     blocks.push(
@@ -65,9 +70,9 @@ export function escapeMarkdown(text: string): string {
     .replaceAll(/[\\`*_[\]|#~$!]/g, '\\$&');
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function table(head: readonly string[], rows: readonly (readonly string[])[], words = 1): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
-  const rule = `| ${head.map((_, i) => (i === 0 ? '---' : '---:')).join(' | ')} |`;
+  const rule = `| ${head.map((_, i) => (i < words ? '---' : '---:')).join(' | ')} |`;
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 

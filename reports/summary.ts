@@ -1,5 +1,6 @@
 import { byteSize, compact, counted, duration, rateName, sizeName } from './format.ts';
-import type { Metrics, RunDocument, Scenario } from './run-document.ts';
+import { importMeanUs } from './imports.ts';
+import type { Metrics, Path, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
 import { distinctions } from './settings.ts';
 import { warningsOf } from './warnings.ts';
@@ -15,19 +16,25 @@ export interface Group {
   scenarios: Scenario[];
 }
 
+const IMPORTING: readonly Path[] = ['vfio', 'udmabuf'];
+
 export interface Summary {
   /** What a reader must know before believing the figures. */
   warnings: string[];
   /** One sentence a group. */
   verdicts: { label: string; text: string }[];
+  /** What the verdicts lack and why. */
+  remarks: string[];
   groups: Group[];
 }
 
 export function summarise(run: RunDocument): Summary {
   const groups = groupScenarios(run.scenarios);
+  const importsOnly = run.scenarios.every((scenario) => IMPORTING.includes(scenario.path));
   return {
     warnings: warningsOf(run, groups),
-    verdicts: groups.map((group) => ({ label: group.label, text: verdictOf(group) })),
+    verdicts: groups.map((group) => ({ label: group.label, text: verdictOf(group, importsOnly) })),
+    remarks: remarksOf(groups),
     groups,
   };
 }
@@ -81,12 +88,36 @@ function groupOf(members: readonly Scenario[], suffix: string): Group {
   };
 }
 
-function verdictOf(group: Group): string {
-  const replaced = group.scenarios.find((scenario) => scenario.path === REPLACED_PATH);
-  const imported = importing(group, 'udmabuf') ?? importing(group, 'vfio');
-  if (imported === undefined) return `${group.scenarios.map(figures).join('; ')}. No importing path has results here.`;
-  if (replaced === undefined) return `${figures(imported)}. ${REPLACED_PATH} has no results here, so no saving is named.`;
-  return `${figures(imported)}; ${figures(replaced)}; ${savings(imported, replaced)}.`;
+function verdictOf(group: Group, importsOnly: boolean): string {
+  const replaced = replacedIn(group);
+  const imported = importedIn(group);
+  if (imported === undefined) return `${group.scenarios.map(figures).join('; ')}.`;
+  if (replaced !== undefined) return `${figures(imported)}; ${figures(replaced)}; ${savings(imported, replaced)}.`;
+  const mean = importsOnly ? importMeanUs(imported) : null;
+  return `${figures(imported)}${mean === null ? '' : `, an import ${duration(mean)}`}.`;
+}
+
+/** Why groups name no saving, once for all of them. */
+function remarksOf(groups: readonly Group[]): string[] {
+  const unreplaced = groups.filter((group) => importedIn(group) !== undefined && replacedIn(group) === undefined);
+  const unimported = groups.filter((group) => importedIn(group) === undefined);
+  const remarks: string[] = [];
+  const remark = (members: readonly Group[], what: string, so: string): void => {
+    if (members.length === 0) return;
+    const place = members.length === groups.length ? 'here' : `at ${members.map((group) => group.label).join('; ')}`;
+    remarks.push(`${what} ${place}${so}.`);
+  };
+  remark(unreplaced, `${REPLACED_PATH} has no results`, ', so no saving is named');
+  remark(unimported, 'No importing path has results', '');
+  return remarks;
+}
+
+function replacedIn(group: Group): Scenario | undefined {
+  return group.scenarios.find((scenario) => scenario.path === REPLACED_PATH);
+}
+
+function importedIn(group: Group): Scenario | undefined {
+  return importing(group, 'udmabuf') ?? importing(group, 'vfio');
 }
 
 function importing(group: Group, path: 'udmabuf' | 'vfio'): Scenario | undefined {

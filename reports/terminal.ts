@@ -1,5 +1,6 @@
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
+import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import type { RunDocument } from './run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from './settings.ts';
 import type { Group } from './summary.ts';
@@ -36,12 +37,15 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
     const [first = '', ...rest] = wrap(`${label}: ${text}`, 2);
     lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
   }
+  for (const remark of summary.remarks) lines.push(...wrap(remark, 2));
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   if (warnings.length > 0) lines.push('', ...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
   const settings = commonSettings(summary.groups);
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
     lines.push('');
+    const imports = importLines(summary.groups, paint);
+    if (imports.length > 0) lines.push(...imports, '');
     const marked = run.scenarios.some((scenario) => scenario.results.disturbed);
     if (marked) lines.push(paint.faint('* disturbed: its times are not to be trusted'));
     if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
@@ -66,27 +70,39 @@ export function machineWords(run: RunDocument): string {
   return plain(`${cpu}, ${cores} cores, ${kernel}, Node ${node}, V8 ${v8}, copier ${copier}, ${steal}`);
 }
 
+function importLines(groups: readonly Group[], paint: Paint): string[] {
+  const rows = importRows(groups);
+  if (rows.length === 0) return [];
+  const [head = '', ...body] = grid([[...IMPORT_HEADS], ...rows], IMPORT_WORDS);
+  return [paint.strong(IMPORT_TITLE), paint.faint(head), ...body];
+}
+
+/** Cells in columns of equal width, the first `words` of them to the left. */
+function grid(rows: readonly (readonly string[])[], words: number): string[] {
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const needed = widths.reduce((sum, width) => sum + width, 0);
+  const gap = needed + 2 * (widths.length - 1) <= WIDTH ? '  ' : ' ';
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i < words ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join(gap)
+      .trimEnd(),
+  );
+}
+
 function groupTable(group: Group, withSettings: boolean, paint: Paint): string[] {
   const columns = narrowColumns(group);
   const rows = group.scenarios.map((scenario) => [
     scenario.path + (scenario.results.disturbed ? '*' : ''),
     ...columns.map((column) => column.cell(scenario)),
   ]);
-  const heads = [
-    ['', ...columns.map((column) => column.head[0])],
-    ['path', ...columns.map((column) => column.head[1])],
-  ];
-  const widths = heads[0].map((_, i) => Math.max(...[...heads, ...rows].map((row) => row[i].length)));
-  const needed = widths.reduce((sum, width) => sum + width, 0);
-  const gap = needed + 2 * (widths.length - 1) <= WIDTH ? '  ' : ' ';
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
-      .join(gap)
-      .trimEnd();
+  const [top = '', bottom = '', ...body] = grid(
+    [['', ...columns.map((column) => column.head[0])], ['path', ...columns.map((column) => column.head[1])], ...rows],
+    1,
+  );
   const unit = group.rateHz === null ? ' (updates a second)' : '';
   const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
-  const lines = [paint.strong(title), ...settings, ...heads.map((head) => paint.faint(line(head))), ...rows.map(line), verifiedLine(group)];
+  const lines = [paint.strong(title), ...settings, paint.faint(top), paint.faint(bottom), ...body, verifiedLine(group)];
   lines.push(...specialNotes(group).flatMap((note) => wrap(note, 2)));
   return lines;
 }

@@ -1,6 +1,7 @@
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
+import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import type { RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from '../settings.ts';
@@ -33,6 +34,7 @@ export function renderHtml(run: RunDocument): string {
 <main>
 ${verdictSection(run, summary)}
 ${summarySection(summary)}
+${importSection(summary.groups)}
 ${chartSections(summary.groups)}
 ${limitSection(run, summary.groups)}
 ${checkSection(run)}
@@ -50,6 +52,7 @@ function verdictSection(run: RunDocument, summary: Summary): Markup {
   return html`<section aria-label="Verdict">
 ${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
 <ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
+${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}
 ${warnings.length === 0 ? '' : html`<div class="warn" id="warnings"><strong>Mind</strong><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 </section>`;
 }
@@ -71,6 +74,16 @@ ${specialNotes(group).map((note) => html`<p class="soft">${note}</p>\n`)}
 </details>
 `,
 )}`;
+}
+
+function importSection(groups: readonly Group[]): Markup {
+  const rows = importRows(groups);
+  if (rows.length === 0) return html``;
+  const side = (i: number): Markup => raw(i < IMPORT_WORDS ? ' class="name"' : '');
+  return html`<h2>${IMPORT_TITLE}</h2>
+<div class="scroll"><table id="imports"><thead><tr>${IMPORT_HEADS.map((head, i) => html`<th scope="col"${side(i)}>${head}</th>`)}</tr></thead><tbody>
+${rows.map(([path = '', ...cells]) => html`<tr><th scope="row">${path}</th>${cells.map((cell, i) => html`<td${side(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
+${rows.some(([path = '']) => path.endsWith('*')) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}`;
 }
 
 function groupTable(group: Group, columns: readonly Column[]): Markup {

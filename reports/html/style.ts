@@ -44,7 +44,7 @@ th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:right;vert
 td{white-space:nowrap}
 thead th{color:var(--soft);font-weight:500;border-bottom-color:var(--rule)}
 th[scope=row]{text-align:left;font-weight:500;white-space:nowrap}
-thead th:first-child,thead th.name{text-align:left}
+thead th:first-child,th.name,td.name{text-align:left}
 table.text td{text-align:left;white-space:normal;min-width:9em}
 table.text th{white-space:normal;min-width:9em}
 table.text td.status,table.text th.status{min-width:0}

@@ -129,6 +129,48 @@ describe('the terminal report', () => {
     expect(text).not.toContain('saves');
   });
 
+  test('a run that only imports has figures a layout, and says once that no saving is named', () => {
+    const scenarios = (['contiguous', '4k'] as const).flatMap((layout) =>
+      (['vfio', 'udmabuf'] as const).map((path) => ({ ...buildScenario({ path, rateHz: null }), id: `${path}-${layout}`, layout })),
+    );
+    const text = renderTerminal(buildRun({ scenarios }));
+    expect(text).toMatch(/^4K at max rate, contiguous pages: udmabuf .* updates a second, 0 copies/m);
+    expect(unwrapped(text)).toMatch(/4K at max rate, 4k pages: udmabuf [^;]*, an import 420 µs\. readback-blob has no results here/);
+    for (const each of [text, renderMarkdown(buildRun({ scenarios })), renderHtml(buildRun({ scenarios }))])
+      expect(unwrapped(each).match(/so no saving is named/g)).toHaveLength(1);
+  });
+
+  test('where only some sizes lack readback-blob, they are named', () => {
+    const run = buildRun();
+    run.scenarios = run.scenarios.filter(({ path, width, rateHz }) => path !== 'readback-blob' || width !== 3840 || rateHz === null);
+    expect(unwrapped(renderTerminal(run))).toContain('readback-blob has no results at 4K at 60 Hz, so no saving is named.');
+  });
+
+  test('what an import costs is a table: alike buffers together, undisturbed ones before disturbed', () => {
+    const run = buildRun();
+    // 1080p and 4K at 60 Hz; at max rate they are 10 further on.
+    run.scenarios[11].results.importUs = { count: 1, mean: 820, max: 1234 };
+    run.scenarios[10].results.importUs = { count: 1, mean: 9000, max: 9000 };
+    run.scenarios[10].results.disturbed = true;
+    for (const at of [5, 15]) run.scenarios[at].results.disturbed = true;
+    const text = renderTerminal(run);
+    const lines = text.slice(text.indexOf('What importing costs (host work, once a buffer)')).split('\n');
+    expect(lines[1]).toMatch(/^path +size +layout +segments +imports +mean µs +max µs$/);
+    const rows = lines.slice(2, lines.indexOf('')).map((line) => line.split(/ +/));
+    expect(rows).toHaveLength(6);
+    expect(rows).toContainEqual(['vfio*', '4K', '4k', '1', '6', '420', '610']);
+    expect(rows).toContainEqual(['vfio', '1080p', '4k', '1', '3', '420', '610']);
+    expect(rows).toContainEqual(['udmabuf', '1080p', '4k', '2,025', '4', '520', '1,234']);
+    expect(renderMarkdown(run)).toContain('| udmabuf | 1080p | 4k | 2,025 | 4 | 520 | 1,234 |');
+    expect(renderHtml(run)).toMatch(/<h2>What importing costs[\s\S]*<th scope="row">udmabuf<\/th>[^\n]*<td>520<\/td><td>1,234<\/td>/);
+  });
+
+  test('paths that import nothing have no table of imports', () => {
+    const run = buildRun({ scenarios: [buildScenario({ path: 'copy' }), buildScenario({ path: 'readback-copy' })] });
+    for (const text of [renderTerminal(run), renderMarkdown(run), renderHtml(run)]) expect(text).not.toContain('What importing costs');
+    expect(unwrapped(renderTerminal(run))).toContain('No importing path has results here.');
+  });
+
   test('an import that costs more than it saves is said to', () => {
     const slow = buildScenario({ path: 'udmabuf' });
     slow.results.hostServiceUs.p50 = 9000;
