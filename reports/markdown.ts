@@ -1,6 +1,6 @@
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { plain } from './format.ts';
-import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
+import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import type { RunDocument } from './run-document.ts';
 import { sharedSettings, specialNotes } from './settings.ts';
 import { summarise } from './summary.ts';
@@ -34,7 +34,7 @@ export function renderMarkdown(run: RunDocument): string {
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
   const imports = importRows(summary.groups);
-  if (imports.length > 0) blocks.push(`## ${IMPORT_TITLE}`, table(IMPORT_HEADS, imports, IMPORT_WORDS));
+  if (imports.length > 0) blocks.push(`## ${IMPORT_TITLE}`, table(IMPORT_HEADS, imports, IMPORT_WORDS), IMPORT_NOTE);
   if (imports.some(([path = '']) => path.endsWith('*'))) blocks.push(escapeMarkdown('* disturbed: its times are not to be trusted'));
   blocks.push("## The machine's limits", table(['limit', 'measured in the same run'], limitRows(run.limits)));
   for (const ratios of ratioTables(summary.groups)) {

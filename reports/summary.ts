@@ -1,5 +1,5 @@
 import { byteSize, compact, counted, duration, rateName, sizeName } from './format.ts';
-import { importMeanUs } from './imports.ts';
+import { importMedianUs } from './imports.ts';
 import type { Metrics, Path, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
 import { distinctions } from './settings.ts';
@@ -93,8 +93,8 @@ function verdictOf(group: Group, importsOnly: boolean): string {
   const imported = importedIn(group);
   if (imported === undefined) return `${group.scenarios.map(figures).join('; ')}.`;
   if (replaced !== undefined) return `${figures(imported)}; ${figures(replaced)}; ${savings(imported, replaced)}.`;
-  const mean = importsOnly ? importMeanUs(imported) : null;
-  return `${figures(imported)}${mean === null ? '' : `, an import ${duration(mean)}`}.`;
+  const typical = importsOnly ? importMedianUs([imported]) : null;
+  return `${figures(imported)}${typical === null ? '' : `, an import ${duration(typical)}`}.`;
 }
 
 /** Why groups name no saving, once for all of them. */

@@ -1,6 +1,6 @@
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
-import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
+import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import type { RunDocument } from './run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from './settings.ts';
 import type { Group } from './summary.ts';
@@ -74,7 +74,7 @@ function importLines(groups: readonly Group[], paint: Paint): string[] {
   const rows = importRows(groups);
   if (rows.length === 0) return [];
   const [head = '', ...body] = grid([[...IMPORT_HEADS], ...rows], IMPORT_WORDS);
-  return [paint.strong(IMPORT_TITLE), paint.faint(head), ...body];
+  return [paint.strong(IMPORT_TITLE), paint.faint(head), ...body, paint.faint(IMPORT_NOTE)];
 }
 
 /** Cells in columns of equal width, the first `words` of them to the left. */

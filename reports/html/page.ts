@@ -1,7 +1,7 @@
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
-import { IMPORT_HEADS, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
+import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import type { RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings, specialNotes } from '../settings.ts';
@@ -83,6 +83,7 @@ function importSection(groups: readonly Group[]): Markup {
   return html`<h2>${IMPORT_TITLE}</h2>
 <div class="scroll"><table id="imports"><thead><tr>${IMPORT_HEADS.map((head, i) => html`<th scope="col"${side(i)}>${head}</th>`)}</tr></thead><tbody>
 ${rows.map(([path = '', ...cells]) => html`<tr><th scope="row">${path}</th>${cells.map((cell, i) => html`<td${side(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
+<p class="soft">${IMPORT_NOTE}</p>
 ${rows.some(([path = '']) => path.endsWith('*')) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}`;
 }
 
