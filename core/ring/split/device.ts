@@ -1,20 +1,17 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
-import type { MemoryRegion } from '../../memory/region.ts';
 import type { Chain } from '../chain.ts';
 import { MAX_CHAIN } from '../chain.ts';
 import { CompletionOrder } from '../in-order.ts';
 import type { DeviceQueue, QueueConfig } from '../queue.ts';
-import { RingError } from '../queue.ts';
+import { type RingRule, ringError } from '../rules.ts';
 import { findSplitAreas } from './areas.ts';
 import {
-  ADDRESS_HI_LIMIT,
   AVAIL_FLAGS,
   AVAIL_IDX,
   AVAIL_NO_INTERRUPT,
   AVAIL_RING,
   availEventIndex,
   DESCRIPTOR_BYTES,
-  INDIRECT,
   KNOWN_FLAGS,
   MAX_QUEUE_SIZE,
   NEXT,
@@ -26,11 +23,26 @@ import {
   USED_RING,
   usedBytes,
   usedEventIndex,
+  WORDS,
   WRITE,
 } from './layout.ts';
 
 /** The longest chain in bytes (virtio 1.3 § 2.7.5). */
 const MAX_CHAIN_BYTES = TWO_32;
+
+/** In the last word of a descriptor: what no chain of one direct buffer has, what no buffer has, what nothing has. */
+const NOT_ALONE = 0xffff & ~WRITE;
+const ODD_FLAGS = 0xffff & ~(NEXT | WRITE);
+const UNKNOWN_FLAGS = 0xffff & ~KNOWN_FLAGS;
+
+/**
+ * Doubles that change with a descriptor are kept out of arguments and fields, so that none is boxed: first and end
+ * address of the used ring, and of the region found last.
+ */
+const USED_FIRST = 0;
+const USED_END = 1;
+const HIT_FIRST = 2;
+const HIT_END = 3;
 
 /**
  * The device's side of a split virtqueue. The driver is hostile: every value it wrote is copied to private memory
@@ -52,7 +64,7 @@ export class SplitDevice implements DeviceQueue {
   readonly #indirect: boolean;
   readonly #eventIdx: boolean;
   readonly #order: CompletionOrder | null;
-  readonly #descriptors: MemoryRegion;
+  readonly #descriptors: Uint32Array;
   readonly #descriptorsAt: number;
   readonly #availU16: Uint16Array;
   readonly #avail: number;
@@ -64,23 +76,21 @@ export class SplitDevice implements DeviceQueue {
   readonly #availEvent: number;
   /** 1 for each head that was taken and not returned. */
   readonly #taken: Uint8Array;
-  /** The one descriptor being looked at: addr lo, addr hi, len, flags | next << 16. */
-  readonly #copy = new Uint32Array(4);
-  /**
-   * Doubles that change with a descriptor, kept out of arguments and fields so that none is boxed: used ring's first
-   * and end address; first address of the region found; bytes of the chain so far.
-   */
+  /** A descriptor on its way to `#find`: addr lo, addr hi, len. */
+  readonly #copy = new Uint32Array(3);
   readonly #f64 = new Float64Array(4);
   /** The present regions, copied when the address space changes: a call of `translate` would box its address. */
   #regionFirst = new Float64Array(0);
   #regionEnd = new Float64Array(0);
   #regionId = new Int32Array(0);
   #regionsGeneration = -1;
-  /** The region found last: its place in the copy, tried first, and its id. */
-  #hit = 0;
+  /** The region found last, tried first. */
   #hitId = -1;
-  #table: MemoryRegion | null = null;
+  /** The indirect table entered last, from word `#tableAt` on. */
+  #table: Uint32Array;
   #tableAt = 0;
+  /** Copy of a table whose address is no multiple of 4; made when the first such table comes. */
+  #ownTable: Uint32Array = new Uint32Array(0);
   /** Next available entry to take; the driver's index as last read. Free-running u16. */
   #lastAvail = 0;
   #availSeen = 0;
@@ -98,8 +108,9 @@ export class SplitDevice implements DeviceQueue {
     this.#indirect = config.indirect;
     this.#eventIdx = config.eventIdx;
     this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
-    this.#descriptors = areas.descriptors;
-    this.#descriptorsAt = areas.descriptorsAt;
+    this.#descriptors = areas.descriptors.u32;
+    this.#descriptorsAt = areas.descriptorsAt / 4;
+    this.#table = this.#descriptors;
     this.#availU16 = areas.avail.u16;
     this.#avail = areas.availAt / 2;
     this.#usedU16 = areas.used.u16;
@@ -109,8 +120,8 @@ export class SplitDevice implements DeviceQueue {
     this.#usedEvent = this.#avail + usedEventIndex(size);
     this.#availEvent = this.#used + availEventIndex(size);
     this.#taken = new Uint8Array(size);
-    this.#f64[0] = config.deviceAddress;
-    this.#f64[1] = config.deviceAddress + usedBytes(size);
+    this.#f64[USED_FIRST] = config.deviceAddress;
+    this.#f64[USED_END] = config.deviceAddress + usedBytes(size);
   }
 
   pop(chain: Chain): boolean {
@@ -119,8 +130,8 @@ export class SplitDevice implements DeviceQueue {
     if (at === this.#availSeen && !this.#lookForMore()) return false;
     // RACE: the driver wrote the entry before its Atomics.store of idx, which #lookForMore loaded. Read once.
     const head = this.#availU16[this.#avail + AVAIL_RING + (at & this.#mask)];
-    if (head >= this.size) this.#break('head-range', `head ${head} in a queue of ${this.size}`);
-    if (this.#taken[head] !== 0) this.#break('head-in-flight', `head ${head} is in flight already`);
+    if (head >= this.size) this.#break('head-range', head);
+    if (this.#taken[head] !== 0) this.#break('head-in-flight', head);
     this.#take(chain, head);
     this.#taken[head] = 1;
     this.inFlight++;
@@ -191,130 +202,178 @@ export class SplitDevice implements DeviceQueue {
     if (seen === this.#lastAvail) return false;
     const count = (seen - this.#lastAvail) & 0xffff;
     if (count > this.size) {
-      const rule = count < 0x8000 ? 'avail-ahead' : 'avail-backwards';
-      this.#break(rule, `available index went from ${this.#lastAvail} to ${seen} in a queue of ${this.size}`);
+      this.#break(count < 0x8000 ? 'avail-ahead' : 'avail-backwards', seen);
     }
     this.#availSeen = seen;
     return true;
   }
 
+  /**
+   * Takes the chain at `head`. Each descriptor is read once, into locals: they are the snapshot, and all that is
+   * checked and used. The locals hold doubles too, so no call comes between that takes or returns one.
+   */
   #take(chain: Chain, head: number): void {
-    chain.clear();
+    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
+    const f64 = this.#f64;
+    const usedFirst = f64[USED_FIRST];
+    const usedEnd = f64[USED_END];
+    let first = f64[HIT_FIRST];
+    let end = f64[HIT_END];
+    let id = this.#hitId;
+    let words = this.#descriptors;
+    let base = this.#descriptorsAt;
+    // RACE: the driver wrote descriptors before its Atomics.store of avail idx; a hostile one may still be writing.
+    let at = base + head * WORDS;
+    let last = words[at + 3];
+    let length = words[at + 2];
+    let hi = words[at + 1];
+    let lo = words[at];
     chain.head = head;
-    this.#f64[3] = 0;
-    this.#table = this.#descriptors;
-    this.#tableAt = this.#descriptorsAt;
-    const copy = this.#copy;
-    let entries = this.size;
-    let visited = 0;
-    let next = head;
-    for (;;) {
-      // A chain cannot visit more descriptors than its table has without passing one twice.
-      if (++visited > entries) this.#break('loop', `chain ${head} loops`);
-      this.#fetch(next);
-      const flags = copy[3] & 0xffff;
-      if ((flags & ~KNOWN_FLAGS) !== 0) this.#break('unknown-flags', `descriptor flags ${flags}`);
-      if ((flags & INDIRECT) !== 0) {
-        entries = this.#enterTable(chain, flags);
-        visited = 0;
-        next = 0;
-        continue;
+    // One buffer in the region found last: nothing to loop over, and nothing to sum.
+    if ((last & NOT_ALONE) === 0 && length !== 0) {
+      const address = hi * TWO_32 + lo;
+      const stop = address + length;
+      if (address >= first && stop <= end && (address >= usedEnd || stop <= usedFirst)) {
+        chain.region[0] = id;
+        chain.offset[0] = address - first;
+        chain.length[0] = length;
+        chain.indirect = false;
+        chain.count = 1;
+        if ((last & WRITE) === 0) {
+          chain.readableCount = 1;
+          chain.readableBytes = length;
+          chain.writableBytes = 0;
+        } else {
+          chain.readableCount = 0;
+          chain.readableBytes = 0;
+          chain.writableBytes = length;
+        }
+        return;
       }
-      if (copy[2] !== 0) this.#addSegment(chain, (flags & WRITE) !== 0);
-      if ((flags & NEXT) === 0) break;
-      next = copy[3] >>> 16;
-      if (next >= entries) this.#break('next-range', `next ${next} in a table of ${entries}`);
     }
-    if (chain.count === 0) this.#break('empty-chain', `chain ${head} has no bytes`);
+    let entries = this.size;
+    let indirect = false;
+    let visited = 1;
+    let count = 0;
+    let readableCount = 0;
+    let readableBytes = 0;
+    let total = 0;
+    for (;;) {
+      let next = 0;
+      if ((last & ODD_FLAGS) !== 0) {
+        if ((last & UNKNOWN_FLAGS) !== 0) this.#break('unknown-flags', last & 0xffff);
+        if (indirect) this.#break('indirect-nested', head);
+        indirect = true;
+        this.#lookUp(lo, hi, length);
+        entries = this.#enterTable(last);
+        words = this.#table;
+        base = this.#tableAt;
+        id = this.#hitId;
+        first = f64[HIT_FIRST];
+        end = f64[HIT_END];
+        visited = 0;
+      } else {
+        if (length !== 0) {
+          if (count === MAX_CHAIN) this.#break('chain-too-long', head);
+          const address = hi * TWO_32 + lo;
+          const stop = address + length;
+          if (!(address >= first && stop <= end)) {
+            this.#lookUp(lo, hi, length);
+            this.#find();
+            id = this.#hitId;
+            first = f64[HIT_FIRST];
+            end = f64[HIT_END];
+          }
+          if (address < usedEnd && stop > usedFirst) this.#break('used-ring-overlap', head);
+          chain.region[count] = id;
+          chain.offset[count] = address - first;
+          chain.length[count] = length;
+          total += length;
+          if ((last & WRITE) === 0) {
+            if (readableCount !== count) this.#break('readable-after-writable', head);
+            readableCount++;
+            readableBytes += length;
+          }
+          count++;
+        }
+        if ((last & NEXT) === 0) break;
+        next = last >>> 16;
+        if (next >= entries) this.#break('next-range', next);
+      }
+      // A chain cannot visit more descriptors than its table has without passing one twice.
+      if (++visited > entries) this.#break('loop', head);
+      // RACE: as above.
+      at = base + next * WORDS;
+      last = words[at + 3];
+      length = words[at + 2];
+      hi = words[at + 1];
+      lo = words[at];
+    }
+    if (count === 0) this.#break('empty-chain', head);
+    if (total > MAX_CHAIN_BYTES) this.#break('chain-bytes', head);
+    chain.indirect = indirect;
+    chain.count = count;
+    chain.readableCount = readableCount;
+    chain.readableBytes = readableBytes;
+    chain.writableBytes = total - readableBytes;
   }
 
-  /** Goes to the indirect table that `#copy` names. Its WRITE flag is ignored (virtio 1.3 § 2.7.5.3.2). Returns its entries. */
-  #enterTable(chain: Chain, flags: number): number {
+  /** What `#find` and `#enterTable` are to look at. Slots: words past 2^31 would be boxed on their way. */
+  #lookUp(lo: number, hi: number, length: number): void {
     const copy = this.#copy;
-    if (!this.#indirect) this.#break('indirect-not-negotiated', 'INDIRECT was not negotiated');
-    if (chain.indirect) this.#break('indirect-nested', 'an indirect table names another');
-    if ((flags & NEXT) !== 0) this.#break('indirect-next', 'INDIRECT and NEXT in one descriptor');
+    copy[0] = lo;
+    copy[1] = hi;
+    copy[2] = length;
+  }
+
+  /**
+   * Goes to the indirect table that `#copy` names: `#table` from word `#tableAt`. Its WRITE flag is ignored (virtio 1.3
+   * § 2.7.5.3.2). Returns its entries.
+   */
+  #enterTable(flags: number): number {
+    const copy = this.#copy;
+    if (!this.#indirect) this.#break('indirect-not-negotiated', 0);
+    if ((flags & NEXT) !== 0) this.#break('indirect-next', 0);
     const bytes = copy[2];
-    if (bytes === 0 || bytes % DESCRIPTOR_BYTES !== 0 || bytes > MAX_CHAIN * DESCRIPTOR_BYTES) {
-      this.#break('indirect-length', `an indirect table of ${bytes} bytes`);
-    }
+    if (bytes === 0 || bytes % DESCRIPTOR_BYTES !== 0 || bytes > MAX_CHAIN * DESCRIPTOR_BYTES) this.#break('indirect-length', bytes);
     this.#find();
-    chain.indirect = true;
-    this.#table = this.#space.regions[this.#hitId];
-    this.#tableAt = copy[1] * TWO_32 + copy[0] - this.#f64[2];
+    const region = this.#space.regions[this.#hitId];
+    if (region === null) return 0;
+    const at = copy[1] * TWO_32 + copy[0] - this.#f64[HIT_FIRST];
+    const aligned = at % 4 === 0;
+    if (!aligned) this.#snapshotTable(region.u8, at, bytes);
+    this.#table = aligned ? region.u32 : this.#ownTable;
+    this.#tableAt = aligned ? at / 4 : 0;
     return bytes / DESCRIPTOR_BYTES;
   }
 
-  /** Copies descriptor `index` of the current table to `#copy`: the only look at its shared bytes. */
-  #fetch(index: number): void {
-    const table = this.#table;
-    if (table === null) return;
-    const copy = this.#copy;
-    const at = this.#tableAt + index * DESCRIPTOR_BYTES;
-    // RACE: the driver wrote descriptors before its Atomics.store of avail idx; a hostile one may still be writing.
-    if ((at & 3) === 0) {
-      const words = table.u32;
-      const word = at >>> 2; // A region is at most 4 GiB.
-      copy[0] = words[word];
-      copy[1] = words[word + 1];
-      copy[2] = words[word + 2];
-      copy[3] = words[word + 3];
-    } else {
-      // An indirect table has no alignment (virtio 1.3 § 2.7 asks it of the descriptor table only).
-      const bytes = table.u8;
-      for (let i = 0; i < 4; i++) {
-        const b = at + i * 4;
-        copy[i] = bytes[b] | (bytes[b + 1] << 8) | (bytes[b + 2] << 16) | (bytes[b + 3] << 24);
-      }
+  /** An indirect table has no alignment (virtio 1.3 § 2.7 asks it of the descriptor table only); views have. */
+  #snapshotTable(bytes: Uint8Array, at: number, length: number): void {
+    if (this.#ownTable.length === 0) this.#ownTable = new Uint32Array(MAX_CHAIN * WORDS);
+    // RACE: as in #take; each byte is read once.
+    for (let i = 0, from = at; i < length / 4; i++, from += 4) {
+      this.#ownTable[i] = bytes[from] | (bytes[from + 1] << 8) | (bytes[from + 2] << 16) | (bytes[from + 3] << 24);
     }
   }
 
-  #addSegment(chain: Chain, writable: boolean): void {
-    const copy = this.#copy;
-    const f64 = this.#f64;
-    const count = chain.count;
-    const length = copy[2];
-    if (count === MAX_CHAIN) this.#break('chain-too-long', `chain ${chain.head} has more than ${MAX_CHAIN} buffers`);
-    if (!writable && chain.readableCount !== count) this.#break('readable-after-writable', 'a readable buffer after a writable one');
-    f64[3] += length;
-    if (f64[3] > MAX_CHAIN_BYTES) this.#break('chain-bytes', `chain ${chain.head} is longer than 2^32 bytes`);
-    this.#find();
-    const address = copy[1] * TWO_32 + copy[0];
-    if (address < f64[1] && address + length > f64[0]) this.#break('used-ring-overlap', 'a buffer overlaps the used ring');
-    chain.region[count] = this.#hitId;
-    chain.offset[count] = address - f64[2];
-    chain.length[count] = length;
-    chain.count = count + 1;
-    if (writable) {
-      chain.writableBytes += length;
-    } else {
-      chain.readableCount = count + 1;
-      chain.readableBytes += length;
-    }
-  }
-
-  /** Finds the region of the range in `#copy`: its id goes to `#hitId`, its first address to `#f64[2]`. */
+  /** Finds the region of the range in `#copy`: its id goes to `#hitId`, its bounds to `#f64`. */
   #find(): void {
     const copy = this.#copy;
-    if (copy[1] >= ADDRESS_HI_LIMIT) this.#break('address-overflow', 'an address past 2^53 − 1');
     const address = copy[1] * TWO_32 + copy[0];
     const end = address + copy[2];
-    if (end > Number.MAX_SAFE_INTEGER) this.#break('address-overflow', 'a buffer reaches past 2^53 − 1');
-    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
+    // Also true of every address from 2^53 on, which is not exact.
+    if (end > Number.MAX_SAFE_INTEGER) this.#break('address-overflow', address);
     const first = this.#regionFirst;
     const ends = this.#regionEnd;
-    const count = first.length;
-    let at = this.#hit;
-    for (let tried = 0; tried < count; tried++) {
+    for (let at = 0; at < first.length; at++) {
       if (address >= first[at] && end <= ends[at]) {
-        this.#hit = at;
         this.#hitId = this.#regionId[at];
-        this.#f64[2] = first[at];
+        this.#f64[HIT_FIRST] = first[at];
+        this.#f64[HIT_END] = ends[at];
         return;
       }
-      if (++at === count) at = 0;
     }
-    this.#break('outside-memory', `${copy[2]} bytes at ${address} are not in memory`);
+    this.#break('outside-memory', address);
   }
 
   #copyRegions(): void {
@@ -322,12 +381,14 @@ export class SplitDevice implements DeviceQueue {
     this.#regionFirst = Float64Array.from(present, (region) => region.gpa);
     this.#regionEnd = Float64Array.from(present, (region) => region.gpa + region.size);
     this.#regionId = Int32Array.from(present, (region) => region.id);
-    this.#hit = 0;
+    // No region was found last: nothing lies in [0, 0).
+    this.#f64[HIT_FIRST] = 0;
+    this.#f64[HIT_END] = 0;
     this.#regionsGeneration = this.#space.generation;
   }
 
-  #break(rule: string, message: string): void {
+  #break(rule: RingRule, value: number): never {
     this.broken = true;
-    throw new RingError(rule, message);
+    throw ringError(rule, value);
   }
 }

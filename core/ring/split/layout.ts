@@ -8,6 +8,8 @@
 
 export const DESCRIPTOR_BYTES = 16;
 export const DESCRIPTOR_ALIGN = 16;
+/** u32 words of a descriptor. */
+export const WORDS = DESCRIPTOR_BYTES / 4;
 export const AVAIL_ALIGN = 2;
 export const USED_ALIGN = 4;
 
