@@ -1,8 +1,9 @@
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
+import { notesOf } from './notes.ts';
 import type { RunDocument } from './run-document.ts';
-import { sharedSettings, specialNotes } from './settings.ts';
+import { sharedSettings } from './settings.ts';
 import { summarise } from './summary.ts';
 import { machineWords } from './terminal.ts';
 import { shownChecks } from './warnings.ts';
@@ -29,7 +30,7 @@ export function renderMarkdown(run: RunDocument): string {
       `## ${escapeMarkdown(group.label)}${unit}`,
       escapeMarkdown(sharedSettings(group.scenarios)),
       table(['path', ...columns.map((c) => c.title)], rows),
-      ...specialNotes(group).map(escapeMarkdown),
+      ...notesOf(group).map(escapeMarkdown),
     );
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);

@@ -1,8 +1,9 @@
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
+import { notesOf } from './notes.ts';
 import type { RunDocument } from './run-document.ts';
-import { commonSettings, sharedSettings, specialNotes } from './settings.ts';
+import { commonSettings, sharedSettings } from './settings.ts';
 import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
 import { shownChecks } from './warnings.ts';
@@ -103,7 +104,7 @@ function groupTable(group: Group, withSettings: boolean, paint: Paint): string[]
   const unit = group.rateHz === null ? ' (updates a second)' : '';
   const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
   const lines = [paint.strong(title), ...settings, paint.faint(top), paint.faint(bottom), ...body, verifiedLine(group)];
-  lines.push(...specialNotes(group).flatMap((note) => wrap(note, 2)));
+  lines.push(...notesOf(group).flatMap((note) => wrap(note, 2)));
   return lines;
 }
 

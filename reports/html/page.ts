@@ -2,9 +2,10 @@ import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
+import { notesOf } from '../notes.ts';
 import type { RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
-import { commonSettings, sharedSettings, specialNotes } from '../settings.ts';
+import { commonSettings, sharedSettings } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
 import { summarise } from '../summary.ts';
 import { shownChecks } from '../warnings.ts';
@@ -66,7 +67,7 @@ ${summary.groups.map(
   (group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
 ${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
 <div class="scroll">${groupTable(group, narrowColumns(group))}</div>
-${specialNotes(group).map((note) => html`<p class="soft">${note}</p>\n`)}
+${notesOf(group).map((note) => html`<p class="soft">${note}</p>\n`)}
 <details><summary>All figures</summary>
 <div class="scroll">${groupTable(group, wideColumns(group))}</div>
 <h4>Frames</h4><div class="scroll">${groupTable(group, frameColumns())}</div>

@@ -171,6 +171,14 @@ describe('the terminal report', () => {
     expect(unwrapped(renderTerminal(run))).toContain('No importing path has results here.');
   });
 
+  test('bytes that an exporter moved are said under the table', () => {
+    const run = buildRun({ scenarios: [buildScenario({ path: 'vfio' }), buildScenario({ path: 'readback-blob' })] });
+    for (const text of [renderTerminal(run), renderMarkdown(run), renderHtml(run)]) expect(text).not.toContain('moved between');
+    run.scenarios[0].results.bytesCopiedByStage.migrate = 2_985_984_000;
+    for (const text of [renderTerminal(run), renderMarkdown(run), renderHtml(run)])
+      expect(text).toContain('vfio: moved between VRAM and system memory: 2.99 GB in all');
+  });
+
   test('an import that costs more than it saves is said to', () => {
     const slow = buildScenario({ path: 'udmabuf' });
     slow.results.hostServiceUs.p50 = 9000;
