@@ -1,3 +1,4 @@
+import { shownChecks } from './checks.ts';
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
@@ -6,7 +7,6 @@ import type { RunDocument } from './run-document.ts';
 import { sharedSettings } from './settings.ts';
 import { summarise } from './summary.ts';
 import { machineWords } from './terminal.ts';
-import { shownChecks } from './warnings.ts';
 
 /** The run as GitHub-flavoured Markdown: the same verdict and tables as on the terminal. Ends with a newline. */
 export function renderMarkdown(run: RunDocument): string {

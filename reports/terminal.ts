@@ -1,3 +1,4 @@
+import { isRoutine, shownChecks } from './checks.ts';
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
@@ -6,7 +7,6 @@ import type { RunDocument } from './run-document.ts';
 import { commonSettings, sharedSettings } from './settings.ts';
 import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
-import { shownChecks } from './warnings.ts';
 
 const WIDTH = 80;
 
@@ -138,17 +138,15 @@ function limitLines(run: RunDocument, groups: readonly Group[], paint: Paint): s
   return lines;
 }
 
-const ROUTINE = / (copies \d+ bytes a frame|tears no frame)$/;
-
 function checkLines(run: RunDocument, paint: Paint): string[] {
   const checks = shownChecks(run);
   if (checks.length === 0) return [paint.strong('Checks'), '  none were made'];
   // Passed ones that say the same of every scenario are counted; run.json and the other reports have them all.
-  const routine = checks.filter((check) => check.status === 'pass' && ROUTINE.test(check.name));
+  const routine = checks.filter(isRoutine);
   const lines = [paint.strong('Checks')];
   if (routine.length > 0) lines.push(`  pass          ${routine.length} of copies and torn frames, each scenario's`);
   for (const check of checks) {
-    if (routine.includes(check)) continue;
+    if (isRoutine(check)) continue;
     const text = wrap(`  ${check.status.padEnd(12)}  ${plain(check.name)}: ${plain(check.detail)}`, 16);
     lines.push(...(check.status === 'pass' ? text : text.map(paint.warn)));
   }
@@ -173,8 +171,18 @@ export function wrap(text: string, indent: number, width = WIDTH): string[] {
   return lines;
 }
 
-/** A command stays ready to paste: broken with backslashes, at spaces. */
+/** A command stays as it is and ready to paste: broken with backslashes, between words only, never inside quotes. */
 function wrapCommand(command: string): string[] {
-  const lines = wrap(`  ${plain(command)}`, 4, WIDTH - 2);
-  return lines.map((line, i) => (i < lines.length - 1 ? `${line} \\` : line));
+  const words = plain(command).match(/(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|\S)+\s*/g) ?? [];
+  const lines: string[] = [];
+  let line = '  ';
+  for (const [i, word] of words.entries()) {
+    // Room for the backslash.
+    if (i > 0 && line.length + word.trimEnd().length > WIDTH - 2) {
+      lines.push(`${line.trimEnd()} \\`);
+      line = '    ';
+    }
+    line += word;
+  }
+  return [...lines, line.trimEnd()];
 }

@@ -1,5 +1,6 @@
+import { isAbout, shownChecks } from './checks.ts';
 import { counted, grouped, plain } from './format.ts';
-import type { Check, RunDocument, Scenario, SkippedScenario } from './run-document.ts';
+import type { RunDocument, Scenario } from './run-document.ts';
 import { NOT_REACHED } from './run-document.ts';
 import type { Group } from './summary.ts';
 
@@ -22,15 +23,6 @@ export function warningsOf(run: RunDocument, groups: readonly Group[]): string[]
   }
   warnings.push(...skippedWords(run));
   return warnings;
-}
-
-/** The checks that a rendering lists: of a partial run not those that only say again which scenarios have no results. */
-export function shownChecks(run: RunDocument): Check[] {
-  return run.partial ? run.checks.filter((check) => !isAbout(check, run.skipped)) : run.checks;
-}
-
-function isAbout(check: Check, skipped: readonly SkippedScenario[]): boolean {
-  return skipped.some(({ id }) => check.name === `${id} runs`);
 }
 
 function partialWords(run: RunDocument): string {

@@ -1,3 +1,4 @@
+import { shownChecks } from '../checks.ts';
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
@@ -8,7 +9,6 @@ import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
 import { summarise } from '../summary.ts';
-import { shownChecks } from '../warnings.ts';
 import { rateCharts } from './charts.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';

@@ -230,6 +230,20 @@ describe('the terminal report', () => {
     expect(command.slice(0, -1).every((line) => line.endsWith(' \\'))).toBe(true);
     expect(unwrapped(command.join('\n').replaceAll('\\\n', '')).trim()).toBe(troubled().command.trim());
   });
+
+  test('the command stands as it is, never broken inside quotes or a word', () => {
+    const words = [
+      'node',
+      "'a folder  with spaces/scanout.js'",
+      `--out ${'d'.repeat(90)}`,
+      `--note "${'word \\" '.repeat(20)}"`,
+      'it\\ is',
+    ];
+    const text = renderTerminal(buildRun({ command: words.join(' ') }));
+    const shown = text.slice(text.indexOf('Repeat with\n') + 'Repeat with\n'.length);
+    expect(shown.replaceAll(/ \\\n +/g, ' ').trim()).toBe(words.join(' '));
+    for (const word of words.flatMap((each) => each.split(/ (?=["d])/))) expect(shown).toContain(word);
+  });
 });
 
 describe('wrap', () => {
