@@ -7,14 +7,21 @@ import { drawChart } from './chart.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
 import { linearScale, logScale } from './scale.ts';
+import { scrolled } from './scrolled.ts';
 
 /** The charts of all groups with one rate, each with its data in a table. */
 export function rateCharts(groups: readonly Group[], id: string): Markup {
   const at = rateName(groups[0].rateHz);
+  const copied = scenariosOf(groups).some((scenario) => scenario.results.bytesCopiedPerFrame > 0);
   return html`<div class="charts">
 ${figure(latencyChart(groups, `${id}-latency`, at), tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells))}
 ${figure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'guest CPU µs', 'host work µs', 'guest work µs'], cpuCells))}
-${figure(bytesChart(groups, `${id}-bytes`, at), tableOf(groups, ['bytes a frame', 'copies a frame', 'where, bytes in all'], bytesCells))}
+${figure(
+  bytesChart(groups, `${id}-bytes`, at),
+  tableOf(groups, ['bytes a frame', 'copies a frame', 'where, bytes in all'], bytesCells),
+  copied ? 'widest' : 'usual',
+  copied ? null : 'No path copied anything.',
+)}
 ${figure(
   stageChart(groups, `${id}-stages`, at),
   tableOf(
@@ -22,6 +29,7 @@ ${figure(
     LATENCY_STAGES.map((stage) => `${stage} p50 / p99 µs`),
     stageCells,
   ),
+  'widest',
 )}
 </div>`;
 }
@@ -147,12 +155,13 @@ function tick(show: (value: number) => string): (value: number) => string {
       .replace(/^0 \S+$/, '0');
 }
 
-function figure(chart: Chart, data: Markup): Markup {
+/** @param instead said in place of a drawing that would be empty; null: there is one */
+function figure(chart: Chart, data: Markup, width: 'usual' | 'widest' = 'usual', instead: string | null = null): Markup {
   return html`<figure>
 <figcaption>${chart.title}</figcaption>
-<div class="scroll">${drawChart(chart)}</div>
-${chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*'))) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}
-<details><summary>Data</summary><div class="scroll">${data}</div></details>
+${instead === null ? html`<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll">${drawChart(chart)}</div>` : html`<p>${instead}</p>`}
+${instead === null && chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*'))) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}
+<details><summary>Data</summary>${scrolled(data, width)}</details>
 </figure>`;
 }
 

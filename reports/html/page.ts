@@ -1,10 +1,10 @@
-import { shownChecks } from '../checks.ts';
+import { isRoutine, shownChecks } from '../checks.ts';
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import { notesOf } from '../notes.ts';
-import type { RunDocument } from '../run-document.ts';
+import type { Check, RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
@@ -12,6 +12,7 @@ import { summarise } from '../summary.ts';
 import { rateCharts } from './charts.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
+import { scrolled } from './scrolled.ts';
 import { STYLE } from './style.ts';
 
 /** The run as one HTML file that needs no network, no script and no other file. */
@@ -41,7 +42,7 @@ ${limitSection(run, summary.groups)}
 ${checkSection(run)}
 ${machineSection(run)}
 </main>
-<footer>${COLUMN_NOTE} A GB is 10^9 bytes. At max rate frames are not shown at that pace: the figures are updates a second. ${REPLACED_PATH} is what importing replaces; savings are counted against it.</footer>
+<footer>A GB is 10^9 bytes. At max rate frames are not shown at that pace: the figures are updates a second.</footer>
 </body>
 </html>
 `;
@@ -64,17 +65,25 @@ function summarySection(summary: Summary): Markup {
   return html`<h2>Summary</h2>
 ${common === null ? '' : html`<p class="soft">All scenarios: ${common}.</p>`}
 ${summary.groups.map(
-  (group) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
+  (group, i) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
 ${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
-<div class="scroll">${groupTable(group, narrowColumns(group))}</div>
+${scrolled(groupTable(group, narrowColumns(group)))}
+${i === 0 ? tableLegend(summary.groups) : ''}
 ${notesOf(group).map((note) => html`<p class="soft">${note}</p>\n`)}
 <details><summary>All figures</summary>
-<div class="scroll">${groupTable(group, wideColumns(group))}</div>
-<h4>Frames</h4><div class="scroll">${groupTable(group, frameColumns())}</div>
-<h4>Threads, host / guest</h4><div class="scroll">${groupTable(group, threadColumns())}</div>
+${scrolled(groupTable(group, wideColumns(group)), 'wide')}
+<h4>Frames</h4>${scrolled(groupTable(group, frameColumns()))}
+<h4>Threads, host / guest</h4>${scrolled(groupTable(group, threadColumns()))}
 </details>
 `,
 )}`;
+}
+
+/** What the columns and the tint of all the tables mean, under the first of them. */
+function tableLegend(groups: readonly Group[]): Markup {
+  const tinted = groups.some((group) => group.scenarios.some((scenario) => scenario.path === REPLACED_PATH));
+  return html`<p class="soft" id="columns">${COLUMN_NOTE}</p>
+${tinted ? html`<p class="soft" id="tint"><span class="swatch"></span>${REPLACED_PATH}: what importing replaces. Savings are counted against it.</p>` : ''}`;
 }
 
 function importSection(groups: readonly Group[]): Markup {
@@ -82,8 +91,8 @@ function importSection(groups: readonly Group[]): Markup {
   if (rows.length === 0) return html``;
   const side = (i: number): Markup => raw(i < IMPORT_WORDS ? ' class="name"' : '');
   return html`<h2>${IMPORT_TITLE}</h2>
-<div class="scroll"><table id="imports"><thead><tr>${IMPORT_HEADS.map((head, i) => html`<th scope="col"${side(i)}>${head}</th>`)}</tr></thead><tbody>
-${rows.map(([path = '', ...cells]) => html`<tr><th scope="row">${path}</th>${cells.map((cell, i) => html`<td${side(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
+${scrolled(html`<table id="imports"><thead><tr>${IMPORT_HEADS.map((head, i) => html`<th scope="col"${side(i)}>${head}</th>`)}</tr></thead><tbody>
+${rows.map(([path = '', ...cells]) => html`<tr><th scope="row">${path}</th>${cells.map((cell, i) => html`<td${side(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody></table>`)}
 <p class="soft">${IMPORT_NOTE}</p>
 ${rows.some(([path = '']) => path.endsWith('*')) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}`;
 }
@@ -113,8 +122,8 @@ function limitSection(run: RunDocument, groups: readonly Group[]): Markup {
 <table class="text"><tbody>${limitRows(run.limits).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`)}</tbody></table>
 ${ratioTables(groups).map(
   (table) => html`<h3>${table.title}</h3>
-<div class="scroll"><table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
-${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table></div>
+${scrolled(html`<table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
+${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table>`)}
 `,
 )}`;
 }
@@ -122,9 +131,16 @@ ${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.
 function checkSection(run: RunDocument): Markup {
   const checks = shownChecks(run);
   if (checks.length === 0) return html`<h2>Checks</h2>\n<p>None were made.</p>`;
+  const routine = checks.filter(isRoutine);
+  const others = checks.filter((check) => !isRoutine(check));
   return html`<h2>Checks</h2>
-<div class="scroll"><table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
-${checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table></div>`;
+${others.length === 0 ? '' : checkTable(others)}
+${routine.length === 0 ? '' : html`<details id="routine"><summary><span class="pass">pass</span> ${routine.length} of copies and torn frames, each scenario's</summary>${checkTable(routine)}</details>`}`;
+}
+
+function checkTable(checks: readonly Check[]): Markup {
+  return scrolled(html`<table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
+${checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table>`);
 }
 
 function machineSection(run: RunDocument): Markup {

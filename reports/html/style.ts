@@ -1,8 +1,8 @@
 /** The report's style sheet: light and dark by the reader's setting, black on white in print. */
 export const STYLE = `
-:root{color-scheme:light dark;--page:#f9f9f7;--card:#fcfcfb;--ink:#0b0b0b;--soft:#52514e;--line:#e1e0d9;--rule:#c3c2b7;--warn-ink:#7a4a00;--warn:#fdf3dc;--bad:#b3261e;--good:#006300;
+:root{color-scheme:light dark;--page:#f9f9f7;--card:#fcfcfb;--ink:#0b0b0b;--soft:#52514e;--line:#e1e0d9;--rule:#c3c2b7;--warn-ink:#7a4a00;--warn:#fdf3dc;--bad:#b3261e;--good:#006300;--shade:rgb(0 0 0/.22);
 --c0:#2a78d6;--c1:#eb6834;--c2:#1baf7a;--c3:#eda100;--c4:#4a3aa7;--c5:#008300;--c6:#e87ba4;--texture:#fcfcfb}
-@media (prefers-color-scheme:dark){:root{--page:#0d0d0d;--card:#1a1a19;--ink:#fff;--soft:#c3c2b7;--line:#2c2c2a;--rule:#4a4a46;--warn-ink:#f5d48a;--warn:#33270c;--bad:#ff8a80;--good:#5fcf5f;
+@media (prefers-color-scheme:dark){:root{--page:#0d0d0d;--card:#1a1a19;--ink:#fff;--soft:#c3c2b7;--line:#2c2c2a;--rule:#4a4a46;--warn-ink:#f5d48a;--warn:#33270c;--bad:#ff8a80;--good:#5fcf5f;--shade:rgb(255 255 255/.22);
 --c0:#3987e5;--c1:#d95926;--c2:#199e70;--c3:#c98500;--c4:#9085e9;--c5:#008300;--c6:#d55181;--texture:#1a1a19}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
@@ -38,6 +38,15 @@ svg .p1{fill:var(--card);stroke:var(--c1);stroke-width:2}
 svg .texture{stroke:var(--texture);stroke-width:1.1;fill:none;opacity:.65}
 .c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}
 .scroll{overflow-x:auto}
+.scroll.table{width:fit-content;max-width:100%;background:linear-gradient(90deg,var(--card) 40%,transparent) 0 0/36px 100% local,linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/36px 100% local,linear-gradient(90deg,var(--shade),transparent) 0 0/12px 100% scroll,linear-gradient(270deg,var(--shade),transparent) 100% 0/12px 100% scroll,var(--card);background-repeat:no-repeat}
+.scroll.table table{background:none}
+.hint{display:none;color:var(--soft);font-size:12px;margin:4px 0 2px}
+@media (max-width:760px){.hint.usual{display:block}}
+figure th,figure td{padding:4px 7px}
+.hint.widest{display:block}
+@media (max-width:540px){.hint.chart{display:block}}
+@media (max-width:1320px){.hint.wide{display:block}}
+.swatch{display:inline-block;width:22px;height:12px;margin-right:8px;vertical-align:-1px;border:1px solid var(--rule);background:color-mix(in srgb,var(--c1) 9%,var(--card))}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;background:var(--card)}
 caption{text-align:left;font-weight:600;padding:6px 0}
 th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:right;vertical-align:bottom}
@@ -63,5 +72,5 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 body{font-size:11px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
 details:not([open]){display:none}svg{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
-.charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}}
+.charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}.scroll.table{background:none}.hint{display:none!important}}
 `;

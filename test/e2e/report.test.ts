@@ -134,6 +134,14 @@ describe('the report in a browser', () => {
     await page.close();
     const { page: narrow } = await open({ width: 390 });
     expect(await narrow.evaluate('document.documentElement.scrollWidth')).toBe(390);
+    const hints = narrow.locator('.hint.usual:visible');
+    expect(await hints.first().textContent()).toContain('Scroll sideways');
+    const overflow = "(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('.scroll.table'))";
+    expect(await narrow.evaluate(overflow)).toBe(true);
     await narrow.close();
+    const { page: broad } = await open({ width: 1280 });
+    expect(await broad.locator('.hint.usual:visible').count()).toBe(0);
+    expect(await broad.evaluate(overflow)).toBe(false);
+    await broad.close();
   });
 });

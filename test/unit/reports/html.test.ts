@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { html } from '../../../reports/html/escape.ts';
 import { linearScale, logScale } from '../../../reports/html/scale.ts';
-import { renderHtml } from '../../../reports/index.ts';
+import { renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { buildRun, buildScenario } from '../../support/run-document.ts';
 
 /** Replaces every free text of a document. */
@@ -68,6 +68,47 @@ describe('the HTML report', () => {
     const textures = [...stages.matchAll(/<pattern[\s\S]*?<\/pattern>/g)].map(([pattern]) => / d="([^"]*)"/.exec(pattern)?.[1] ?? 'none');
     expect(textures).toHaveLength(7);
     expect(new Set(textures).size).toBe(7);
+  });
+
+  test('the meaning of the columns and of the tinted row stands under the first table, once', () => {
+    const text = renderHtml(buildRun());
+    const [before, ...after] = text.split('<p class="soft" id="columns">');
+    expect(after).toHaveLength(1);
+    expect(before.match(/<table/g)).toHaveLength(1);
+    expect(after[0]).toMatch(
+      /^host, guest: work for a frame[^<]*<\/p>\n<p class="soft" id="tint">.*readback-blob: what importing replaces/,
+    );
+    expect(text.match(/waiting excluded/g)).toHaveLength(1);
+    expect(renderHtml(buildRun({ scenarios: [buildScenario({ path: 'udmabuf' })] }))).not.toContain('id="tint"');
+  });
+
+  test('routine checks that passed are folded; the others are not', () => {
+    const run = buildRun({
+      checks: [
+        { name: 'vfio-4k copies 0 bytes a frame', status: 'pass', detail: 'a' },
+        { name: 'copy-4k tears no frame', status: 'pass', detail: 'b' },
+        { name: 'udmabuf-4k tears no frame', status: 'fail', detail: 'c' },
+        { name: 'the copier reaches 0.9 of memcpy', status: 'pass', detail: 'd' },
+      ],
+    });
+    const [open = '', folded = ''] = renderHtml(run).split('<h2>Checks</h2>')[1].split('<details id="routine">');
+    expect(open).toContain('udmabuf-4k tears no frame');
+    expect(open).toContain('the copier reaches');
+    expect(folded).toMatch(/^<summary>.*2 of copies and torn frames/);
+    expect(folded.split('</details>')[0].match(/<th scope="row">/g)).toHaveLength(2);
+  });
+
+  test('where no path copied anything, words stand in place of an empty chart', () => {
+    const scenarios = [buildScenario({ path: 'vfio' }), buildScenario({ path: 'udmabuf' })];
+    const text = renderHtml(buildRun({ scenarios }));
+    expect(text).not.toContain('data-chart="hz60-bytes"');
+    expect(text).toMatch(/<figcaption>Bytes copied a frame at 60 Hz<\/figcaption>\s*<p>No path copied anything\.<\/p>/);
+    expect(renderHtml(buildRun())).not.toContain('No path copied anything');
+  });
+
+  test('microseconds are written µs', () => {
+    for (const text of [renderHtml(buildRun()), renderMarkdown(buildRun()), renderTerminal(buildRun())])
+      expect(text).not.toMatch(/(?<![A-Za-z])us(?![A-Za-z])/);
   });
 
   test('no figure is drawn as NaN, of an empty run or one of zeros', () => {
