@@ -28,7 +28,7 @@ export function renderMarkdown(run: RunDocument): string {
     ]);
     blocks.push(
       `## ${escapeMarkdown(group.label)}${unit}`,
-      escapeMarkdown(sharedSettings(group.scenarios)),
+      escapeMarkdown(sharedSettings(group)),
       table(['path', ...columns.map((c) => c.title)], rows),
       ...notesOf(group).map(escapeMarkdown),
     );

@@ -57,14 +57,18 @@ export function distinctions(scenarios: readonly Scenario[]): string[] {
   );
 }
 
-/** The settings that all of these scenarios share, in words; the others, `varies`. What is special about some of them: specialNotes. */
-export function sharedSettings(scenarios: readonly Scenario[]): string {
+/**
+ * The settings that all scenarios of a group share, in words; the others, `varies`. Left out: what the group's label
+ * says already, and what is special about some scenarios only (specialNotes).
+ */
+export function sharedSettings({ label, scenarios }: Group): string {
   const words = SETTINGS.map((setting) => {
     const values = new Set(scenarios.map((scenario) => scenario[setting]));
     return values.size > 1 ? `${setting} varies` : settingWords(setting, scenarios[0]);
   });
   for (const name of specialNames(scenarios)) if (isShared(name, scenarios)) words.push(specialWords(name, scenarios[0].settings?.[name]));
-  return words.join(', ');
+  const said = label.split(', ');
+  return words.filter((each) => !said.includes(each)).join(', ');
 }
 
 /** Special settings that only some scenarios of a group have: `udmabuf: list limit 16,384`. */
@@ -80,6 +84,6 @@ export function specialNotes(group: Group): string[] {
 
 /** The settings of the whole run when every group has the same; null when a rendering has to say them group by group. */
 export function commonSettings(groups: readonly Group[]): string | null {
-  const [first, ...others] = groups.map((group) => sharedSettings(group.scenarios));
+  const [first, ...others] = groups.map(sharedSettings);
   return first !== undefined && others.every((other) => other === first) ? first : null;
 }

@@ -102,7 +102,7 @@ function groupTable(group: Group, withSettings: boolean, paint: Paint): string[]
     1,
   );
   const unit = group.rateHz === null ? ' (updates a second)' : '';
-  const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group.scenarios)}` : ''}`, 2);
+  const [title = '', ...settings] = wrap(`${group.label}${unit}${withSettings ? `: ${sharedSettings(group)}` : ''}`, 2);
   const lines = [paint.strong(title), ...settings, paint.faint(top), paint.faint(bottom), ...body, verifiedLine(group)];
   lines.push(...notesOf(group).flatMap((note) => wrap(note, 2)));
   return lines;

@@ -66,7 +66,7 @@ function summarySection(summary: Summary): Markup {
 ${common === null ? '' : html`<p class="soft">All scenarios: ${common}.</p>`}
 ${summary.groups.map(
   (group, i) => html`<h3>${group.label}${group.rateHz === null ? raw(' (updates a second)') : ''}</h3>
-${common === null ? html`<p class="soft">${sharedSettings(group.scenarios)}</p>` : ''}
+${common === null ? html`<p class="soft">${sharedSettings(group)}</p>` : ''}
 ${scrolled(groupTable(group, narrowColumns(group)))}
 ${i === 0 ? tableLegend(summary.groups) : ''}
 ${notesOf(group).map((note) => html`<p class="soft">${note}</p>\n`)}
