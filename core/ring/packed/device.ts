@@ -1,4 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
+import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
@@ -46,11 +47,12 @@ export class PackedDevice implements DeviceQueue {
   readonly #order: CompletionOrder | null;
   /** The descriptor ring: signed for whole words of id and flags, from word `#ringAt`. */
   readonly #i32: Int32Array;
+  readonly #ringAtomics: RingAtomics;
   readonly #u32: Uint32Array;
   readonly #ringAt: number;
-  readonly #driverEvent: Int32Array;
+  readonly #driverEventAtomics: RingAtomics;
   readonly #driverEventAt: number;
-  readonly #deviceEvent: Int32Array;
+  readonly #deviceEventAtomics: RingAtomics;
   readonly #deviceEventAt: number;
   /** By id: ring slots of the chain in flight; 0: none is. */
   readonly #slots: Uint16Array;
@@ -87,11 +89,12 @@ export class PackedDevice implements DeviceQueue {
     ]);
     this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
     this.#i32 = ring.region.i32;
+    this.#ringAtomics = ringAtomics(ring.region);
     this.#u32 = ring.region.u32;
     this.#ringAt = ring.offset / 4;
-    this.#driverEvent = driverEvent.region.i32;
+    this.#driverEventAtomics = ringAtomics(driverEvent.region);
     this.#driverEventAt = driverEvent.offset / 4;
-    this.#deviceEvent = deviceEvent.region.i32;
+    this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.#deviceEventAt = deviceEvent.offset / 4;
     this.#slots = new Uint16Array(size);
     this.#own = new Uint8Array(size).fill(1);
@@ -99,7 +102,7 @@ export class PackedDevice implements DeviceQueue {
 
   pop(chain: Chain): boolean {
     if (this.broken) return false;
-    const word = Atomics.load(this.#i32, this.#ringAt + this.#next * WORDS + FLAGS_WORD);
+    const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#next * WORDS + FLAGS_WORD));
     const state = (word >>> STATE_SHIFT) & STATE_MASK;
     if (state !== this.#available) {
       this.#checkUnavailable(state);
@@ -144,11 +147,11 @@ export class PackedDevice implements DeviceQueue {
     if (this.#order !== null) this.#useInOrder(this.#order);
     if (this.#heldAt < 0) return false;
     const slots = this.#usedSlots;
-    Atomics.store(this.#i32, this.#heldAt, this.#heldWord);
+    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);
     this.#heldAt = -1;
     this.#usedSlots = 0;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.
-    const event = Atomics.load(this.#driverEvent, this.#driverEventAt);
+    const event = this.#driverEventAtomics.load32(4 * this.#driverEventAt);
     return wantsEvent(event, this.#usedNext, this.#usedWrap, slots, this.size, this.#eventIdx);
   }
 
@@ -156,16 +159,16 @@ export class PackedDevice implements DeviceQueue {
     if (this.broken) return false;
     const wrap = this.#available === STATE_AVAILABLE ? 1 : 0;
     const event = this.#eventIdx ? EVENT_DESC | (wrap << 15) | this.#next : EVENT_ENABLE;
-    Atomics.store(this.#deviceEvent, this.#deviceEventAt, event);
+    this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, event);
     this.#kicksOff = false;
-    const word = Atomics.load(this.#i32, this.#ringAt + this.#next * WORDS + FLAGS_WORD);
+    const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#next * WORDS + FLAGS_WORD));
     return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#available;
   }
 
   disableKicks(): void {
     if (this.#kicksOff) return;
     // With EVENT_IDX too: an event that is passed comes round again after two laps.
-    Atomics.store(this.#deviceEvent, this.#deviceEventAt, EVENT_DISABLE);
+    this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, EVENT_DISABLE);
     this.#kicksOff = true;
   }
 
@@ -195,7 +198,7 @@ export class PackedDevice implements DeviceQueue {
       const flags = word >>> 16;
       if ((flags & ~KNOWN_FLAGS) !== 0) throw new RingError('unknown-flags', `descriptor flags ${flags}`);
       const from = this.#ringAt + at * WORDS;
-      // RACE: written before the driver's Atomics.store of the head's flags, which `pop` loaded. Read once.
+      // RACE: written before the driver's store32 of the head's flags, which `pop` loaded. Read once.
       copy[0] = this.#u32[from];
       copy[1] = this.#u32[from + 1];
       copy[2] = this.#u32[from + LENGTH_WORD];
@@ -262,7 +265,7 @@ export class PackedDevice implements DeviceQueue {
     const from = this.#ringAt + at * WORDS;
     const word = id | (written > 0 ? WRITE << 16 : 0) | (this.#usedState << STATE_SHIFT);
     // RACE: the driver reads the slot only after it loads the flags of the batch's first one, which `publish` stores
-    // with Atomics.store.
+    // with store32.
     this.#u32[from + LENGTH_WORD] = written;
     if (this.#heldAt < 0) {
       this.#heldAt = from + FLAGS_WORD;

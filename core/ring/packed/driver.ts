@@ -1,4 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
+import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import { BufferList } from '../buffer-list.ts';
 import { MAX_CHAIN } from '../chain.ts';
 import { type DriverQueue, type QueueConfig, RingError } from '../queue.ts';
@@ -45,11 +46,12 @@ export class PackedDriver implements DriverQueue {
   readonly #inOrder: boolean;
   /** The descriptor ring: signed for whole words of id and flags, from word `#ringAt`. */
   readonly #i32: Int32Array;
+  readonly #ringAtomics: RingAtomics;
   readonly #u32: Uint32Array;
   readonly #ringAt: number;
-  readonly #driverEvent: Int32Array;
+  readonly #driverEventAtomics: RingAtomics;
   readonly #driverEventAt: number;
-  readonly #deviceEvent: Int32Array;
+  readonly #deviceEventAtomics: RingAtomics;
   readonly #deviceEventAt: number;
 
   readonly #space: AddressSpace;
@@ -108,15 +110,16 @@ export class PackedDriver implements DriverQueue {
     this.#eventIdx = config.eventIdx;
     this.#inOrder = config.inOrder === true;
     this.#i32 = ring.region.i32;
+    this.#ringAtomics = ringAtomics(ring.region);
     this.#u32 = ring.region.u32;
     this.#ringAt = ring.offset / 4;
-    this.#driverEvent = driverEvent.region.i32;
+    this.#driverEventAtomics = ringAtomics(driverEvent.region);
     this.#driverEventAt = driverEvent.offset / 4;
-    this.#deviceEvent = deviceEvent.region.i32;
+    this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.#deviceEventAt = deviceEvent.offset / 4;
     this.#i32.fill(0, this.#ringAt, this.#ringAt + size * WORDS);
-    this.#driverEvent[this.#driverEventAt] = EVENT_ENABLE;
-    this.#deviceEvent[this.#deviceEventAt] = EVENT_ENABLE;
+    this.#driverEventAtomics.store32(4 * this.#driverEventAt, EVENT_ENABLE);
+    this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, EVENT_ENABLE);
 
     this.#token = new Int32Array(size).fill(-1);
     this.#taken = new Uint16Array(size);
@@ -181,11 +184,11 @@ export class PackedDriver implements DriverQueue {
   publish(): boolean {
     if (this.#heldAt < 0) return false;
     const filled = this.#filled;
-    Atomics.store(this.#i32, this.#heldAt, this.#heldWord);
+    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);
     this.#heldAt = -1;
     this.#filled = 0;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.21.3.1.
-    const event = Atomics.load(this.#deviceEvent, this.#deviceEventAt);
+    const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);
     return wantsEvent(event, this.#next, this.#wrap, filled, this.size, this.#eventIdx);
   }
 
@@ -193,9 +196,9 @@ export class PackedDriver implements DriverQueue {
     const id = this.#lastUsed;
     if (this.#batchEnd < 0) {
       const from = this.#ringAt + id * WORDS;
-      const word = Atomics.load(this.#i32, from + FLAGS_WORD);
+      const word = this.#ringAtomics.load32(4 * (from + FLAGS_WORD));
       if (((word >>> STATE_SHIFT) & STATE_MASK) !== this.#used) return false;
-      // RACE: the device wrote the length before its Atomics.store of the flags that were loaded above.
+      // RACE: the device wrote the length before its store32 of the flags that were loaded above.
       const length = this.#u32[from + LENGTH_WORD];
       const end = word & 0xffff;
       if (end >= this.size) throw new RingError('used-range', `used id ${end} in a queue of ${this.size}`);
@@ -220,17 +223,17 @@ export class PackedDriver implements DriverQueue {
 
   enableInterrupts(): boolean {
     const event = this.#eventIdx ? EVENT_DESC | (this.#usedWrap << 15) | this.#lastUsed : EVENT_ENABLE;
-    Atomics.store(this.#driverEvent, this.#driverEventAt, event);
+    this.#driverEventAtomics.store32(4 * this.#driverEventAt, event);
     this.#interruptsOff = false;
     if (this.#batchEnd >= 0) return true;
-    const word = Atomics.load(this.#i32, this.#ringAt + this.#lastUsed * WORDS + FLAGS_WORD);
+    const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#lastUsed * WORDS + FLAGS_WORD));
     return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#used;
   }
 
   disableInterrupts(): void {
     if (this.#interruptsOff) return;
     // With EVENT_IDX too: an event that is passed comes round again after two laps.
-    Atomics.store(this.#driverEvent, this.#driverEventAt, EVENT_DISABLE);
+    this.#driverEventAtomics.store32(4 * this.#driverEventAt, EVENT_DISABLE);
     this.#interruptsOff = true;
   }
 
@@ -238,7 +241,7 @@ export class PackedDriver implements DriverQueue {
     const { count, readableCount, lo, hi, length } = this.#buffers;
     const words = this.#u32;
     // RACE: the device reads the slots only after it loads the flags of the batch's first head, which `publish` stores
-    // with Atomics.store.
+    // with store32.
     for (let i = 0; i < count; i++) {
       const from = this.#ringAt + this.#next * WORDS;
       words[from] = lo[i];

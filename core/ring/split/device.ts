@@ -1,4 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
+import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import type { Chain } from '../chain.ts';
 import { MAX_CHAIN } from '../chain.ts';
 import { CompletionOrder } from '../in-order.ts';
@@ -66,9 +67,10 @@ export class SplitDevice implements DeviceQueue {
   readonly #order: CompletionOrder | null;
   readonly #descriptors: Uint32Array;
   readonly #descriptorsAt: number;
+  readonly #availAtomics: RingAtomics;
   readonly #availU16: Uint16Array;
   readonly #avail: number;
-  readonly #usedU16: Uint16Array;
+  readonly #usedAtomics: RingAtomics;
   readonly #used: number;
   readonly #usedU32: Uint32Array;
   readonly #usedRing: number;
@@ -111,9 +113,10 @@ export class SplitDevice implements DeviceQueue {
     this.#descriptors = areas.descriptors.u32;
     this.#descriptorsAt = areas.descriptorsAt / 4;
     this.#table = this.#descriptors;
+    this.#availAtomics = ringAtomics(areas.avail);
     this.#availU16 = areas.avail.u16;
     this.#avail = areas.availAt / 2;
-    this.#usedU16 = areas.used.u16;
+    this.#usedAtomics = ringAtomics(areas.used);
     this.#used = areas.usedAt / 2;
     this.#usedU32 = areas.used.u32;
     this.#usedRing = areas.usedAt / 4 + USED_RING;
@@ -128,7 +131,7 @@ export class SplitDevice implements DeviceQueue {
     if (this.broken) return false;
     const at = this.#lastAvail;
     if (at === this.#availSeen && !this.#lookForMore()) return false;
-    // RACE: the driver wrote the entry before its Atomics.store of idx, which #lookForMore loaded. Read once.
+    // RACE: the driver wrote the entry before its store16 of idx, which #lookForMore loaded. Read once.
     const head = this.#availU16[this.#avail + AVAIL_RING + (at & this.#mask)];
     if (head >= this.size) this.#break('head-range', head);
     if (this.#taken[head] !== 0) this.#break('head-in-flight', head);
@@ -153,28 +156,28 @@ export class SplitDevice implements DeviceQueue {
     const next = this.#usedNext;
     if (next === old || this.broken) return false;
     this.#usedPublished = next;
-    Atomics.store(this.#usedU16, this.#used + USED_IDX, next);
+    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), next);
     // The store and the loads below are sequentially consistent: the full barrier of virtio 1.3 § 2.7.8.2.
-    if (this.#eventIdx) return needEvent(Atomics.load(this.#availU16, this.#usedEvent), next, old);
-    return (Atomics.load(this.#availU16, this.#avail + AVAIL_FLAGS) & AVAIL_NO_INTERRUPT) === 0;
+    if (this.#eventIdx) return needEvent(this.#availAtomics.load16(2 * this.#usedEvent), next, old);
+    return (this.#availAtomics.load16(2 * (this.#avail + AVAIL_FLAGS)) & AVAIL_NO_INTERRUPT) === 0;
   }
 
   enableKicks(): boolean {
     if (this.broken) return false;
-    if (this.#eventIdx) Atomics.store(this.#usedU16, this.#availEvent, this.#lastAvail);
-    else Atomics.store(this.#usedU16, this.#used + USED_FLAGS, 0);
-    return this.#lastAvail !== this.#availSeen || Atomics.load(this.#availU16, this.#avail + AVAIL_IDX) !== this.#lastAvail;
+    if (this.#eventIdx) this.#usedAtomics.store16(2 * this.#availEvent, this.#lastAvail);
+    else this.#usedAtomics.store16(2 * (this.#used + USED_FLAGS), 0);
+    return this.#lastAvail !== this.#availSeen || this.#availAtomics.load16(2 * (this.#avail + AVAIL_IDX)) !== this.#lastAvail;
   }
 
   /** With EVENT_IDX there is nothing to write: the event index falls behind by itself. */
   disableKicks(): void {
-    if (!this.#eventIdx) Atomics.store(this.#usedU16, this.#used + USED_FLAGS, USED_NO_NOTIFY);
+    if (!this.#eventIdx) this.#usedAtomics.store16(2 * (this.#used + USED_FLAGS), USED_NO_NOTIFY);
   }
 
   /** Writes one used element that stands for `count` chains, `head` the last of them. */
   #use(head: number, written: number, count: number): void {
     this.#taken[head] = 0;
-    // RACE: the driver reads the element only after it loads the idx that `publish` stores with Atomics.store.
+    // RACE: the driver reads the element only after it loads the idx that `publish` stores with store16.
     const element = this.#usedRing + (this.#usedNext & this.#mask) * 2;
     this.#usedU32[element] = head;
     this.#usedU32[element + 1] = written;
@@ -198,7 +201,7 @@ export class SplitDevice implements DeviceQueue {
   }
 
   #lookForMore(): boolean {
-    const seen = Atomics.load(this.#availU16, this.#avail + AVAIL_IDX);
+    const seen = this.#availAtomics.load16(2 * (this.#avail + AVAIL_IDX));
     if (seen === this.#lastAvail) return false;
     const count = (seen - this.#lastAvail) & 0xffff;
     if (count > this.size) {
@@ -222,7 +225,7 @@ export class SplitDevice implements DeviceQueue {
     let id = this.#hitId;
     let words = this.#descriptors;
     let base = this.#descriptorsAt;
-    // RACE: the driver wrote descriptors before its Atomics.store of avail idx; a hostile one may still be writing.
+    // RACE: the driver wrote descriptors before its store16 of avail idx; a hostile one may still be writing.
     let at = base + head * WORDS;
     let last = words[at + 3];
     let length = words[at + 2];

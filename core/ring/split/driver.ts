@@ -1,4 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
+import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import { MAX_CHAIN } from '../chain.ts';
 import type { DriverQueue, QueueConfig } from '../queue.ts';
 import { RingError } from '../queue.ts';
@@ -52,8 +53,10 @@ export class SplitDriver implements DriverQueue {
   readonly #inOrder: boolean;
   readonly #descriptors: Uint32Array;
   readonly #descriptorsAt: number;
+  readonly #availAtomics: RingAtomics;
   readonly #availU16: Uint16Array;
   readonly #avail: number;
+  readonly #usedAtomics: RingAtomics;
   readonly #usedU16: Uint16Array;
   readonly #used: number;
   readonly #usedU32: Uint32Array;
@@ -117,8 +120,10 @@ export class SplitDriver implements DriverQueue {
     this.#inOrder = config.inOrder === true;
     this.#descriptors = areas.descriptors.u32;
     this.#descriptorsAt = areas.descriptorsAt / 4;
+    this.#availAtomics = ringAtomics(areas.avail);
     this.#availU16 = areas.avail.u16;
     this.#avail = areas.availAt / 2;
+    this.#usedAtomics = ringAtomics(areas.used);
     this.#usedU16 = areas.used.u16;
     this.#used = areas.usedAt / 2;
     this.#usedU32 = areas.used.u32;
@@ -192,7 +197,7 @@ export class SplitDriver implements DriverQueue {
     }
     this.#token[head] = token;
     if (this.#inOrder) this.#countWritable(head);
-    // RACE: the device reads the entry only after it loads the idx that `publish` stores with Atomics.store.
+    // RACE: the device reads the entry only after it loads the idx that `publish` stores with store16.
     this.#availU16[this.#avail + AVAIL_RING + (this.#availNext & this.#mask)] = head;
     this.#availNext = (this.#availNext + 1) & 0xffff;
     return true;
@@ -203,22 +208,22 @@ export class SplitDriver implements DriverQueue {
     const next = this.#availNext;
     if (next === old) return false;
     this.#availPublished = next;
-    Atomics.store(this.#availU16, this.#avail + AVAIL_IDX, next);
+    this.#availAtomics.store16(2 * (this.#avail + AVAIL_IDX), next);
     // The store and the loads below are sequentially consistent: the full barrier of virtio 1.3 § 2.7.13.4.1.
-    if (this.#eventIdx) return needEvent(Atomics.load(this.#usedU16, this.#availEvent), next, old);
-    return (Atomics.load(this.#usedU16, this.#used + USED_FLAGS) & USED_NO_NOTIFY) === 0;
+    if (this.#eventIdx) return needEvent(this.#usedAtomics.load16(2 * this.#availEvent), next, old);
+    return (this.#usedAtomics.load16(2 * (this.#used + USED_FLAGS)) & USED_NO_NOTIFY) === 0;
   }
 
   popUsed(): boolean {
     const at = this.#lastUsed;
     if (at === this.#usedSeen) {
-      const seen = Atomics.load(this.#usedU16, this.#used + USED_IDX);
+      const seen = this.#usedAtomics.load16(2 * (this.#used + USED_IDX));
       if (seen === at) return false;
       if (((seen - at) & 0xffff) > this.size) throw new RingError('used-ahead', `used index went from ${at} to ${seen}`);
       this.#usedSeen = seen;
     }
     if (this.#batchEnd >= 0) return this.#popBatch(at);
-    // RACE: the device wrote the element before its Atomics.store of idx, which was loaded above.
+    // RACE: the device wrote the element before its store16 of idx, which was loaded above.
     const element = this.#usedRing + (at & this.#mask) * 2;
     const head = this.#usedU32[element];
     if (head >= this.size) throw new RingError('used-range', `used id ${head} in a queue of ${this.size}`);
@@ -257,23 +262,29 @@ export class SplitDriver implements DriverQueue {
   }
 
   enableInterrupts(): boolean {
-    if (this.#eventIdx) Atomics.store(this.#availU16, this.#usedEvent, this.#lastUsed);
-    else Atomics.store(this.#availU16, this.#avail + AVAIL_FLAGS, 0);
-    return this.#lastUsed !== this.#usedSeen || Atomics.load(this.#usedU16, this.#used + USED_IDX) !== this.#lastUsed;
+    if (this.#eventIdx) this.#availAtomics.store16(2 * this.#usedEvent, this.#lastUsed);
+    else this.#availAtomics.store16(2 * (this.#avail + AVAIL_FLAGS), 0);
+    return this.#lastUsed !== this.#usedSeen || this.#usedAtomics.load16(2 * (this.#used + USED_IDX)) !== this.#lastUsed;
   }
 
   /** With EVENT_IDX there is nothing to write: the event index falls behind by itself. */
   disableInterrupts(): void {
-    if (!this.#eventIdx) Atomics.store(this.#availU16, this.#avail + AVAIL_FLAGS, AVAIL_NO_INTERRUPT);
+    if (!this.#eventIdx) this.#availAtomics.store16(2 * (this.#avail + AVAIL_FLAGS), AVAIL_NO_INTERRUPT);
   }
 
   #add(address: number, length: number): void {
     const at = this.#count;
     if (at === MAX_CHAIN) throw new RangeError(`a chain has at most ${MAX_CHAIN} buffers`);
     if (!(length > 0 && length < TWO_32)) throw new RangeError(`a buffer of ${length} bytes`);
-    const hi = Math.floor(address / TWO_32);
-    this.#hi[at] = hi;
-    this.#lo[at] = address - hi * TWO_32;
+    if (address >= 0 && address < 0x80000000) {
+      // Without doubles.
+      this.#hi[at] = 0;
+      this.#lo[at] = address;
+    } else {
+      const hi = Math.floor(address / TWO_32);
+      this.#hi[at] = hi;
+      this.#lo[at] = address - hi * TWO_32;
+    }
     this.#length[at] = length;
     this.#count = at + 1;
   }
@@ -287,7 +298,7 @@ export class SplitDriver implements DriverQueue {
     const count = this.#count;
     let index = head;
     let last = head;
-    // RACE: the device reads descriptors only after it loads the idx that `publish` stores with Atomics.store.
+    // RACE: the device reads descriptors only after it loads the idx that `publish` stores with store16.
     for (let i = 0; i < count; i++) {
       const at = this.#descriptorsAt + index * WORDS;
       const more = i + 1 < count;
