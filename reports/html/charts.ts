@@ -7,6 +7,7 @@ import { drawChart } from './chart.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
 import { linearScale, logScale } from './scale.ts';
+import type { TableWidth } from './scrolled.ts';
 import { scrolled } from './scrolled.ts';
 
 /** The charts of all groups with one rate, each with its data in a table. */
@@ -19,7 +20,7 @@ ${figure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'gu
 ${figure(
   bytesChart(groups, `${id}-bytes`, at),
   tableOf(groups, ['bytes a frame', 'copies a frame', 'where, bytes in all'], bytesCells),
-  copied ? 'widest' : 'usual',
+  'usual',
   copied ? null : 'No path copied anything.',
 )}
 ${figure(
@@ -29,7 +30,7 @@ ${figure(
     LATENCY_STAGES.map((stage) => `${stage} p50 / p99 µs`),
     stageCells,
   ),
-  'widest',
+  'wide',
 )}
 </div>`;
 }
@@ -156,7 +157,7 @@ function tick(show: (value: number) => string): (value: number) => string {
 }
 
 /** @param instead said in place of a drawing that would be empty; null: there is one */
-function figure(chart: Chart, data: Markup, width: 'usual' | 'widest' = 'usual', instead: string | null = null): Markup {
+function figure(chart: Chart, data: Markup, width: TableWidth = 'usual', instead: string | null = null): Markup {
   return html`<figure>
 <figcaption>${chart.title}</figcaption>
 ${instead === null ? html`<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll">${drawChart(chart)}</div>` : html`<p>${instead}</p>`}

@@ -71,9 +71,9 @@ ${scrolled(groupTable(group, narrowColumns(group)))}
 ${i === 0 ? tableLegend(summary.groups) : ''}
 ${notesOf(group).map((note) => html`<p class="soft">${note}</p>\n`)}
 <details><summary>All figures</summary>
-${scrolled(groupTable(group, wideColumns(group)), 'wide')}
-<h4>Frames</h4>${scrolled(groupTable(group, frameColumns()))}
-<h4>Threads, host / guest</h4>${scrolled(groupTable(group, threadColumns()))}
+${scrolled(groupTable(group, wideColumns(group)), 'widest')}
+<h4>Frames</h4>${scrolled(groupTable(group, frameColumns()), 'wide')}
+<h4>Threads, host / guest</h4>${scrolled(groupTable(group, threadColumns()), 'wide')}
 </details>
 `,
 )}`;
@@ -122,8 +122,11 @@ function limitSection(run: RunDocument, groups: readonly Group[]): Markup {
 <table class="text"><tbody>${limitRows(run.limits).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`)}</tbody></table>
 ${ratioTables(groups).map(
   (table) => html`<h3>${table.title}</h3>
-${scrolled(html`<table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
-${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table>`)}
+${scrolled(
+  html`<table><thead><tr><th scope="col">size and rate</th>${table.paths.map((path) => html`<th scope="col">${path}</th>`)}</tr></thead><tbody>
+${table.rows.map((row) => html`<tr><th scope="row">${row.label}</th>${row.cells.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)}</tbody></table>`,
+  'narrow',
+)}
 `,
 )}`;
 }
@@ -139,8 +142,11 @@ ${routine.length === 0 ? '' : html`<details id="routine"><summary><span class="p
 }
 
 function checkTable(checks: readonly Check[]): Markup {
-  return scrolled(html`<table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
-${checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table>`);
+  return scrolled(
+    html`<table class="text"><thead><tr><th scope="col">check</th><th scope="col" class="status">status</th><th scope="col">figures</th></tr></thead><tbody>
+${checks.map((check) => html`<tr><th scope="row">${check.name}</th><td class="status ${check.status}">${check.status}</td><td>${check.detail}</td></tr>\n`)}</tbody></table>`,
+    'words',
+  );
 }
 
 function machineSection(run: RunDocument): Markup {

@@ -1,3 +1,5 @@
+import { HINT_STYLE } from './scrolled.ts';
+
 /** The report's style sheet: light and dark by the reader's setting, black on white in print. */
 export const STYLE = `
 :root{color-scheme:light dark;--page:#f9f9f7;--card:#fcfcfb;--ink:#0b0b0b;--soft:#52514e;--line:#e1e0d9;--rule:#c3c2b7;--warn-ink:#7a4a00;--warn:#fdf3dc;--bad:#b3261e;--good:#006300;--shade:rgb(0 0 0/.22);
@@ -39,13 +41,12 @@ svg .texture{stroke:var(--texture);stroke-width:1.1;fill:none;opacity:.65}
 .c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}
 .scroll{overflow-x:auto}
 .scroll.table{width:fit-content;max-width:100%;background:linear-gradient(90deg,var(--card) 40%,transparent) 0 0/36px 100% local,linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/36px 100% local,linear-gradient(90deg,var(--shade),transparent) 0 0/12px 100% scroll,linear-gradient(270deg,var(--shade),transparent) 100% 0/12px 100% scroll,var(--card);background-repeat:no-repeat}
-.scroll.table table{background:none}
+.scroll.table table{background:none}.scroll.table table:not(.text) thead th{white-space:nowrap}
 .hint{display:none;color:var(--soft);font-size:12px;margin:4px 0 2px}
-@media (max-width:760px){.hint.usual{display:block}}
+.place{container-type:inline-size}
+${HINT_STYLE}
 figure th,figure td{padding:4px 7px}
-.hint.widest{display:block}
 @media (max-width:540px){.hint.chart{display:block}}
-@media (max-width:1320px){.hint.wide{display:block}}
 .swatch{display:inline-block;width:22px;height:12px;margin-right:8px;vertical-align:-1px;border:1px solid var(--rule);background:color-mix(in srgb,var(--c1) 9%,var(--card))}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;background:var(--card)}
 caption{text-align:left;font-weight:600;padding:6px 0}
