@@ -1,12 +1,13 @@
 import type { AddressSpace } from '../memory/address-space.ts';
 import { type Chain, MAX_CHAIN } from './chain.ts';
-import { RingError } from './queue.ts';
+import { type RingRule, ringError } from './rules.ts';
 import { DESCRIPTOR_BYTES, TWO_32 } from './split/layout.ts';
 
 /** The longest chain in bytes (virtio 1.3 § 2.7.5, § 2.8.5). */
 const MAX_CHAIN_BYTES = TWO_32;
 const HIT_FIRST = 0;
-const CHAIN_BYTES = 1;
+const HIT_END = 1;
+const CHAIN_BYTES = 2;
 
 /**
  * Turns snapshots of descriptors into the segments of a chain: bounds, directions and sums are checked here. The rules
@@ -22,14 +23,13 @@ export class ChainBuilder {
   readonly #indirect: boolean;
   /** First and end address of each range that no buffer may touch. */
   readonly #forbidden: Float64Array;
-  readonly #f64 = new Float64Array(2);
+  readonly #f64 = new Float64Array(3);
   /** The present regions, copied when the address space changes. */
   #regionFirst = new Float64Array(0);
   #regionEnd = new Float64Array(0);
   #regionId = new Int32Array(0);
   #regionsGeneration = -1;
-  /** The region found last: its place in the copy, tried first, and its id. */
-  #hit = 0;
+  /** The region found last, tried first; its bounds are in `#f64`. */
   #hitId = -1;
   /** The indirect table entered last. */
   #tableU32: Uint32Array = this.copy;
@@ -44,8 +44,40 @@ export class ChainBuilder {
   }
 
   start(chain: Chain): void {
+    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
     chain.clear();
     this.#f64[CHAIN_BYTES] = 0;
+  }
+
+  /**
+   * Makes the buffer in `copy` the whole chain, if it lies in the region found last and breaks no rule. What it returns
+   * false for is left to `start` and `add`.
+   */
+  only(chain: Chain, writable: boolean): boolean {
+    const { copy } = this;
+    const f64 = this.#f64;
+    const length = copy[2];
+    const address = copy[1] * TWO_32 + copy[0];
+    const stop = address + length;
+    if (length === 0 || this.#regionsGeneration !== this.#space.generation) return false;
+    if (!(address >= f64[HIT_FIRST] && stop <= f64[HIT_END])) return false;
+    const forbidden = this.#forbidden;
+    for (let i = 0; i < forbidden.length; i += 2) if (address < forbidden[i + 1] && stop > forbidden[i]) return false;
+    chain.region[0] = this.#hitId;
+    chain.offset[0] = address - f64[HIT_FIRST];
+    chain.length[0] = length;
+    chain.indirect = false;
+    chain.count = 1;
+    if (writable) {
+      chain.readableCount = 0;
+      chain.readableBytes = 0;
+      chain.writableBytes = length;
+    } else {
+      chain.readableCount = 1;
+      chain.readableBytes = length;
+      chain.writableBytes = 0;
+    }
+    return true;
   }
 
   /** Adds the buffer in `copy`, whose length is not 0. */
@@ -54,17 +86,16 @@ export class ChainBuilder {
     const f64 = this.#f64;
     const { count } = chain;
     const length = copy[2];
-    if (!writable && chain.readableCount !== count)
-      throw new RingError('readable-after-writable', 'a readable buffer after a writable one');
-    f64[CHAIN_BYTES] += length;
-    if (f64[CHAIN_BYTES] > MAX_CHAIN_BYTES) throw new RingError('chain-bytes', 'a chain longer than 2^32 bytes');
-    this.#find();
     const address = copy[1] * TWO_32 + copy[0];
+    const stop = address + length;
+    if (!writable && chain.readableCount !== count) fail('readable-after-writable', count);
+    const bytes = f64[CHAIN_BYTES] + length;
+    f64[CHAIN_BYTES] = bytes;
+    if (bytes > MAX_CHAIN_BYTES) fail('chain-bytes', count);
+    if (!(address >= f64[HIT_FIRST] && stop <= f64[HIT_END])) this.#find();
     const forbidden = this.#forbidden;
     for (let i = 0; i < forbidden.length; i += 2) {
-      if (address < forbidden[i + 1] && address + length > forbidden[i]) {
-        throw new RingError('used-ring-overlap', 'a buffer overlaps what the device writes of the ring');
-      }
+      if (address < forbidden[i + 1] && stop > forbidden[i]) fail('used-ring-overlap', count);
     }
     chain.region[count] = this.#hitId;
     chain.offset[count] = address - f64[HIT_FIRST];
@@ -81,11 +112,11 @@ export class ChainBuilder {
   /** Goes to the indirect table that `copy` names. @param linked NEXT leads to or from it @returns its entries */
   enterTable(chain: Chain, linked: boolean): number {
     const { copy } = this;
-    if (!this.#indirect) throw new RingError('indirect-not-negotiated', 'INDIRECT was not negotiated');
-    if (linked) throw new RingError('indirect-next', 'INDIRECT and NEXT together');
+    if (!this.#indirect) fail('indirect-not-negotiated', 0);
+    if (linked) fail('indirect-next', 0);
     const bytes = copy[2];
     if (bytes === 0 || bytes % DESCRIPTOR_BYTES !== 0 || bytes > MAX_CHAIN * DESCRIPTOR_BYTES) {
-      throw new RingError('indirect-length', `an indirect table of ${bytes} bytes`);
+      fail('indirect-length', bytes);
     }
     this.#find();
     const region = this.#space.regions[this.#hitId];
@@ -125,22 +156,18 @@ export class ChainBuilder {
     const address = copy[1] * TWO_32 + copy[0];
     const end = address + copy[2];
     // Also true of every address from 2^53 on, which is not exact.
-    if (end > Number.MAX_SAFE_INTEGER) throw new RingError('address-overflow', 'a buffer reaches past 2^53 − 1');
-    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
+    if (end > Number.MAX_SAFE_INTEGER) fail('address-overflow', address);
     const first = this.#regionFirst;
     const ends = this.#regionEnd;
-    const count = first.length;
-    let at = this.#hit;
-    for (let tried = 0; tried < count; tried++) {
+    for (let at = 0; at < first.length; at++) {
       if (address >= first[at] && end <= ends[at]) {
-        this.#hit = at;
         this.#hitId = this.#regionId[at];
         this.#f64[HIT_FIRST] = first[at];
+        this.#f64[HIT_END] = ends[at];
         return;
       }
-      if (++at === count) at = 0;
     }
-    throw new RingError('outside-memory', `${copy[2]} bytes at ${address} are not in memory`);
+    fail('outside-memory', address);
   }
 
   #copyRegions(): void {
@@ -148,7 +175,13 @@ export class ChainBuilder {
     this.#regionFirst = Float64Array.from(present, (region) => region.gpa);
     this.#regionEnd = Float64Array.from(present, (region) => region.gpa + region.size);
     this.#regionId = Int32Array.from(present, (region) => region.id);
-    this.#hit = 0;
+    // No region was found last: nothing lies in [0, 0).
+    this.#f64[HIT_FIRST] = 0;
+    this.#f64[HIT_END] = 0;
     this.#regionsGeneration = this.#space.generation;
   }
+}
+
+function fail(rule: RingRule, value: number): never {
+  throw ringError(rule, value);
 }

@@ -3,9 +3,11 @@ import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
-import { type DeviceQueue, type QueueConfig, RingError } from '../queue.ts';
+import type { DeviceQueue, QueueConfig } from '../queue.ts';
+import { type RingRule, ringError } from '../rules.ts';
 import { findPackedAreas } from './areas.ts';
 import {
+  AVAIL,
   DESCRIPTOR_BYTES,
   EVENT_BYTES,
   EVENT_DESC,
@@ -21,10 +23,14 @@ import {
   STATE_MASK,
   STATE_SHIFT,
   STATE_USED,
+  USED,
   WORDS,
   WRITE,
   wantsEvent,
 } from './layout.ts';
+
+/** In the last word of a descriptor: what no chain of one direct buffer has. */
+const NOT_ALONE = (0xffff ^ (WRITE | AVAIL | USED)) << 16;
 
 /**
  * The device's side of a packed virtqueue. The driver is hostile: every descriptor is copied to private memory once and
@@ -108,7 +114,7 @@ export class PackedDevice implements DeviceQueue {
       this.#checkUnavailable(state);
       return false;
     }
-    if (this.#slotsTaken === this.size) this.#break('avail-ahead', 'a descriptor was made available in a slot that is in use');
+    if (this.#slotsTaken === this.size) this.#break('avail-ahead', this.#next);
     let slots = 0;
     try {
       slots = this.#take(chain, word);
@@ -181,7 +187,7 @@ export class PackedDevice implements DeviceQueue {
     const usedBefore = available === STATE_AVAILABLE ? STATE_USED ^ STATE_MASK : STATE_USED;
     if (state === usedBefore) return;
     if (state === (available ^ STATE_MASK) && this.#own[this.#next] === 0) return;
-    this.#break('wrong-wrap', `slot ${this.#next} is in a state of the wrong wrap counter`);
+    this.#break('wrong-wrap', this.#next);
   }
 
   /** Takes the chain that starts at `#next` with last word `first`. @returns its ring slots */
@@ -189,43 +195,52 @@ export class PackedDevice implements DeviceQueue {
     const builder = this.#builder;
     const { copy } = builder;
     const { size } = this;
-    builder.start(chain);
     let at = this.#next;
     let available = this.#available;
     let word = first;
     let slots = 1;
+    // RACE: written before the driver's store32 of the head's flags, which `pop` loaded. Each word is read once.
+    let from = this.#ringAt + at * WORDS;
+    copy[0] = this.#u32[from];
+    copy[1] = this.#u32[from + 1];
+    copy[2] = this.#u32[from + LENGTH_WORD];
+    if ((word & NOT_ALONE) === 0 && builder.only(chain, (word & (WRITE << 16)) !== 0)) return this.#identify(chain, word, 1);
+    builder.start(chain);
     for (;;) {
       const flags = word >>> 16;
-      if ((flags & ~KNOWN_FLAGS) !== 0) throw new RingError('unknown-flags', `descriptor flags ${flags}`);
-      const from = this.#ringAt + at * WORDS;
-      // RACE: written before the driver's store32 of the head's flags, which `pop` loaded. Read once.
-      copy[0] = this.#u32[from];
-      copy[1] = this.#u32[from + 1];
-      copy[2] = this.#u32[from + LENGTH_WORD];
+      if ((flags & ~KNOWN_FLAGS) !== 0) throw ringError('unknown-flags', flags);
       if ((flags & INDIRECT) !== 0) {
         this.#takeTable(chain, slots > 1 || (flags & NEXT) !== 0);
         break;
       }
       if (copy[2] !== 0) builder.add(chain, (flags & WRITE) !== 0);
       if ((flags & NEXT) === 0) break;
-      if (slots === size) throw new RingError('loop', `a chain of more than ${size} descriptors`);
-      if (slots + this.#slotsTaken === size) throw new RingError('avail-ahead', 'a chain runs into slots that are in use');
+      if (slots === size) throw ringError('loop', slots);
+      if (slots + this.#slotsTaken === size) throw ringError('avail-ahead', slots);
       slots++;
       if (++at === size) {
         at = 0;
         available ^= STATE_MASK;
       }
-      // RACE: as above; a hostile driver may write it any time, so it is read once.
-      word = this.#i32[this.#ringAt + at * WORDS + FLAGS_WORD];
-      if (((word >>> STATE_SHIFT) & STATE_MASK) !== available) {
-        throw new RingError('wrong-wrap', `slot ${at} of a chain is in a state of the wrong wrap counter`);
-      }
+      from = this.#ringAt + at * WORDS;
+      // RACE: as above; a hostile driver may write it any time.
+      word = this.#i32[from + FLAGS_WORD];
+      if (((word >>> STATE_SHIFT) & STATE_MASK) !== available) throw ringError('wrong-wrap', at);
+      copy[0] = this.#u32[from];
+      copy[1] = this.#u32[from + 1];
+      copy[2] = this.#u32[from + LENGTH_WORD];
     }
+    return this.#identify(chain, word, slots);
+  }
+
+  /** Gives the chain its id. @returns `slots` */
+  #identify(chain: Chain, word: number, slots: number): number {
+    const { size } = this;
     // The id is the last descriptor's (virtio 1.3 § 2.8.6).
     const id = word & 0xffff;
-    if (id >= size) throw new RingError('head-range', `id ${id} in a queue of ${size}`);
-    if (this.#slots[id] !== 0) throw new RingError('head-in-flight', `id ${id} is in flight already`);
-    if (chain.count === 0) throw new RingError('empty-chain', `chain ${id} has no bytes`);
+    if (id >= size) throw ringError('head-range', id);
+    if (this.#slots[id] !== 0) throw ringError('head-in-flight', id);
+    if (chain.count === 0) throw ringError('empty-chain', id);
     chain.head = id;
     return slots;
   }
@@ -237,8 +252,8 @@ export class PackedDevice implements DeviceQueue {
     for (let i = 0; i < entries; i++) {
       builder.fetchEntry(i);
       const flags = builder.copy[3] >>> 16;
-      if ((flags & INDIRECT) !== 0) throw new RingError('indirect-nested', 'an indirect table names another');
-      if ((flags & ~KNOWN_FLAGS) !== 0) throw new RingError('unknown-flags', `descriptor flags ${flags} in a table`);
+      if ((flags & INDIRECT) !== 0) throw ringError('indirect-nested', i);
+      if ((flags & ~KNOWN_FLAGS) !== 0) throw ringError('unknown-flags', flags);
       if (builder.copy[2] !== 0) builder.add(chain, (flags & WRITE) !== 0);
     }
   }
@@ -285,8 +300,8 @@ export class PackedDevice implements DeviceQueue {
     this.#usedNext = next;
   }
 
-  #break(rule: string, message: string): void {
+  #break(rule: RingRule, value: number): never {
     this.broken = true;
-    throw new RingError(rule, message);
+    throw ringError(rule, value);
   }
 }
