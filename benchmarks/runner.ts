@@ -5,6 +5,7 @@ import { pickCopyKernel } from '../core/memory/copier.ts';
 import { Random } from '../core/memory/random.ts';
 import {
   type Limits,
+  NOT_REACHED,
   type Repetition,
   type RunDocument,
   SCHEMA_VERSION,
@@ -112,7 +113,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const skipped: SkippedScenario[] = [];
   for (const entry of entries) {
     const record = recordOf(entry, limits);
-    if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? 'the run ended before it was measured' });
+    if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? NOT_REACHED });
     else records.push(record);
   }
   return {

@@ -25,7 +25,7 @@ export async function measureCPingPong(compiler: Compiler | null, seconds: numbe
     const { stdout } = await run(program, [String(Math.ceil(seconds * 1000))], { ...options, timeout: Math.ceil(seconds * 1000) + 2000 });
     const ns = Number(stdout);
     if (ns > SHARED_CPU_NS)
-      return unavailable(`the machine was too busy: the median round trip took ${Math.round(ns / 1000)} us, so both threads shared a CPU`);
+      return unavailable(`the machine was too busy: the median round trip took ${Math.round(ns / 1000)} µs, so both threads shared a CPU`);
     return ns > 0 ? { value: ns } : unavailable(`ping-pong printed ${JSON.stringify(stdout)}`);
   } catch (error) {
     signal?.throwIfAborted();
