@@ -22,11 +22,10 @@ import {
   USED_NO_NOTIFY,
   USED_RING,
   usedEventIndex,
+  WORDS,
   WRITE,
 } from './layout.ts';
 
-/** u32 words of a descriptor. */
-const WORDS = DESCRIPTOR_BYTES / 4;
 /** No descriptor: ends the free list. */
 const NONE = 0xffff;
 
@@ -180,21 +179,9 @@ export class SplitDriver implements DriverQueue {
     const count = this.#count;
     if (count === 0) throw new RangeError('a chain needs a buffer');
     if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
-    const tabled = this.#indirect && count >= this.indirectFrom;
-    const slot = tabled && count <= this.#tableDescriptors;
-    const long = tabled && !slot && count <= this.#longDescriptors;
-    const taken = slot || long ? 1 : count;
-    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
-    if (taken > this.free || (long && this.#longHead >= 0)) return false;
     const head = this.#freeHead;
-    if (slot) {
-      this.#placeTable(head, this.#tableWords, this.#tableAt + head * this.#tableDescriptors * WORDS, 0);
-    } else if (long) {
-      this.#longHead = head;
-      this.#placeTable(head, this.#longWords, this.#longAt, 1);
-    } else {
-      this.#placeDirect(head);
-    }
+    if (count === 1 && !this.#indirect && this.free > 0) this.#placeOne(head);
+    else if (!this.#place(head)) return false;
     this.#token[head] = token;
     if (this.#inOrder) this.#countWritable(head);
     // RACE: the device reads the entry only after it loads the idx that `publish` stores with store16.
@@ -276,21 +263,50 @@ export class SplitDriver implements DriverQueue {
     const at = this.#count;
     if (at === MAX_CHAIN) throw new RangeError(`a chain has at most ${MAX_CHAIN} buffers`);
     if (!(length > 0 && length < TWO_32)) throw new RangeError(`a buffer of ${length} bytes`);
-    if (address >= 0 && address < 0x80000000) {
-      // Without doubles.
-      this.#hi[at] = 0;
-      this.#lo[at] = address;
-    } else {
-      const hi = Math.floor(address / TWO_32);
-      this.#hi[at] = hi;
-      this.#lo[at] = address - hi * TWO_32;
-    }
+    const hi = Math.floor(address / TWO_32);
+    this.#hi[at] = hi;
+    this.#lo[at] = address - hi * TWO_32;
     this.#length[at] = length;
     this.#count = at + 1;
   }
 
   #flags(i: number): number {
     return i < this.#readableCount ? 0 : WRITE;
+  }
+
+  /** A chain of one direct buffer, without what chains of more need. */
+  #placeOne(head: number): void {
+    const words = this.#descriptors;
+    const at = this.#descriptorsAt + head * WORDS;
+    // RACE: as in #placeDirect.
+    words[at] = this.#lo[0];
+    words[at + 1] = this.#hi[0];
+    words[at + 2] = this.#length[0];
+    words[at + 3] = this.#flags(0);
+    this.#freeHead = this.#next[head];
+    this.#tail[head] = head;
+    this.#taken[head] = 1;
+    this.free--;
+  }
+
+  /** Places the chain in its slot's table, in the long one or in the ring. Returns false without room. */
+  #place(head: number): boolean {
+    const count = this.#count;
+    const tabled = this.#indirect && count >= this.indirectFrom;
+    const slot = tabled && count <= this.#tableDescriptors;
+    const long = tabled && !slot && count <= this.#longDescriptors;
+    const taken = slot || long ? 1 : count;
+    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
+    if (taken > this.free || (long && this.#longHead >= 0)) return false;
+    if (slot) {
+      this.#placeTable(head, this.#tableWords, this.#tableAt + head * this.#tableDescriptors * WORDS, 0);
+    } else if (long) {
+      this.#longHead = head;
+      this.#placeTable(head, this.#longWords, this.#longAt, 1);
+    } else {
+      this.#placeDirect(head);
+    }
+    return true;
   }
 
   #placeDirect(head: number): void {
