@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { planReplay, Replay, type ReplayOptions, type ReplayPlan, type ReplayResult } from '../core/machine/replay.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
@@ -34,11 +34,14 @@ export class TraceFileError extends Error {
 /** Records between two looks at the abort signal: at most some 50 ms each, where 8K frames are copied. */
 const RECORDS_A_TURN = 8;
 
+/** Longest trace read: the recorded ones have 0.1 MB, an hour at 60 Hz some 100 MB. */
+const MOST_BYTES = 256 * 2 ** 20;
+
 /** Reads and checks a trace, playing nothing. @throws TraceFileError */
 export async function loadTrace(file: string): Promise<LoadedTrace> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readText(file);
   } catch (error) {
     throw new TraceFileError(`${file}: cannot be read: ${whyUnreadable(error)}`);
   }
@@ -46,6 +49,18 @@ export async function loadTrace(file: string): Promise<LoadedTrace> {
     const trace = parseTrace(text);
     return { file, trace, plan: planReplay(trace) };
   });
+}
+
+/** A file or pipe as text, up to MOST_BYTES: a device or pipe may never end. */
+async function readText(file: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MOST_BYTES) throw Object.assign(new Error('too large'), { code: 'ERR_FS_FILE_TOO_LARGE' });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes).toString('utf8');
 }
 
 /**
@@ -86,7 +101,7 @@ function whyUnreadable(error: unknown): string {
     EISDIR: 'it is a directory',
     EACCES: 'permission denied',
     ENOTDIR: 'a part of its path is no directory',
-    ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GiB',
+    ERR_FS_FILE_TOO_LARGE: 'it is larger than 256 MiB',
     ERR_STRING_TOO_LONG: 'it is too large for one text',
   };
   return known[code] ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));

@@ -210,7 +210,7 @@ async function runRepetition(
     warmupMs: verify ? timing.warmupMs / 2 : timing.warmupMs,
     warmupFrames: paced ? 3 : timing.warmupFrames,
     measureMs: paced ? 0 : verify ? timing.verifyMs : timing.measureMs,
-    measureFrames: paced ? (verify ? timing.verifyFrames : timing.pacedFrames) * options.heads : 0,
+    measureFrames: paced ? (verify ? verifyFrames(options.rateHz ?? 0, timing) : timing.pacedFrames) * options.heads : 0,
     usageWindows: 1,
   };
   const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
@@ -226,6 +226,11 @@ async function runRepetition(
   if (outcome.kind === 'aborted') return null;
   if (outcome.kind === 'failed') return `the ${outcome.side} failed: ${outcome.reason}`;
   return measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt);
+}
+
+/** At most two seconds' worth, where a slow rate would make a long wait of it. */
+function verifyFrames(rateHz: number, timing: Timing): number {
+  return Math.max(2, Math.min(timing.verifyFrames, Math.ceil(2 * rateHz)));
 }
 
 async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCopyKernel>, signal: AbortSignal): Promise<Limits> {

@@ -61,13 +61,17 @@ export interface Trace {
   records: TraceRecord[];
 }
 
+/** Characters of a message's middle part. */
+const MOST_QUOTED = 200;
+
 /** A trace that can't be used; the message names the line and what to do. */
 export class TraceError extends Error {
   /** The line at fault, counted from 1. */
   readonly line: number;
 
   constructor(line: number, what: string, advice: string) {
-    super(`trace line ${line}: ${what}; ${advice}`);
+    // A line of a broken file may be megabytes long, and messages quote it.
+    super(`trace line ${line}: ${what.length > MOST_QUOTED ? `${what.slice(0, MOST_QUOTED)}…` : what}; ${advice}`);
     this.name = 'TraceError';
     this.line = line;
   }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../benchmarks/commands/command.ts';
 import { replayCommand } from '../../benchmarks/commands/replay.ts';
-import type { ReplayDocument } from '../../benchmarks/replay.ts';
+import { loadTrace, type ReplayDocument } from '../../benchmarks/replay.ts';
 import { REPLAY_DEFAULTS, Replay, type ReplayOptions, type ReplayResult } from '../../core/machine/replay.ts';
 import { VirtualClock } from '../../core/measure/clock.ts';
 import { copyKernels } from '../../core/memory/copier.ts';
@@ -378,6 +378,10 @@ describe('scanout replay', () => {
     const document = JSON.parse(stdout) as ReplayDocument;
     expect(document.interrupted).toBe(true);
     expect(document.traces.length).toBeLessThan(10);
+  });
+
+  it('a source that never ends is refused at a bound', async () => {
+    await expect(loadTrace('/dev/zero')).rejects.toThrow('/dev/zero: cannot be read: it is larger than 256 MiB');
   });
 
   it('--help fits 80 columns and shows examples', async () => {
