@@ -1,11 +1,10 @@
 import { DriverError } from '../core/guest/driver.ts';
 import { GuestMachine } from '../core/machine/guest-machine.ts';
 import { SessionWord } from '../core/machine/plan.ts';
-import { MonotonicClock } from '../core/measure/clock.ts';
-import { Counter, Counters } from '../core/measure/counters.ts';
-import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
-import { Alive, DeviceRegisters, Status } from '../core/ring/registers.ts';
+import { Counter } from '../core/measure/counters.ts';
+import { Alive, Status } from '../core/ring/registers.ts';
 import { runLoop, type Side } from './loop.ts';
+import { openSide } from './side.ts';
 import type { GuestReport, SideTask } from './task.ts';
 import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
 
@@ -15,14 +14,8 @@ export const Phase = { warmUp: 0, measuring: 1, draining: 2 } as const;
 export function runGuest(task: SideTask): GuestReport {
   const { plan, window } = task;
   const { options } = plan;
-  const clock = new MonotonicClock(plan.originNs);
-  const cells = new Int32Array(plan.control);
-  const registers = new DeviceRegisters(cells);
+  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, plan.guestCounters);
   registers.guestAlive = Alive.starting;
-  const counters = new Counters(plan.guestCounters);
-  const bells = { rangCounter: Counter.wakeUps, suppressedCounter: Counter.wakeUpsSuppressed, spinNs: options.spinUs * 1000 };
-  const hostBell = new AtomicsDoorbell(cells, registers.hostDoorbell, clock, counters, bells);
-  const guestBell = new AtomicsDoorbell(cells, registers.guestDoorbell, clock, counters, bells);
   const guest = new GuestMachine(plan, clock, hostBell, guestBell);
   registers.guestAlive = Alive.running;
 

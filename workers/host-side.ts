@@ -1,11 +1,10 @@
 import { HostMachine } from '../core/machine/host-machine.ts';
 import { SessionWord } from '../core/machine/plan.ts';
-import { MonotonicClock } from '../core/measure/clock.ts';
-import { Counter, Counters } from '../core/measure/counters.ts';
-import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
-import { Alive, DeviceRegisters } from '../core/ring/registers.ts';
+import { Counter } from '../core/measure/counters.ts';
+import { Alive } from '../core/ring/registers.ts';
 import { Phase } from './guest-side.ts';
 import { runLoop, type Side } from './loop.ts';
+import { openSide } from './side.ts';
 import type { HostReport, SideTask } from './task.ts';
 import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
 
@@ -13,14 +12,8 @@ import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
 export function runHost(task: SideTask): HostReport {
   const { plan, window } = task;
   const { options } = plan;
-  const clock = new MonotonicClock(plan.originNs);
-  const cells = new Int32Array(plan.control);
-  const registers = new DeviceRegisters(cells);
+  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, plan.hostCounters);
   registers.hostAlive = Alive.starting;
-  const counters = new Counters(plan.hostCounters);
-  const bells = { rangCounter: Counter.wakeUps, suppressedCounter: Counter.wakeUpsSuppressed, spinNs: options.spinUs * 1000 };
-  const hostBell = new AtomicsDoorbell(cells, registers.hostDoorbell, clock, counters, bells);
-  const guestBell = new AtomicsDoorbell(cells, registers.guestDoorbell, clock, counters, bells);
   const host = new HostMachine(plan, clock, guestBell);
   const { device } = host;
   registers.hostAlive = Alive.running;

@@ -20,8 +20,6 @@ export interface Doorbell {
   sleep(expected: number, deadlineNs: number): boolean;
 }
 
-export type DoorbellClock = Clock;
-
 /** Cells a doorbell takes: sequence and sleeper flag. */
 export const DOORBELL_WORDS = 2;
 
