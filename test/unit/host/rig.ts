@@ -1,16 +1,5 @@
-import { type Memfd, Memfd as MemfdClass, UDMABUF_DEFAULTS } from '../../../core/dmabuf/udmabuf.ts';
-import { VfioDevice } from '../../../core/dmabuf/vfio.ts';
-import { HostDevice, type HostOptions } from '../../../core/host/device.ts';
-import type { Ring } from '../../../core/machine/options.ts';
-import { ringFeaturesHi } from '../../../core/machine/parts.ts';
-import { VirtualClock } from '../../../core/measure/clock.ts';
-import { Counters } from '../../../core/measure/counters.ts';
-import { FrameLog } from '../../../core/measure/frame-log.ts';
-import { AddressSpace } from '../../../core/memory/address-space.ts';
-import { Copier, copyKernels } from '../../../core/memory/copier.ts';
-import { Ledger } from '../../../core/memory/ledger.ts';
-import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
-import { BlobFlag, BlobMem, Command, Feature, Format, Response } from '../../../core/protocol/constants.ts';
+import { HIGH, HostRig, type HostRigOptions, MIB } from '../../../core/machine/testing/host-rig.ts';
+import { BlobFlag, BlobMem, Command, Format, Response } from '../../../core/protocol/constants.ts';
 import { Header } from '../../../core/protocol/layout.ts';
 import {
   setFence,
@@ -24,19 +13,8 @@ import {
   writeSetScanoutBlob,
   writeTransfer,
 } from '../../../core/protocol/write.ts';
-import type { Doorbell } from '../../../core/ring/doorbell.ts';
-import { PackedDriver } from '../../../core/ring/packed/driver.ts';
-import { placePackedQueue } from '../../../core/ring/packed/layout.ts';
-import { CONTROL_QUEUE, CURSOR_QUEUE, DeviceRegisters, Status } from '../../../core/ring/registers.ts';
-import { SplitDriver } from '../../../core/ring/split/driver.ts';
-import { placeSplitQueue } from '../../../core/ring/split/layout.ts';
-import { LatchSink } from '../../../core/sink/latch.ts';
-import type { Sink } from '../../../core/sink/sink.ts';
 
-export const MIB = 1024 * 1024;
-export const LOW = 0;
-export const HIGH = 4 * 1024 * MIB;
-export const BAR = 256 * 1024 * MIB;
+export { BAR, BASE_FEATURES, BLOB_FEATURES, HIGH, LOW, MIB } from '../../../core/machine/testing/host-rig.ts';
 /** Pixels of tests lie from here in each region. */
 export const PIXELS = 4 * MIB;
 const COMMANDS = 0x100000;
@@ -57,160 +35,30 @@ export interface Entry {
   length: number;
 }
 
-export interface RigOptions extends Partial<Omit<HostOptions, 'sink'>> {
-  heads?: number;
-  features?: number;
-  /** Default: split. */
-  ring?: Ring;
-  inOrder?: boolean;
-  periodNs?: number;
-  scanoutNs?: number;
-  makeSink?: (heads: number, counters: Counters) => Sink;
+export interface RigOptions extends HostRigOptions {
   /** Do not take the device up to DRIVER_OK. */
   asleep?: boolean;
 }
 
-export const BASE_FEATURES = (1 << Feature.EDID) | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX);
-export const BLOB_FEATURES = BASE_FEATURES | (1 << Feature.RESOURCE_BLOB);
-
-const regionOf = (id: number, name: string, gpa: number, device: string | null): MemoryRegion =>
-  new MemoryRegion({
-    id,
-    name,
-    gpa,
-    size: 12 * MIB,
-    kind: device === null ? 'ram' : 'device',
-    device,
-    bar: device === null ? null : 0,
-    memory: createSharedMemory(12 * MIB),
-  });
-
 /** A host device with a real ring in real memory, driven by hand. Regions: 0 RAM, 1 RAM above 4 GiB, 2 gpu0's BAR, 3 gpu1's. */
-export class Rig {
-  readonly clock = new VirtualClock();
-  readonly counters = new Counters();
-  readonly ledger = new Ledger();
-  readonly space = new AddressSpace();
-  readonly regions: MemoryRegion[];
-  readonly registers = new DeviceRegisters(new Int32Array(new SharedArrayBuffer(DeviceRegisters.words * 4)));
-  readonly log: FrameLog;
-  readonly sink: Sink;
-  readonly device: HostDevice;
-  readonly images = new Set<MemoryRegion>();
-  readonly vfio: VfioDevice[];
-  interrupts = 0;
-  control!: SplitDriver | PackedDriver;
-  cursor!: SplitDriver | PackedDriver;
+export class Rig extends HostRig {
   readonly answers = new Map<number, Answer>();
   /** Tokens in the order their responses came. */
   readonly order: number[] = [];
   readonly #words: Uint32Array;
   #next = 0;
   #fence = 0;
-  readonly #options: RigOptions;
 
   constructor(options: RigOptions = {}) {
-    this.#options = options;
-    this.regions = [
-      regionOf(0, 'ram-low', LOW, null),
-      regionOf(1, 'ram-high', HIGH, null),
-      regionOf(2, 'bar0', BAR, 'gpu0'),
-      regionOf(3, 'bar1', 2 * BAR, 'gpu1'),
-    ];
-    for (const region of this.regions) this.space.add(region);
-    this.vfio = [new VfioDevice('gpu0'), new VfioDevice('gpu1')];
-    this.vfio[0].addRegion(0, this.regions[2]);
-    this.vfio[1].addRegion(0, this.regions[3]);
-    const memfds = new Map<MemoryRegion, Memfd>([this.regions[0], this.regions[1]].map((region) => [region, new MemfdClass(region)]));
+    super(options);
     this.#words = this.regions[0].u32;
-    const heads = options.heads ?? 1;
-    this.log = new FrameLog(new SharedArrayBuffer(FrameLog.bytes(heads, 64)), heads, 64);
-    this.sink =
-      options.makeSink?.(heads, this.counters) ??
-      new LatchSink({ heads, periodNs: options.periodNs ?? 0, phaseNs: 0, scanoutNs: options.scanoutNs ?? 0, counters: this.counters });
-    const doorbell: Doorbell = { sample: () => 0, ring: () => void this.interrupts++, sleep: () => false };
-    const features = options.features ?? BLOB_FEATURES;
-    let nextId = 1000;
-    this.device = new HostDevice({
-      space: this.space,
-      regions: this.regions,
-      registers: this.registers,
-      guestDoorbell: doorbell,
-      clock: this.clock,
-      counters: this.counters,
-      frameLog: this.log,
-      copier: new Copier(copyKernels()[0], this.ledger),
-      profile: 'series',
-      policy: 'copy',
-      udmabuf: UDMABUF_DEFAULTS,
-      maxEntries: 16384,
-      maxHostmem: 64 * MIB,
-      displays: Array.from({ length: heads }, () => ({ width: 64, height: 64, refreshHz: 60 })),
-      offeredFeatures: { lo: features, hi: this.#featuresHi },
-      allocateImage: (bytes) => {
-        const size = Math.ceil(bytes / 4096) * 4096;
-        const id = nextId++;
-        const image = new MemoryRegion({
-          id,
-          name: `image-${id}`,
-          kind: 'ram',
-          gpa: 0,
-          size,
-          device: null,
-          bar: null,
-          memory: createSharedMemory(size),
-        });
-        this.images.add(image);
-        return image;
-      },
-      freeImage: (region) => {
-        if (!this.images.delete(region)) throw new Error('freed twice');
-      },
-      vfioDevices: this.vfio,
-      memfdOf: (region) => memfds.get(region) ?? null,
-      ...options,
-      sink: this.sink,
-    });
     if (options.asleep !== true) this.start();
   }
 
-  /** Resets and takes the device to DRIVER_OK with fresh queues. @param between runs after FEATURES_OK */
-  start(features = this.#options.features ?? BLOB_FEATURES, between: () => void = () => {}): void {
-    const { registers } = this;
-    this.status(0);
-    this.status(Status.ACKNOWLEDGE | Status.DRIVER);
-    registers.setDriverFeatures(features, this.#featuresHi);
-    this.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
-    between();
-    this.regions[0].u8.fill(0, 0x10000, 0x20000);
-    this.control = this.#queue(CONTROL_QUEUE, 64, 0x10000, features);
-    this.cursor = this.#queue(CURSOR_QUEUE, 16, 0x18000, features);
-    this.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
+  override start(features?: number, between?: () => void): void {
+    super.start(features, between);
     this.answers.clear();
     this.order.length = 0;
-  }
-
-  status(value: number): void {
-    this.registers.status = value;
-    this.device.poll();
-  }
-
-  get #featuresHi(): number {
-    return ringFeaturesHi({ ring: this.#options.ring ?? 'split', inOrder: this.#options.inOrder ?? false });
-  }
-
-  #queue(index: number, size: number, base: number, features: number): SplitDriver | PackedDriver {
-    const packed = this.#options.ring === 'packed';
-    const placed = (packed ? placePackedQueue : placeSplitQueue)(base, size);
-    this.registers.setQueueSize(index, size);
-    this.registers.setQueueAddresses(index, placed.descriptorAddress, placed.driverAddress, placed.deviceAddress);
-    this.registers.setQueueReady(index, true);
-    const bit = (n: number): boolean => ((features >>> n) & 1) !== 0;
-    return new (packed ? PackedDriver : SplitDriver)(
-      this.space,
-      { size, ...placed, indirect: bit(Feature.INDIRECT_DESC), eventIdx: bit(Feature.EVENT_IDX), inOrder: this.#options.inOrder === true },
-      { address: base + 0x4000, descriptors: 4 },
-    );
   }
 
   /**
