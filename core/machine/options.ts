@@ -1,4 +1,5 @@
 import type { PageLayout } from '../memory/allocator.ts';
+import type { Fault } from './faults.ts';
 
 /**
  * How a frame gets from the guest's GPU to the host's sink. With the blob feature: `vfio` (imported from the GPU's
@@ -65,6 +66,8 @@ export interface MachineOptions {
   readonly inOrder: boolean;
   /** Frame log rows a head, a power of two. */
   readonly logCapacity: number;
+  /** Injected on purpose; none: a run whose figures may be believed. */
+  readonly faults: readonly Fault[];
 }
 
 export const DEFAULT_OPTIONS: MachineOptions = {
@@ -96,4 +99,5 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   ring: 'split',
   inOrder: false,
   logCapacity: 65536,
+  faults: [],
 };

@@ -4,6 +4,7 @@ import { pageAlign } from '../memory/address.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, type RegionPlan } from '../memory/region.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
+import { faultsMove } from './faults.ts';
 import { COPIES, type MachineOptions, pathUsesBlob } from './options.ts';
 
 const MIB = 1024 * 1024;
@@ -36,6 +37,11 @@ export interface MachinePlan {
 export const SessionWord = {
   /** 0 warm-up, 1 measuring, 2 draining. Written by the guest's loop. */
   phase: DeviceRegisters.words,
+  /** Threads to terminate: bit 0 the guest's, bit 1 the host's. Set by the sides, taken by the supervisor. */
+  kill: DeviceRegisters.words + 1,
+  /** Ids of the threads that run the guest and the host. */
+  guestThread: DeviceRegisters.words + 2,
+  hostThread: DeviceRegisters.words + 3,
 } as const;
 const SESSION_WORDS = 32;
 
@@ -46,7 +52,7 @@ export function memoryNeeded(options: MachineOptions): { ram: number; vram: numb
   const buffer = pageAlign(frameBytes(options));
   const all = buffer * options.buffers * options.heads;
   const { path } = options;
-  const moves = options.migrateEvery > 0;
+  const moves = options.migrateEvery > 0 || faultsMove(options.faults);
   const inVram = path === 'vfio' || path === 'readback-blob' || path === 'readback-copy';
   const inRam = path !== 'vfio' || moves;
   return {

@@ -46,6 +46,28 @@ export const Counter = {
   moves: 35,
   /** Frames shown from the guest's own pages (not from a copy of the host's): the witness beside the ledger. */
   framesImported: 36,
+  /** Faults injected on purpose by this side. */
+  faultsInjected: 37,
+  /** Which: bit n for fault n of the machine's. A side that was started anew does not repeat them. */
+  faultsFired: 38,
+  /** Work that was found by the timed re-check alone: its notification went missing. */
+  lostNotifications: 39,
+  /** Flushes whose fence ended cancelled (the device was reset). */
+  fencesCancelled: 40,
+  /** Windows in which the clock and CLOCK_MONOTONIC did not go on alike. */
+  clockSteps: 41,
+  /** The guest's driver reset the device and set everything up again. */
+  reinitialisations: 42,
+  /** A host that found a driver of an earlier session, and refused it. */
+  staleDrivers: 43,
+  /** This side's thread was started anew in the place of one that had died. */
+  restarts: 44,
+  /** GET_EDID answered with an error: what a scanout without a display answers. Among `errorResponses`. */
+  edidsRefused: 37,
+  /** Heads that a config change turned on, off or to another size. */
+  modeSets: 38,
+  /** Modes that a config change asked for and this guest has no memory for. */
+  modesRefused: 39,
 } as const;
 export const COUNTERS = 64;
 
