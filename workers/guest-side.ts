@@ -96,15 +96,14 @@ export function runGuest(task: SideTask): GuestReport {
     turn(): boolean {
       clock.read();
       times[windowEnd] = clock.slot[0];
-      const answered = driver.poll();
-      const composed = compositor.poll();
-      if (answered || composed) {
+      const progressed = guest.poll();
+      if (progressed) {
         clock.read();
         compositor.busyNs[0] += clock.slot[0] - times[windowEnd];
       }
       if (phase !== Phase.draining) advancePhase();
       deadline[0] = Math.min(compositor.deadline[0], times[phaseEnd]);
-      return answered || composed;
+      return progressed;
     },
     prepareSleep(): boolean {
       // A broken ring is never answered: without this the guest would wait for its time-out.

@@ -78,8 +78,7 @@ export class InlineMachine {
 
   /** One alternation. @returns false when both were idle and the clock moved instead */
   step(): boolean {
-    let progressed = this.guest.driver.poll();
-    if (this.guest.compositor.poll()) progressed = true;
+    let progressed = this.guest.poll();
     if (this.host.device.poll()) progressed = true;
     if (progressed) return true;
     if (this.guest.driver.prepareSleep() || this.host.device.prepareSleep()) {

@@ -1,30 +1,14 @@
-import type { GpuBuffer } from '../dmabuf/gpu.ts';
 import { FenceUsage } from '../dmabuf/reservation.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, type Counters } from '../measure/counters.ts';
 import { FrameColumn, FrameFlag, type FrameLog } from '../measure/frame-log.ts';
 import type { Copier } from '../memory/copier.ts';
 import { CopyStage } from '../memory/ledger.ts';
-import type { SegmentList } from '../memory/segments.ts';
-import type { Plane, Rect } from './plane.ts';
-import type { Renderer, RenderTarget } from './renderer.ts';
-import type { Framebuffer } from './resource.ts';
+import type { Rect } from './plane.ts';
+import type { Renderer } from './renderer.ts';
+import { type HeadPlan, NONE, type Surface, SwapChain } from './swap-chain.ts';
 
-/** One buffer of a head's swap chain. */
-export interface Surface {
-  readonly target: RenderTarget;
-  readonly framebuffer: Framebuffer;
-  /** The GPU's buffer that is drawn into; null when the dumb buffer itself is. */
-  readonly gpu: GpuBuffer | null;
-  /** The dumb buffer that the GPU's buffer is read back into; null on the importing paths. */
-  readonly readback: SegmentList | null;
-}
-
-export interface HeadPlan {
-  readonly plane: Plane;
-  /** Two: double buffering; three: the next frame is drawn while a commit waits. */
-  readonly surfaces: readonly Surface[];
-}
+export type { HeadPlan, Surface } from './swap-chain.ts';
 
 export interface CompositorOptions {
   readonly heads: readonly HeadPlan[];
@@ -41,37 +25,8 @@ export interface CompositorOptions {
   readonly onFree?: (surface: Surface, frame: number) => void;
 }
 
-const NONE = -1;
 /** After a failed commit the next is tried this much later, ns, where no tick says when. */
 const RETRY_NS = 1e6;
-
-/** One head's swap chain: at most one surface ready, one in commit, one on screen. */
-class HeadState {
-  readonly plane: Plane;
-  readonly surfaces: readonly Surface[];
-  readonly row: Int32Array;
-  readonly busy: Uint8Array;
-  /** Frames drawn, which is the number of the next. */
-  drawn = 0;
-  /** Frames whose commit has ended. */
-  committed = 0;
-  ready = NONE;
-  committing = NONE;
-  front = NONE;
-  /** The next tick at which a frame is due. */
-  tick = 0;
-  /** The tick at which the ready frame was due: earlier than `tick` if it has missed some. */
-  due = 0;
-  /** Nothing is drawn before this time, ns: the last commit failed. */
-  readonly retryNs = new Float64Array(1);
-
-  constructor(plan: HeadPlan) {
-    this.plane = plan.plane;
-    this.surfaces = plan.surfaces;
-    this.row = new Int32Array(plan.surfaces.length);
-    this.busy = new Uint8Array(plan.surfaces.length);
-  }
-}
 
 /**
  * Draws frames and flips them: on a virtual vblank (open loop: a frame is due at each tick, and latency counts
@@ -89,14 +44,14 @@ export class Compositor {
   /** False: draws nothing more; what is under way ends. */
   running = true;
   readonly #options: CompositorOptions;
-  readonly #heads: HeadState[];
+  readonly #heads: SwapChain[];
   /** Rows of the frames that ended in this poll. */
   readonly #ended: Int32Array;
   #endedCount = 0;
 
   constructor(options: CompositorOptions) {
     this.#options = options;
-    this.#heads = options.heads.map((plan) => new HeadState(plan));
+    this.#heads = options.heads.map((plan) => new SwapChain(plan));
     // A head may end a commit twice in a poll: one that waited, and one that need not.
     this.#ended = new Int32Array(2 * options.heads.length);
     for (const head of this.#heads) {
@@ -125,11 +80,37 @@ export class Compositor {
     const { clock, periodNs } = this.#options;
     if (periodNs === 0) return;
     clock.read();
-    const tick = Math.floor(clock.slot[0] / periodNs) + 1;
-    for (const head of this.#heads) {
-      head.tick = tick;
-      head.due = tick;
-    }
+    for (const head of this.#heads) this.#startTicking(head);
+  }
+
+  /** Mode set, first step: the head draws nothing more; what is in commit ends. */
+  hold(head: number): void {
+    this.#heads[head].hold();
+  }
+
+  /** Whether a head that is held has nothing in commit: its surfaces may go. */
+  quiet(head: number): boolean {
+    return this.#heads[head].committing === NONE;
+  }
+
+  /**
+   * Mode set, last step: the head goes on with these surfaces, from the next tick; none: it is off. Frames are counted on.
+   * @throws Error while a commit is under way
+   */
+  resume(head: number, surfaces: readonly Surface[]): void {
+    if (!this.quiet(head)) throw new Error(`head ${head} is given other surfaces with a frame in commit`);
+    const chain = this.#heads[head];
+    chain.resume(surfaces);
+    const { clock, periodNs } = this.#options;
+    if (periodNs === 0) return;
+    clock.read();
+    this.#startTicking(chain);
+  }
+
+  #startTicking(head: SwapChain): void {
+    const { clock, periodNs } = this.#options;
+    head.tick = Math.floor(clock.slot[0] / periodNs) + 1;
+    head.due = head.tick;
   }
 
   /** One step of every head. @returns whether anything progressed */
@@ -141,7 +122,7 @@ export class Compositor {
     return progressed;
   }
 
-  #step(head: HeadState): boolean {
+  #step(head: SwapChain): boolean {
     let progressed = false;
     if (head.committing !== NONE) {
       if (head.plane.poll()) {
@@ -151,6 +132,7 @@ export class Compositor {
         this.deadline[0] = head.plane.deadline[0];
       }
     }
+    if (head.held || head.surfaces.length === 0) return progressed;
     if (head.ready === NONE && this.running && !this.#backsOff(head) && this.#draw(head)) progressed = true;
     if (head.ready !== NONE && head.committing === NONE && this.#flip(head)) progressed = true;
     else if (this.#options.periodNs !== 0 && (this.running || head.ready !== NONE)) this.#passTicks(head);
@@ -166,7 +148,7 @@ export class Compositor {
     this.#endedCount = 0;
   }
 
-  #endCommit(head: HeadState): void {
+  #endCommit(head: SwapChain): void {
     const done = head.committing;
     head.committing = NONE;
     if (head.front !== NONE && head.front !== done) head.busy[head.front] = 0;
@@ -177,7 +159,7 @@ export class Compositor {
   }
 
   /** Draws the next frame into a free surface. */
-  #draw(head: HeadState): boolean {
+  #draw(head: SwapChain): boolean {
     const free = this.#freeSurface(head);
     if (free === NONE) return false;
     const { log, clock, renderer, onFree } = this.#options;
@@ -199,7 +181,7 @@ export class Compositor {
   }
 
   /** A surface that neither the screen nor a commit nor the host (an overdue fence) has. With one surface: itself once idle. */
-  #freeSurface(head: HeadState): number {
+  #freeSurface(head: SwapChain): number {
     const { surfaces } = head;
     for (let i = 0; i < surfaces.length; i++) {
       if (head.busy[i] === 1 && !(surfaces.length === 1 && head.committing === NONE)) continue;
@@ -217,7 +199,7 @@ export class Compositor {
   }
 
   /** Commits the ready surface if its time has come. */
-  #flip(head: HeadState): boolean {
+  #flip(head: SwapChain): boolean {
     const { periodNs, clock, log, damage, counters, copier } = this.#options;
     if (periodNs !== 0) {
       clock.read();
@@ -257,7 +239,7 @@ export class Compositor {
   }
 
   /** The frame is lost, its surface free again; the next one is drawn in its place, at the next tick or a little later. */
-  #fail(head: HeadState, at: number): void {
+  #fail(head: SwapChain, at: number): void {
     const { clock, periodNs } = this.#options;
     this.failed++;
     head.busy[at] = 0;
@@ -274,7 +256,7 @@ export class Compositor {
   }
 
   /** Whether the head waits after a failure; the time it waits for is a deadline. */
-  #backsOff(head: HeadState): boolean {
+  #backsOff(head: SwapChain): boolean {
     if (head.retryNs[0] === 0) return false;
     const { clock } = this.#options;
     clock.read();
@@ -287,7 +269,7 @@ export class Compositor {
   }
 
   /** Ticks that pass without a flip are missed; the next one is the deadline. */
-  #passTicks(head: HeadState): void {
+  #passTicks(head: SwapChain): void {
     const { periodNs, clock } = this.#options;
     clock.read();
     const waits = head.committing !== NONE || head.ready === NONE || !head.plane.hasRoom;

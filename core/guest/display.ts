@@ -95,6 +95,10 @@ export class DisplayState implements CommandOwner {
       for (let i = 0; i < EDID_BYTES; i++) bytes[i] = source[i];
       const edid = parseEdid(bytes);
       this.modes[kind] = 'error' in edid ? null : edid;
+    } else {
+      // No display is connected there (any more).
+      this.modes[kind] = null;
+      this.#driver.counters.add(Counter.edidsRefused, 1);
     }
     if (this.#outstanding === 0) {
       this.generation++;

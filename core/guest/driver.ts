@@ -161,6 +161,11 @@ export class VirtioGpuDriver {
     return progressed;
   }
 
+  /** A config change was announced and is not known in full yet: `display` is about to change. */
+  get displayChanging(): boolean {
+    return this.#configPending || this.display.refreshing;
+  }
+
   /** Before sleeping on the doorbell: asks for interrupts. @returns true if something came meanwhile: poll again */
   prepareSleep(): boolean {
     const control = this.commands.enableInterrupts();

@@ -1,38 +1,41 @@
 import { PassthroughGpu } from '../dmabuf/gpu.ts';
 import { Compositor, type HeadPlan, type Surface } from '../guest/compositor.ts';
-import { DriverError, type QueueFactory, VirtioGpuDriver } from '../guest/driver.ts';
+import { type QueueFactory, VirtioGpuDriver } from '../guest/driver.ts';
+import { ModeSetting } from '../guest/mode-setting.ts';
 import { Plane } from '../guest/plane.ts';
-import { freeImported, importDmaBuf } from '../guest/prime.ts';
 import { PaintRenderer, StampRenderer } from '../guest/renderer.ts';
-import type { Framebuffer, GuestResource } from '../guest/resource.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
-import { PAGE_SIZE } from '../memory/address.ts';
 import { AddressSpace } from '../memory/address-space.ts';
 import { PageAllocator } from '../memory/allocator.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { Random } from '../memory/random.ts';
 import { MemoryRegion } from '../memory/region.ts';
-import type { SegmentList } from '../memory/segments.ts';
-import { Feature, Format } from '../protocol/constants.ts';
+import { Feature } from '../protocol/constants.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
 import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
-import { frameBytes, GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
+import { GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openDriverQueue } from './queues.ts';
+import { Surfaces } from './surfaces.ts';
 
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
 export class GuestMachine {
   readonly driver: VirtioGpuDriver;
   readonly compositor: Compositor;
+  readonly modeSetting: ModeSetting;
+  readonly surfaces: Surfaces;
   readonly gpu: PassthroughGpu;
   readonly registers: DeviceRegisters;
   readonly counters: Counters;
   readonly ledger: Ledger;
   readonly log: FrameLog;
   readonly heads: readonly HeadPlan[];
+  readonly #allocators: readonly PageAllocator[];
+  /** Free bytes of all allocators with the rings set up and no buffer made. */
+  readonly #freeAtStart: number;
 
   /** Probes the host: blocks on `guestDoorbell` until it answers. @throws DriverError, RangeError when memory is short */
   constructor(
@@ -63,6 +66,7 @@ export class GuestMachine {
     const high = regions.get(RegionName.highRam);
     const pixels = high === undefined ? memory : new PageAllocator(high, 0, random);
     const vram = regions.get(RegionName.vram);
+    const vramPages = vram === undefined ? null : new PageAllocator(vram, 0, random);
 
     this.driver = new VirtioGpuDriver({
       space,
@@ -78,17 +82,18 @@ export class GuestMachine {
     });
     this.gpu = new PassthroughGpu({
       name: GPU_NAME,
-      vram: vram === undefined ? null : new PageAllocator(vram, 0, random),
+      vram: vramPages,
       system: pixels,
       vramBudget: vram === undefined ? 0 : vram.size,
       copier,
       wait: (done) => this.driver.waitFor(done),
     });
+    this.#allocators = [memory, ...(high === undefined ? [] : [pixels]), ...(vramPages === null ? [] : [vramPages])];
+    this.#freeAtStart = this.#freeBytes();
+    this.surfaces = new Surfaces(options, this.driver, this.gpu, pixels);
     const heads: HeadPlan[] = [];
     for (let head = 0; head < options.heads; head++) {
-      const surfaces: Surface[] = [];
-      for (let i = 0; i < options.buffers; i++) surfaces.push(this.#surface(options));
-      heads.push({ plane: new Plane(this.driver, head, this.log, options.linuxPacing), surfaces });
+      heads.push({ plane: new Plane(this.driver, head, this.log, options.linuxPacing), surfaces: this.surfaces.make(options) });
     }
     this.heads = heads;
     this.compositor = new Compositor({
@@ -102,6 +107,14 @@ export class GuestMachine {
       damage: options.damage,
       ...(options.migrateEvery > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, options.migrateEvery) } : {}),
     });
+    this.modeSetting = new ModeSetting(this.driver, this.compositor, heads, options, this.surfaces);
+  }
+
+  /** Driver, mode setting and compositor, in that order. Never blocks but for a mode set. @returns whether anything progressed */
+  poll(): boolean {
+    const answered = this.driver.poll();
+    const set = this.modeSetting.poll();
+    return this.compositor.poll() || answered || set;
   }
 
   /** Disables the scanouts, frees every buffer and resets the device: the host holds nothing even before the reset. Blocks. */
@@ -113,14 +126,19 @@ export class GuestMachine {
   /** Disables the scanouts and frees every buffer; the device goes on. Blocks. */
   freeBuffers(): void {
     for (const { plane } of this.heads) plane.disable();
-    for (const { surfaces } of this.heads) {
-      for (const { framebuffer, gpu } of surfaces) {
-        const { resource } = framebuffer;
-        if (resource.kind === 'imported') freeImported(this.driver, resource);
-        else this.driver.freeDumb(resource);
-        gpu?.destroy();
-      }
+    for (const head of this.heads) {
+      this.surfaces.free(head.surfaces);
+      head.surfaces = [];
     }
+  }
+
+  /** Bytes of guest RAM and VRAM that buffers and their memory entries take now; 0 once all buffers are freed. */
+  get heldBytes(): number {
+    return this.#freeAtStart - this.#freeBytes();
+  }
+
+  #freeBytes(): number {
+    return this.#allocators.reduce((sum, { freeBytes }) => sum + freeBytes, 0);
   }
 
   /** Segments of the largest buffer that the host was given. */
@@ -135,62 +153,12 @@ export class GuestMachine {
     return most;
   }
 
-  #surface(options: MachineOptions): Surface {
-    const surface = this.#newSurface(options);
-    // First touch now, not in the first frame.
-    touch(surface.target.pages);
-    if (surface.readback !== null) touch(surface.readback);
-    return surface;
-  }
-
-  #newSurface(options: MachineOptions): Surface {
-    const { path, width, height, layout } = options;
-    const bytes = frameBytes(options);
-    const stride = width * 4;
-    if (path === 'copy') {
-      const dumb = this.driver.createDumb(width, height, layout);
-      return { target: { pages: dumb.pages, width, height, stride }, framebuffer: framebuffer(dumb, options), gpu: null, readback: null };
-    }
-    const created = this.gpu.createBuffer(bytes, path === 'udmabuf' ? 'system' : 'vram', layout);
-    if (!created.ok) throw new DriverError(`${created.why} (${created.errno})`);
-    const gpu = created.value;
-    const target = {
-      get pages() {
-        return gpu.pages;
-      },
-      width,
-      height,
-      stride,
-    };
-    if (path === 'readback-blob' || path === 'readback-copy') {
-      const dumb = this.driver.createDumb(width, height, layout);
-      return { target, framebuffer: framebuffer(dumb, options), gpu, readback: dumb.pages };
-    }
-    const imported = importDmaBuf(this.driver, gpu.export());
-    if (!imported.ok) throw new DriverError(`import failed: ${imported.why} (${imported.errno})`);
-    this.driver.commands.notify();
-    return { target, framebuffer: framebuffer(imported.value, options), gpu, readback: null };
-  }
-
   /** Moves a free buffer to the other placement; a refusal (pinned, no room) is counted. */
   #migrate(surface: Surface, frame: number, every: number): void {
     if (surface.gpu === null || frame === 0 || frame % every !== 0) return;
     const moved = surface.gpu.placement === 'vram' ? this.gpu.evict(surface.gpu) : this.gpu.restore(surface.gpu);
     this.counters.add(moved.ok ? Counter.moves : Counter.movesRefused, 1);
   }
-}
-
-function touch(pages: SegmentList): void {
-  for (let i = 0; i < pages.count; i++) {
-    const { u32 } = pages.region[i];
-    const first = pages.offset[i] / 4;
-    for (let at = first; at < first + pages.bytes[i] / 4; at += PAGE_SIZE / 4) u32[at] = 0;
-  }
-}
-
-function framebuffer(resource: GuestResource, options: MachineOptions): Framebuffer {
-  const { width, height } = options;
-  return { resource, width, height, stride: width * 4, format: Format.B8G8R8X8, fence: null, overdue: null, reattached: false };
 }
 
 function wantedFeatures(options: MachineOptions): { lo: number; hi: number } {

@@ -1,0 +1,125 @@
+import { Counter } from '../measure/counters.ts';
+import type { Compositor } from './compositor.ts';
+import type { VirtioGpuDriver } from './driver.ts';
+import type { HeadPlan, Surface } from './swap-chain.ts';
+
+/** Pixels. */
+export interface Mode {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Where a head's buffers come from and go to. May block, as allocating and freeing do. */
+export interface SurfaceSource {
+  /** Whether there is memory for a head of this mode. */
+  fits(mode: Mode): boolean;
+  /** A whole swap chain. @throws DriverError when it cannot be had */
+  make(mode: Mode): Surface[];
+  free(surfaces: readonly Surface[]): void;
+}
+
+/** The guest's own limits of a mode, pixels a side (virtgpu_display.c: XRES_MIN … XRES_MAX). */
+const MIN_SIDE = 32;
+const MAX_SIDE = 8192;
+
+/** What is to become of a head. */
+const Task = { none: 0, follow: 1, remake: 2 } as const;
+
+/**
+ * What follows a config change once the driver knows the displays (`DisplayState`): the kernel's hot-plug event and the
+ * compositor's answer to it (virtgpu_kms.c, virtio_gpu_config_changed_work_func; drm_kms_helper_hotplug_event). A head whose
+ * display went is disabled and its buffers freed; one whose display came or has another preferred mode gets buffers of that
+ * size. Each head waits for its own commit in progress; then the mode set blocks, as Linux' does.
+ */
+export class ModeSetting {
+  readonly #driver: VirtioGpuDriver;
+  readonly #compositor: Compositor;
+  readonly #heads: readonly HeadPlan[];
+  readonly #source: SurfaceSource;
+  readonly #modes: (Mode | null)[];
+  readonly #tasks: Uint8Array;
+  #pending = 0;
+  #seen: number;
+
+  /** @param mode what every head shows now */
+  constructor(driver: VirtioGpuDriver, compositor: Compositor, heads: readonly HeadPlan[], mode: Mode, source: SurfaceSource) {
+    this.#driver = driver;
+    this.#compositor = compositor;
+    this.#heads = heads;
+    this.#source = source;
+    this.#modes = heads.map(() => mode);
+    this.#tasks = new Uint8Array(heads.length);
+    this.#seen = driver.display.generation;
+  }
+
+  /** What a head shows; null: it is off. */
+  modeOf(head: number): Mode | null {
+    return this.#modes[head];
+  }
+
+  /** Every head shows what its display asks for, as far as the guest has been told. */
+  get settled(): boolean {
+    return this.#pending === 0 && !this.#driver.displayChanging && this.#driver.display.generation === this.#seen;
+  }
+
+  /** Gives a head new buffers of the size it has, in other places. A head that is off stays off. */
+  remake(head: number): void {
+    if (this.#modes[head] !== null) this.#assign(head, Task.remake);
+  }
+
+  /** @returns whether a mode was set */
+  poll(): boolean {
+    const { generation } = this.#driver.display;
+    if (generation !== this.#seen && !this.#driver.displayChanging) {
+      this.#seen = generation;
+      for (let head = 0; head < this.#heads.length; head++) {
+        if (!same(this.#wanted(head), this.#modes[head])) this.#assign(head, Task.follow);
+      }
+    }
+    if (this.#pending === 0) return false;
+    let progressed = false;
+    for (let head = 0; head < this.#heads.length; head++) {
+      if (this.#tasks[head] === Task.none || !this.#compositor.quiet(head)) continue;
+      this.#set(head, this.#tasks[head] === Task.remake ? this.#modes[head] : this.#wanted(head));
+      this.#tasks[head] = Task.none;
+      this.#pending--;
+      progressed = true;
+    }
+    return progressed;
+  }
+
+  #assign(head: number, task: number): void {
+    if (this.#tasks[head] === Task.none) {
+      this.#pending++;
+      this.#compositor.hold(head);
+    }
+    // A display's wish comes before new buffers of the old size.
+    if (this.#tasks[head] !== Task.follow) this.#tasks[head] = task;
+  }
+
+  /** The head's preferred mode: the EDID's, else the display info's (virtgpu_display.c, virtio_gpu_conn_get_modes); null: no display. */
+  #wanted(head: number): Mode | null {
+    const { display, counters } = this.#driver;
+    const info = display.heads[head];
+    if (info?.enabled !== true) return null;
+    const { width, height } = display.modes[head] ?? info;
+    const valid = width >= MIN_SIDE && height >= MIN_SIDE && width <= MAX_SIDE && height <= MAX_SIDE;
+    const mode = { width, height };
+    if (valid && this.#source.fits(mode)) return mode;
+    counters.add(Counter.modesRefused, 1);
+    return this.#modes[head];
+  }
+
+  #set(head: number, mode: Mode | null): void {
+    const plan = this.#heads[head];
+    const old = plan.surfaces;
+    if (old.length > 0) plan.plane.disable();
+    this.#source.free(old);
+    this.#modes[head] = mode;
+    this.#compositor.resume(head, mode === null ? [] : this.#source.make(mode));
+    this.#driver.counters.add(Counter.modeSets, 1);
+  }
+}
+
+const same = (a: Mode | null, b: Mode | null): boolean =>
+  a === b || (a !== null && b !== null && a.width === b.width && a.height === b.height);
