@@ -63,11 +63,11 @@ export const Counter = {
   /** This side's thread was started anew in the place of one that had died. */
   restarts: 44,
   /** GET_EDID answered with an error: what a scanout without a display answers. Among `errorResponses`. */
-  edidsRefused: 37,
+  edidsRefused: 50,
   /** Heads that a config change turned on, off or to another size. */
-  modeSets: 38,
+  modeSets: 51,
   /** Modes that a config change asked for and this guest has no memory for. */
-  modesRefused: 39,
+  modesRefused: 52,
 } as const;
 export const COUNTERS = 64;
 
