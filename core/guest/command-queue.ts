@@ -204,9 +204,11 @@ export class CommandQueue {
     this.#queue.disableInterrupts();
   }
 
-  /** Ends every pending fence `cancelled`: the device was reset and will not answer. */
-  cancelFences(): void {
+  /** Ends every pending fence `cancelled`: the device was reset and will not answer. @returns how many there were */
+  cancelFences(): number {
+    const pending = this.#pendingCount;
     while (this.#pendingCount > 0) this.#takeFirst()?.cancel();
+    return pending;
   }
 
   /** Signals the fence with this id and every earlier one (virtgpu_fence.c, virtio_gpu_fence_event_process). */

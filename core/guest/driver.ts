@@ -1,7 +1,7 @@
 import type { DmaBuf } from '../dmabuf/dma-buf.ts';
 import { Fence } from '../dmabuf/fence.ts';
 import type { Clock } from '../measure/clock.ts';
-import type { Counters } from '../measure/counters.ts';
+import { Counter, type Counters } from '../measure/counters.ts';
 import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import type { PageAllocator, PageLayout } from '../memory/allocator.ts';
@@ -16,15 +16,12 @@ import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, Interrupt, Status } 
 import { COMMAND_SLOT_BYTES, type CommandOwner, CommandQueue } from './command-queue.ts';
 import { CursorQueue } from './cursor.ts';
 import { DisplayState } from './display.ts';
+import { DeviceLost, DriverError } from './errors.ts';
+import { Reply } from './reply.ts';
 import { type DumbBuffer, type GuestResource, ResourceIds } from './resource.ts';
 
-/** The host did not answer as the protocol says it must: the driver cannot go on. */
-export class DriverError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'DriverError';
-  }
-}
+export { DeviceLost, DriverError } from './errors.ts';
+export { Reply } from './reply.ts';
 
 /** What was negotiated for the rings. */
 export interface RingFeatures {
@@ -65,17 +62,21 @@ export interface GuestOptions {
   readonly cursorQueueSize?: number;
   /** Gives flush fences; null stands for a failed allocation. Replaced by tests only. */
   readonly allocateFence?: () => Fence | null;
+  /** The first resource id: past those of the driver before this one, whose handles must never name anything again. Default 2. */
+  readonly firstResourceId?: number;
 }
 
 const bit = (features: number, number: number): boolean => (features & (1 << number)) !== 0;
 /** A wait for the host that lasts this long means that it is gone. */
 const HOST_GONE_NS = 10e9;
+/** A wait looks again by itself after so long, whatever happens to the notification. */
+const RECHECK_NS = 100e6;
 
 /** The virtio-gpu driver: probe, resources, commands. Planes, PRIME import and cursor are files of their own. */
 export class VirtioGpuDriver {
   readonly clock: Clock;
   readonly counters: Counters;
-  readonly ids = new ResourceIds();
+  readonly ids: ResourceIds;
   /** dma-bufs that this driver exported itself: importing one gives the resource back. */
   readonly exported = new Map<DmaBuf, GuestResource>();
   readonly commands: CommandQueue;
@@ -90,14 +91,21 @@ export class VirtioGpuDriver {
   #seqno = 0;
   #configPending = false;
   #queuesOpen = false;
+  /** The host's session that the driver has set up; another one knows none of its queues and resources. */
+  #generation: number;
+  #resetting = false;
 
   /** Probes the device: blocks on the guest's doorbell until it answers. @throws DriverError if it does not, or refuses the features */
   constructor(options: GuestOptions) {
     this.#options = options;
     this.clock = options.clock;
     this.counters = options.counters;
+    this.ids = new ResourceIds(options.firstResourceId);
     const { registers } = options;
-    this.#setStatus(0);
+    do {
+      this.#generation = registers.generation;
+      this.#setStatus(0);
+    } while (registers.generation !== this.#generation);
     this.#setStatus(Status.ACKNOWLEDGE);
     this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER);
     const lo = registers.deviceFeaturesLo & options.wantedFeatures.lo;
@@ -168,6 +176,7 @@ export class VirtioGpuDriver {
 
   /** Before sleeping on the doorbell: asks for interrupts. @returns true if something came meanwhile: poll again */
   prepareSleep(): boolean {
+    this.#checkGeneration();
     const control = this.commands.enableInterrupts();
     const cursor = this.cursor.enableInterrupts();
     return control || cursor;
@@ -181,22 +190,29 @@ export class VirtioGpuDriver {
   /**
    * Blocks until `done` holds, as the kernel's uninterruptible waits do (move_notify, probing). For slow paths.
    * @param againNs when to look again at the latest, ns; Infinity: only when the host has rung
-   * @throws DriverError when the host has been silent for 10 s, needs a reset, or the session was asked to stop
+   * @throws DriverError when the host has been silent for 10 s, needs a reset, or the session was asked to stop;
+   *   DeviceLost when another host has taken its place
    */
   waitFor(done: () => boolean, againNs = Number.POSITIVE_INFINITY): void {
     const { guestDoorbell, registers, clock } = this.#options;
     clock.read();
     const giveUp = clock.slot[0] + HOST_GONE_NS;
+    let unrung = -1;
     for (;;) {
       const sample = guestDoorbell.sample();
-      if (this.#queuesOpen) this.poll();
+      const answered = this.#queuesOpen && this.poll();
+      if (answered && sample === unrung) this.counters.add(Counter.lostNotifications, 1);
       if (done()) return;
-      if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset');
+      if (!this.#resetting) {
+        this.#checkGeneration();
+        if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset');
+      }
       if (registers.stopRequested) throw new DriverError('stopped while waiting for the host');
       clock.read();
       if (clock.slot[0] >= giveUp) throw new DriverError('the host has not answered for 10 s');
       if (this.#queuesOpen && this.prepareSleep()) continue;
-      guestDoorbell.sleep(sample, clock.slot[0] < againNs ? Math.min(giveUp, againNs) : giveUp);
+      const until = Math.min(clock.slot[0] < againNs ? Math.min(giveUp, againNs) : giveUp, clock.slot[0] + RECHECK_NS);
+      unrung = guestDoorbell.sleep(sample, until) ? -1 : sample;
       if (this.#queuesOpen) this.endSleep();
     }
   }
@@ -322,10 +338,17 @@ export class VirtioGpuDriver {
     this.waitFor(() => reply.done);
   }
 
-  /** Ends the device: status 0, waited for. Pending fences end `cancelled`. */
+  /** Ends the device: status 0, waited for. Pending fences end `cancelled`. Nothing that was sent is recycled before. */
   reset(): void {
+    this.#queuesOpen = false;
     this.#setStatus(0);
-    this.commands.cancelFences();
+    this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());
+  }
+
+  /** @throws DeviceLost when the host is not the one that this driver has set up */
+  #checkGeneration(): void {
+    const { generation } = this.#options.registers;
+    if (generation !== this.#generation) throw new DeviceLost(`session ${this.#generation} of the host has ended, ${generation} has begun`);
   }
 
   #sendUnref(id: number, reply: Reply): void {
@@ -362,23 +385,9 @@ export class VirtioGpuDriver {
   /** Writes the status register and waits until the device has taken it. */
   #setStatus(status: number): void {
     const { registers, hostDoorbell } = this.#options;
+    this.#resetting = status === 0;
     registers.status = status;
     hostDoorbell.ring();
     this.waitFor(() => registers.statusSeen === status);
-  }
-}
-
-/** A response that somebody waits for. */
-export class Reply implements CommandOwner {
-  done = false;
-  type = 0;
-
-  get ok(): boolean {
-    return this.type >= 0x1100 && this.type < 0x1200;
-  }
-
-  commandDone(_kind: number, response: number): void {
-    this.type = response;
-    this.done = true;
   }
 }

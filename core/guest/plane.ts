@@ -125,8 +125,14 @@ export class Plane implements CommandOwner {
           this.#log.cells[at] = this.#log.cells[at] | FrameFlag.timedOut;
         }
       } else if (this.#log !== null && this.#row >= 0) {
-        clock.read();
-        this.#log.cells[this.#row + FrameColumn.fenceSeen] = clock.slot[0];
+        if (fence !== null && fence.state === 'cancelled') {
+          // The device was reset: the frame has no answer, so it is no sample.
+          const at = this.#row + FrameColumn.guestFlags;
+          this.#log.cells[at] = this.#log.cells[at] | FrameFlag.cancelled;
+        } else {
+          clock.read();
+          this.#log.cells[this.#row + FrameColumn.fenceSeen] = clock.slot[0];
+        }
       }
       this.#finish();
       return true;

@@ -6,7 +6,16 @@ import type { SegmentList } from '../memory/segments.ts';
 
 /** Resource ids are never reused; 0 is "none" and 1 is the console's on a Linux guest (virtgpu_object.c). */
 export class ResourceIds {
-  #next = 2;
+  #next: number;
+
+  constructor(first = 2) {
+    this.#next = first;
+  }
+
+  /** The id that `take` gives next. */
+  get next(): number {
+    return this.#next;
+  }
 
   take(): number {
     if (this.#next > 0xffffffff) throw new RangeError('resource ids are used up');

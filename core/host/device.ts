@@ -15,6 +15,8 @@ import type { HostOptions } from './options.ts';
 export type { Display } from './context.ts';
 export type { HostOptions } from './options.ts';
 
+/** Of a driver that was set up with a host before this one: no status that a driver can write. */
+const STALE = -1;
 /** Work not charged to a frame yet. */
 const BUSY = 0;
 /** Work in all. */
@@ -53,6 +55,13 @@ export class HostDevice {
     registers.numScanouts = options.displays.length;
     registers.numCapsets = 0;
     this.#tableGeneration = registers.hostTableGeneration;
+    if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) {
+      // Left by the host before this one: what the driver has set up is not ours. Nothing is taken before it resets.
+      this.#status = STALE;
+      this.#broken = true;
+      options.counters.add(Counter.staleDrivers, 1);
+      applyPresentMask(this.#context, registers.presentMask);
+    }
   }
 
   /** `deadline[0]`: when the sink next has something to do by itself, ns; Infinity: never. */

@@ -55,6 +55,8 @@ export const FrameFlag = {
   reattached: 16,
   /** A vblank or release was dealt with more than 1 ms after its time: the machine got in the way. */
   late: 32,
+  /** The device was reset before the answer came. */
+  cancelled: 64,
 } as const;
 
 export class FrameLog {
