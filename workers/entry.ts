@@ -1,6 +1,7 @@
 import { Alive, DeviceRegisters } from '../core/ring/registers.ts';
 import { runGuest } from './guest-side.ts';
 import { runHost } from './host-side.ts';
+import { type MemoryTask, measureMemory, type ThreadMemory } from './memory.ts';
 import type { SideReport, SideTask } from './task.ts';
 
 /**
@@ -8,7 +9,10 @@ import type { SideReport, SideTask } from './task.ts';
  * @returns null when it could not go on because it had been told to stop: whoever told it knows why
  * @throws what made it fail
  */
-export default function run(task: SideTask): SideReport | null {
+export default function run(task: SideTask): SideReport | null;
+export default function run(task: MemoryTask): ThreadMemory;
+export default function run(task: SideTask | MemoryTask): SideReport | ThreadMemory | null {
+  if (task.role === 'memory') return measureMemory(task);
   try {
     return task.role === 'guest' ? runGuest(task) : runHost(task);
   } catch (error) {

@@ -4,6 +4,7 @@ import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
 import { Alive, Status } from '../core/ring/registers.ts';
 import { runLoop, type Side } from './loop.ts';
+import { GuestRemote } from './remote.ts';
 import { openSide } from './side.ts';
 import type { GuestReport, SideTask } from './task.ts';
 import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
@@ -19,6 +20,7 @@ export function runGuest(task: SideTask): GuestReport {
   const guest = new GuestMachine(plan, clock, hostBell, guestBell);
   registers.guestAlive = Alive.running;
 
+  const remote = task.remote === undefined ? null : new GuestRemote(task.remote, guest);
   const { compositor, driver } = guest;
   const meter = new UsageMeter();
   const usage: ThreadUsage[] = [];
@@ -96,7 +98,8 @@ export function runGuest(task: SideTask): GuestReport {
     turn(): boolean {
       clock.read();
       times[windowEnd] = clock.slot[0];
-      const progressed = guest.poll();
+      const asked = remote?.poll() ?? false;
+      const progressed = guest.poll() || asked;
       if (progressed) {
         clock.read();
         compositor.busyNs[0] += clock.slot[0] - times[windowEnd];
@@ -138,5 +141,7 @@ export function runGuest(task: SideTask): GuestReport {
     vblankLate: late,
     spinNs: spinAt[1] - spinAt[0],
     sleepNs: sleepAt[1] - sleepAt[0],
+    heldAfterFree: guest.heldBytes,
+    gpuBuffersAfterFree: guest.gpu.buffers.length,
   };
 }

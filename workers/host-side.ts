@@ -1,9 +1,10 @@
-import { HostMachine } from '../core/machine/host-machine.ts';
+import { HostMachine, plannedDisplays } from '../core/machine/host-machine.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
 import { Alive } from '../core/ring/registers.ts';
 import { Phase } from './guest-side.ts';
 import { runLoop, type Side } from './loop.ts';
+import { HostRemote } from './remote.ts';
 import { openSide } from './side.ts';
 import type { HostReport, SideTask } from './task.ts';
 import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
@@ -16,6 +17,7 @@ export function runHost(task: SideTask): HostReport {
   registers.hostAlive = Alive.starting;
   const host = new HostMachine(plan, clock, guestBell);
   const { device } = host;
+  const remote = task.remote === undefined ? null : new HostRemote(task.remote, host, plannedDisplays(options));
   registers.hostAlive = Alive.running;
 
   const meter = new UsageMeter();
@@ -63,7 +65,7 @@ export function runHost(task: SideTask): HostReport {
     turn(): boolean {
       const progressed = device.poll();
       advancePhase();
-      return progressed;
+      return (remote?.poll() ?? false) || progressed;
     },
     prepareSleep: () => device.prepareSleep(),
     endSleep: () => device.endSleep(),
@@ -78,6 +80,8 @@ export function runHost(task: SideTask): HostReport {
     sleepNs: sleepAt[1] - sleepAt[0],
     fallbacks: [...device.fallbacks],
     budgetAfterReset: device.budgetUsed,
+    resourcesAfterReset: device.resourceCount,
+    segmentsAfterReset: device.segmentsUsed,
     needsReset: device.needsReset,
   };
 }

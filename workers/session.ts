@@ -2,6 +2,7 @@ import v8 from 'node:v8';
 import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
+import type { MemoryTask, ThreadMemory } from './memory.ts';
 import type { GuestReport, HostReport, SideReport, SideTask, Window } from './task.ts';
 
 /** A machine ran to its end, or why it did not. */
@@ -10,6 +11,8 @@ export type SessionOutcome =
   | { readonly kind: 'failed'; readonly side: 'guest' | 'host' | 'session'; readonly reason: string }
   | { readonly kind: 'aborted' };
 
+/** Workers: the guest's and the host's. */
+const THREADS = 2;
 /** Size of a worker's young generation half, MiB. */
 const NURSERY_MB = 64;
 
@@ -34,8 +37,15 @@ export class SessionRunner {
   /**
    * @param timeoutMs after this long without an end both sides are stopped
    * @param signal aborts: both sides are stopped, the outcome is `aborted`
+   * @param remote a `Remote`'s buffer: what the machine is asked while it runs
    */
-  async run(plan: MachinePlan, window: Window, timeoutMs: number, signal?: AbortSignal): Promise<SessionOutcome> {
+  async run(
+    plan: MachinePlan,
+    window: Window,
+    timeoutMs: number,
+    signal?: AbortSignal,
+    remote?: SharedArrayBuffer,
+  ): Promise<SessionOutcome> {
     if (signal?.aborted) return { kind: 'aborted' };
     const pool = this.#open();
     const registers = new DeviceRegisters(new Int32Array(plan.control));
@@ -56,7 +66,7 @@ export class SessionRunner {
     }, timeoutMs);
     const running = new Set<Role>();
     const start = async (role: Role): Promise<SideReport | null> => {
-      const task: SideTask = { role, plan, window };
+      const task: SideTask = { role, plan, window, ...(remote === undefined ? {} : { remote }) };
       running.add(role);
       try {
         return (await pool.run(task)) as SideReport | null;
@@ -88,6 +98,14 @@ export class SessionRunner {
       : outcome;
   }
 
+  /** What each worker holds after a collection, between two machines. Starts the workers where there are none. */
+  async memory(): Promise<ThreadMemory[]> {
+    const pool = this.#open();
+    const meeting = new SharedArrayBuffer(4);
+    const task: MemoryTask = { role: 'memory', meeting, threads: THREADS };
+    return await Promise.all(Array.from({ length: THREADS }, async () => (await pool.run(task)) as ThreadMemory));
+  }
+
   /** Ends the workers. */
   async close(): Promise<void> {
     const pool = this.#pool;
@@ -103,8 +121,8 @@ export class SessionRunner {
     v8.setFlagsFromString(`--max-semi-space-size=${NURSERY_MB}`);
     const pool = new Piscina({
       filename: this.#entry,
-      minThreads: 2,
-      maxThreads: 2,
+      minThreads: THREADS,
+      maxThreads: THREADS,
       // One more would let a repetition wait behind another one's side.
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,

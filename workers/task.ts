@@ -18,6 +18,8 @@ export interface SideTask {
   readonly role: 'guest' | 'host';
   readonly plan: MachinePlan;
   readonly window: Window;
+  /** A `Remote`'s buffer, where the machine is to be changed while it runs. */
+  readonly remote?: SharedArrayBuffer;
 }
 
 export interface GuestReport {
@@ -41,6 +43,10 @@ export interface GuestReport {
   readonly vblankLate: number;
   readonly spinNs: number;
   readonly sleepNs: number;
+  /** Bytes of guest RAM and VRAM that buffers still take after the guest has freed them all: 0 unless something leaked. */
+  readonly heldAfterFree: number;
+  /** Likewise buffers of the guest's GPU. */
+  readonly gpuBuffersAfterFree: number;
 }
 
 export interface HostReport {
@@ -53,6 +59,9 @@ export interface HostReport {
   readonly fallbacks: { resourceId: number; reason: string }[];
   /** Bytes of host memory held after the guest's reset: 0 unless something leaked. */
   readonly budgetAfterReset: number;
+  /** Resources, and segments of their backing, likewise. */
+  readonly resourcesAfterReset: number;
+  readonly segmentsAfterReset: number;
   readonly needsReset: boolean;
 }
 export type SideReport = GuestReport | HostReport;

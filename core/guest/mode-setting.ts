@@ -41,7 +41,7 @@ export class ModeSetting {
   #pending = 0;
   #seen: number;
 
-  /** @param mode what every head shows now */
+  /** @param mode of the buffers that every head has now */
   constructor(driver: VirtioGpuDriver, compositor: Compositor, heads: readonly HeadPlan[], mode: Mode, source: SurfaceSource) {
     this.#driver = driver;
     this.#compositor = compositor;
@@ -49,7 +49,8 @@ export class ModeSetting {
     this.#source = source;
     this.#modes = heads.map(() => mode);
     this.#tasks = new Uint8Array(heads.length);
-    this.#seen = driver.display.generation;
+    // What the probe found is looked at once: a guest that was started anew finds the displays as they are by then.
+    this.#seen = driver.display.generation - 1;
   }
 
   /** What a head shows; null: it is off. */

@@ -80,11 +80,7 @@ export class HostMachine {
       udmabuf: { ...UDMABUF_DEFAULTS, listLimit: options.listLimit, sizeLimitMb: options.sizeLimitMb },
       maxEntries: options.maxEntries,
       maxHostmem: options.maxHostmem,
-      displays: Array.from({ length: options.heads }, () => ({
-        width: options.width,
-        height: options.height,
-        refreshHz: options.rateHz ?? 60,
-      })),
+      displays: plannedDisplays(options),
       offeredFeatures: offeredFeatures(options),
       allocateImage: (bytes) => pool.allocate(bytes),
       freeImage: (region) => pool.free(region),
@@ -93,6 +89,12 @@ export class HostMachine {
       fencesOff: !options.fences,
     });
   }
+}
+
+/** The displays that a machine begins with: one a head. */
+export function plannedDisplays(options: MachineOptions): { width: number; height: number; refreshHz: number }[] {
+  const { width, height, rateHz, heads } = options;
+  return Array.from({ length: heads }, () => ({ width, height, refreshHz: rateHz ?? 60 }));
 }
 
 /** The host's own view of the guest's memory: a memfd a RAM region, a VFIO device for those that own BARs. */

@@ -1,12 +1,20 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import { PATHS } from '../../core/machine/options.ts';
+import { planMachine } from '../../core/machine/plan.ts';
+import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Random } from '../../core/memory/random.ts';
 import { InlineMachine, type InlineParts } from '../../workers/inline.ts';
+import { Remote } from '../../workers/remote.ts';
+import { SessionRunner } from '../../workers/session.ts';
+import { settled } from '../../workers/settle.ts';
 import { smallOptions, summary } from '../support/inline-run.ts';
 
 const HD = { width: 640, height: 360, refreshHz: 60 };
 const SMALL = { width: 320, height: 200, refreshHz: 60 };
+const HD_MODE = { width: HD.width, height: HD.height };
+const SMALL_MODE = { width: SMALL.width, height: SMALL.height };
 
 function start(options: Parameters<typeof smallOptions>[0], parts: InlineParts = {}): InlineMachine {
   const machine = new InlineMachine(smallOptions({ ...HD, rateHz: 60, ...options }), parts);
@@ -62,6 +70,7 @@ describe.each(PATHS)('%s: displays change while frames run (virtio-gpu §4)', (p
     machine.host.device.setDisplay(1, null);
     settle(machine);
     expect(machine.guest.modeSetting.modeOf(1)).toBeNull();
+    expect(machine.guest.driver.display.modes[1]).toBeNull();
     expect(machine.host.device.resourceCount).toBe(before / 2);
     const gone = machine.guest.compositor.committedOf(1);
     const going = machine.guest.compositor.committedOf(0);
@@ -146,5 +155,38 @@ describe('display changes', () => {
       expect(result.modeSets).toBeGreaterThan(20);
       expect(result.verified + result.superseded, `seed ${seed}`).toBe(result.frames);
     }
+  });
+});
+
+describe('in threads', () => {
+  const runner = new SessionRunner();
+  afterAll(() => runner.close());
+
+  it('displays change their size, go and come back by request of the starter; both sides hold the same buffers each time', async () => {
+    const options = smallOptions({ ...HD, path: 'vfio', heads: 2, rateHz: 60, migrateEvery: 5 });
+    const plan = planMachine(options, monotonicNowNs());
+    const remote = new Remote(plan.control, plannedDisplays(options));
+    const window = { warmupMs: 0, warmupFrames: 1, measureMs: 1500, measureFrames: 0, usageWindows: 1 };
+    const running = runner.run(plan, window, 20_000, undefined, remote.buffer);
+    remote.setDisplay(0, SMALL);
+    expect(await settled(remote)).toMatchObject({ buffers: 4, resources: 4, heads: [SMALL_MODE, HD_MODE] });
+    remote.setDisplay(1, null);
+    expect(await settled(remote)).toMatchObject({ buffers: 2, resources: 2, gpuBuffers: 2, heads: [SMALL_MODE, { width: 0, height: 0 }] });
+    remote.setDisplay(1, HD);
+    remote.remake(0, '4k');
+    expect(await settled(remote)).toMatchObject({ buffers: 4, resources: 4, gpuBuffers: 4, heads: [SMALL_MODE, HD_MODE] });
+    const outcome = await running;
+    if (outcome.kind !== 'done') throw new Error(outcome.kind === 'failed' ? outcome.reason : outcome.kind);
+    expect(outcome.guest).toMatchObject({ heldAfterFree: 0, gpuBuffersAfterFree: 0 });
+    expect(outcome.host).toMatchObject({ budgetAfterReset: 0, resourcesAfterReset: 0, segmentsAfterReset: 0, needsReset: false });
+    const result = summary(plan, outcome.guest.frames);
+    expect(result.torn).toBe(0);
+    expect(result.errors).toBe(new Counters(plan.guestCounters).get(Counter.edidsRefused));
+  });
+
+  it('the memory of each worker is measured apart, after a collection', async () => {
+    const threads = await runner.memory();
+    expect(threads).toHaveLength(2);
+    for (const { heapBytes } of threads) expect(heapBytes).toBeGreaterThan(1e6);
   });
 });

@@ -59,8 +59,18 @@ function copiesCheck({ machine, result }: Witnessed): Check {
     frames: result.frames,
     failedFrames: 0,
     segments: 1,
+    heldAfterFree: 0,
+    gpuBuffersAfterFree: 0,
   };
-  const report: HostReport = { ...side, role: 'host', fallbacks: [...host.device.fallbacks], budgetAfterReset: 0, needsReset: false };
+  const report: HostReport = {
+    ...side,
+    role: 'host',
+    fallbacks: [...host.device.fallbacks],
+    budgetAfterReset: 0,
+    resourcesAfterReset: 0,
+    segmentsAfterReset: 0,
+    needsReset: false,
+  };
   const repetition = measureRepetition(plan, guest, report, 'timed', new Date(0));
   const scenario = { id: plan.options.path, options: plan.options };
   const entry = { scenario, timed: [repetition], verified: [], samples: repetition.samples, failures: [] };

@@ -1,0 +1,52 @@
+import v8 from 'node:v8';
+import vm from 'node:vm';
+
+/** What one thread's isolate holds after a full collection, bytes. */
+export interface ThreadMemory {
+  readonly heapBytes: number;
+  /** Outside the heap and kept by objects in it, shared memories among them. */
+  readonly externalBytes: number;
+}
+
+/** Asks a pool worker for its memory; one such task runs on each worker. */
+export interface MemoryTask {
+  readonly role: 'memory';
+  /** One i32: workers that have come. Each waits for the others, so that none of them takes two of the tasks. */
+  readonly meeting: SharedArrayBuffer;
+  readonly threads: number;
+}
+
+const MEETING_MS = 2000;
+
+let collect: (() => void) | null = null;
+
+/** A full collection of the calling thread's isolate: what is measured after it is held, not merely not collected yet. */
+export function collectGarbage(): void {
+  if (collect === null) {
+    // Contexts made after this have the function; the flag holds for all isolates of the process.
+    v8.setFlagsFromString('--expose-gc');
+    collect = vm.runInNewContext('gc') as () => void;
+  }
+  collect();
+}
+
+/** @throws Error when another worker of the meeting does not come */
+export function measureMemory(task: MemoryTask): ThreadMemory {
+  const meeting = new Int32Array(task.meeting);
+  if (Atomics.add(meeting, 0, 1) + 1 === task.threads) Atomics.notify(meeting, 0);
+  const until = performance.now() + MEETING_MS;
+  for (;;) {
+    const come = Atomics.load(meeting, 0);
+    if (come >= task.threads) break;
+    if (performance.now() > until || Atomics.wait(meeting, 0, come, MEETING_MS) === 'timed-out')
+      throw new Error(`${come} of ${task.threads} workers came to measure their memory`);
+  }
+  return ownMemory();
+}
+
+/** Of the calling thread. */
+export function ownMemory(): ThreadMemory {
+  collectGarbage();
+  const { used_heap_size: heapBytes, external_memory: externalBytes } = v8.getHeapStatistics();
+  return { heapBytes, externalBytes };
+}
