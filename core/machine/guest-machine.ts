@@ -15,11 +15,20 @@ import { MemoryRegion } from '../memory/region.ts';
 import { Feature } from '../protocol/constants.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
+import { BufferFaults } from './fault-buffers.ts';
+import type { GuestFaults } from './fault-guest.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
 import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import { GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openDriverQueue } from './queues.ts';
 import { Surfaces } from './surfaces.ts';
+
+/** What a guest is given beyond its plan. */
+export interface GuestExtras {
+  /** Of a guest that takes the place of one before it: past that one's ids. */
+  readonly firstResourceId?: number;
+  readonly faults?: GuestFaults;
+}
 
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
 export class GuestMachine {
@@ -45,6 +54,7 @@ export class GuestMachine {
     guestDoorbell: Doorbell,
     openQueue: QueueFactory = openDriverQueue,
     makeCopier: MakeCopier = plannedCopier,
+    extras: GuestExtras = {},
   ) {
     const { options } = plan;
     const space = new AddressSpace();
@@ -68,17 +78,21 @@ export class GuestMachine {
     const vram = regions.get(RegionName.vram);
     const vramPages = vram === undefined ? null : new PageAllocator(vram, 0, random);
 
+    const { faults, firstResourceId } = extras;
+    const noFence = faults?.trigger('guest-no-memory');
     this.driver = new VirtioGpuDriver({
       space,
       registers: this.registers,
-      hostDoorbell,
+      hostDoorbell: faults?.hostDoorbell(hostDoorbell) ?? hostDoorbell,
       guestDoorbell,
       clock,
       counters: this.counters,
       memory,
       pixels,
-      openQueue,
+      openQueue: faults?.queues(openQueue) ?? openQueue,
       wantedFeatures: wantedFeatures(options),
+      ...(firstResourceId === undefined ? {} : { firstResourceId }),
+      ...(noFence?.planned ? { allocateFence: () => (noFence.fires() ? null : this.driver.newFence()) } : {}),
     });
     this.gpu = new PassthroughGpu({
       name: GPU_NAME,
@@ -105,7 +119,7 @@ export class GuestMachine {
       copier,
       periodNs: options.rateHz === null ? 0 : 1e9 / options.rateHz,
       damage: options.damage,
-      ...(options.migrateEvery > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, options.migrateEvery) } : {}),
+      ...this.#onFree(options, faults),
     });
     this.modeSetting = new ModeSetting(this.driver, this.compositor, heads, options, this.surfaces);
   }
@@ -151,6 +165,19 @@ export class GuestMachine {
       }
     }
     return most;
+  }
+
+  /** What happens to a surface that has come free: moves, and faults. */
+  #onFree(options: MachineOptions, faults: GuestFaults | undefined): { onFree?: (surface: Surface, frame: number) => void } {
+    const every = options.migrateEvery;
+    if (faults === undefined) return every > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, every) } : {};
+    const faulty = new BufferFaults(this, faults);
+    return {
+      onFree: (surface, frame) => {
+        faulty.onFree(surface);
+        if (every > 0) this.#migrate(surface, frame, every);
+      },
+    };
   }
 
   /** Moves a free buffer to the other placement; a refusal (pinned, no room) is counted. */

@@ -15,6 +15,7 @@ import { DisplaySink } from '../sink/display.ts';
 import { LatchSink } from '../sink/latch.ts';
 import type { Sink } from '../sink/sink.ts';
 import { VerifySink } from '../sink/verify.ts';
+import { type HostFaults, refusedImages } from './fault-host.ts';
 import { type MachineOptions, pathUsesBlob } from './options.ts';
 import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import type { MachinePlan } from './plan.ts';
@@ -31,13 +32,17 @@ export class HostMachine {
   readonly ledger: Ledger;
   readonly log: FrameLog;
 
-  /** @param wrapSink what the device is given in place of the machine's sink, which stays `sink`; for tests */
+  /**
+   * @param wrapSink what the device is given in place of the machine's sink, which stays `sink`; for tests
+   * @param faults that are injected
+   */
   constructor(
     plan: MachinePlan,
     clock: Clock,
     guestDoorbell: Doorbell,
     makeCopier: MakeCopier = plannedCopier,
     wrapSink: (sink: Sink) => Sink = (sink) => sink,
+    faults: HostFaults | null = null,
   ) {
     const { options } = plan;
     this.registers = new DeviceRegisters(new Int32Array(plan.control));
@@ -47,6 +52,7 @@ export class HostMachine {
     const copier = makeCopier(options, this.ledger);
     const { space, regions, memfds, vfioDevices } = hostView(plan.regions);
     const pool = new ImagePool();
+    const refused = refusedImages(options.faults);
     const timing = {
       heads: options.heads,
       periodNs: options.rateHz === null ? 0 : 1e9 / options.rateHz,
@@ -69,12 +75,12 @@ export class HostMachine {
       space,
       regions,
       registers: this.registers,
-      guestDoorbell,
+      guestDoorbell: faults === null ? guestDoorbell : faults.guestDoorbell(guestDoorbell),
       clock,
       counters: this.counters,
       frameLog: this.log,
       copier,
-      sink: wrapSink(this.sink),
+      sink: wrapSink(faults === null ? this.sink : faults.sink(this.sink, options)),
       profile: options.profile,
       policy: options.policy,
       udmabuf: { ...UDMABUF_DEFAULTS, listLimit: options.listLimit, sizeLimitMb: options.sizeLimitMb },
@@ -82,7 +88,7 @@ export class HostMachine {
       maxHostmem: options.maxHostmem,
       displays: plannedDisplays(options),
       offeredFeatures: offeredFeatures(options),
-      allocateImage: (bytes) => pool.allocate(bytes),
+      allocateImage: (bytes) => (refused(bytes) ? null : pool.allocate(bytes)),
       freeImage: (region) => pool.free(region),
       vfioDevices,
       memfdOf: (region) => memfds.get(region) ?? null,
