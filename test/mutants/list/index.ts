@@ -1,5 +1,10 @@
 import type { Mutant } from '../mutant.ts';
+import { DMABUF } from './dmabuf.ts';
+import { GUEST } from './guest.ts';
+import { HOST } from './host.ts';
+import { LEDGER } from './ledger.ts';
 import { MEMORY } from './memory.ts';
+import { PROTOCOL } from './protocol.ts';
 
 /** Every mutant, by subject. */
-export const MUTANTS: readonly Mutant[] = [...MEMORY];
+export const MUTANTS: readonly Mutant[] = [...MEMORY, ...PROTOCOL, ...DMABUF, ...HOST, ...GUEST, ...LEDGER];

@@ -5,6 +5,8 @@ const ALLOCATOR = ['unit/memory/allocator'];
 const COPIER = ['unit/memory/copier'];
 const ROW_TABLE = ['unit/memory/row-table'];
 const REGION = ['unit/memory/region'];
+/** Of sizes and addresses that are checked further. */
+const NOT_EXACT = 'a fraction, NaN or infinity is no multiple of 4096, and what is past 2^53 − 1 is past the end that is checked too';
 const SEGMENTS = ['unit/memory/segments', 'unit/memory/address-space'];
 
 export const MEMORY = [
@@ -36,8 +38,8 @@ export const MEMORY = [
   ...mutantsOf('memory/region', 'core/memory/region.ts', REGION, {
     'size-not-positive': ['plan.size <= 0 || ', ''],
     'size-not-whole-pages': [' || plan.size % 4096 !== 0', ''],
-    'size-not-exact': ['!Number.isSafeInteger(plan.size) || ', ''],
-    'address-not-exact': ['!Number.isSafeInteger(plan.gpa) || ', ''],
+    'size-not-exact': ['!Number.isSafeInteger(plan.size) || ', '', NOT_EXACT],
+    'address-not-exact': ['!Number.isSafeInteger(plan.gpa) || ', '', NOT_EXACT],
     'address-negative': ['plan.gpa < 0 || ', ''],
     'address-not-page-aligned': ['plan.gpa % 4096 !== 0 || ', ''],
     'end-past-2^53': [' || plan.gpa + plan.size > Number.MAX_SAFE_INTEGER', ''],
@@ -105,10 +107,14 @@ export const MEMORY = [
       'bytes);\n      this.#flush();\n    }\n    this.#ledger.charge(stage, bytes);\n  }\n\n  /**\n   * Copies `rows`',
       'bytes);\n    }\n    this.#ledger.charge(stage, bytes);\n  }\n\n  /**\n   * Copies `rows`',
     ],
-    'failed-batch-kept': 'this.#pending = 0;\n    this.#batch',
+    'failed-batch-kept': ['this.#pending = 0;\n    this.#batch', 'this.#batch'],
   }),
   ...mutantsOf('memory/copy-kernels', 'core/memory/copy-kernels.ts', COPIER, {
-    'set-to-past-the-region': 'if (toOffset + bytes > to.size)',
+    'set-to-past-the-region': [
+      'if (toOffset + bytes > to.size)',
+      'if (false)',
+      'TypedArray.set throws the same RangeError, in other words',
+    ],
     'set-from-past-the-region': 'if (fromOffset + bytes > from.size)',
     'unknown-name': 'if (!kernel)',
     'pair-of-memories-not-looked-at': 'if (to.memory !== this.#to || from.memory !== this.#from)',

@@ -69,7 +69,13 @@ describe('references', () => {
     const { dmabuf, attachment } = setUp();
     dmabuf.detach(attachment);
     dmabuf.put();
-    const uses = [() => dmabuf.get(), () => dmabuf.put(), () => dmabuf.attach(dynamicImporter())];
+    const uses = [
+      () => dmabuf.get(),
+      () => dmabuf.put(),
+      () => dmabuf.attach(dynamicImporter()),
+      () => dmabuf.detach(attachment),
+      () => dmabuf.moveNotify(),
+    ];
     for (const use of uses) expect(use).toThrow(UseAfterFreeError);
   });
 
@@ -158,6 +164,45 @@ describe('attachment', () => {
     expect(refusing.attachments).toEqual([]);
   });
 
+  test('an attachment that the exporter refused is dead', () => {
+    const refused: Attachment[] = [];
+    const ops = recordingOps([]);
+    const attach = (attachment: Attachment) => {
+      refused.push(attachment);
+      return { ok: false, errno: 'ENODEV', why: 'refused' } as const;
+    };
+    const dmabuf = new DmaBuf({ ...ops, attach }, PAGE, segments(ram(1), 0));
+    expect(errnoOf(dmabuf.attach(dynamicImporter()))).toBe('ENODEV');
+    expect(() => refused[0].dmabuf).toThrow(UseAfterFreeError);
+  });
+
+  test("detaching another buffer's attachment throws and detaches nobody", () => {
+    const { dmabuf, attachment } = setUp();
+    expect(() => dmabuf.detach(setUp().attachment)).toThrow(ContractError);
+    expect(dmabuf.attachments).toEqual([attachment]);
+  });
+
+  test('a static importer maps nothing that could not be pinned, and never unpins by itself', () => {
+    const dmabuf = new DmaBuf(recordingOps([], { pin: 'EBUSY' }), PAGE, segments(ram(1), 0));
+    const refused = must(dmabuf.attach(staticImporter));
+    expect(errnoOf(locked(dmabuf, () => refused.map()))).toBe('EBUSY');
+    expect([refused.mapped, dmabuf.mappings]).toEqual([false, 0]);
+    const pinning = new DmaBuf(recordingOps([]), PAGE, segments(ram(1), 0));
+    const attachment = must(pinning.attach(staticImporter));
+    locked(pinning, () => must(attachment.map()));
+    expect(() => locked(pinning, () => attachment.unpin())).toThrow(/only unmap unpins/);
+    expect(pinning.pins).toBe(1);
+  });
+
+  test('the table is empty after unmap', () => {
+    const { dmabuf, attachment } = setUp();
+    locked(dmabuf, () => {
+      expect(must(attachment.map()).count).toBe(2);
+      attachment.unmap();
+    });
+    expect([attachment.table.count, attachment.table.totalBytes]).toEqual([0, 0]);
+  });
+
   test('a static mapping that fails drops its pin', () => {
     const dmabuf = new DmaBuf(recordingOps([], { map: 'ENOMEM' }), PAGE, segments(ram(1), 0));
     const attachment = must(dmabuf.attach(staticImporter));
@@ -176,6 +221,15 @@ describe('attachment', () => {
 });
 
 describe('scatter table', () => {
+  test('grows with its segments, and holds only the last list that it was filled with', () => {
+    const table = new SgTable(1);
+    for (let i = 0; i < 40; i++) table.append(2 * i * PAGE, PAGE);
+    expect([table.count, table.totalBytes, table.address[39], table.length[39]]).toEqual([40, 40 * PAGE, 78 * PAGE, PAGE]);
+    const region = ram(8);
+    for (let i = 0; i < 2; i++) table.fill(segments(region, 1, 3));
+    expect([table.count, table.totalBytes, table.address[1]]).toEqual([2, 2 * PAGE, 3 * PAGE]);
+  });
+
   test('a segment past the longest DMA segment becomes several', () => {
     const table = new SgTable();
     table.append(PAGE, MAX_DMA_SEGMENT + 2 * PAGE);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Importer } from '../../../core/dmabuf/dma-buf.ts';
+import { DmaBuf, type Importer } from '../../../core/dmabuf/dma-buf.ts';
 import { LockError, UseAfterFreeError } from '../../../core/dmabuf/errors.ts';
 import { Fence } from '../../../core/dmabuf/fence.ts';
 import { type GpuBuffer, PassthroughGpu } from '../../../core/dmabuf/gpu.ts';
@@ -11,7 +11,7 @@ import { Copier, copyKernels } from '../../../core/memory/copier.ts';
 import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
 import { Random } from '../../../core/memory/random.ts';
 import type { SegmentList } from '../../../core/memory/segments.ts';
-import { bar, dynamicImporter, errnoOf, must, PAGE, ram, staticImporter } from './fixtures.ts';
+import { bar, dynamicImporter, errnoOf, must, PAGE, ram, segments, staticImporter } from './fixtures.ts';
 
 function setUp(options: { vram?: number; system?: number; budget?: number; wait?: Wait } = {}) {
   const random = new Random(7);
@@ -350,5 +350,41 @@ describe('life of a buffer', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('what a GPU refuses', () => {
+  test.each([0, -1, 1.5, Number.NaN])('a buffer of %s bytes', (bytes) => {
+    expect(() => setUp().gpu.createBuffer(bytes, 'system', '4k')).toThrow(new RangeError(`gpu0: a buffer of ${bytes} bytes`));
+  });
+
+  test('VRAM for a buffer larger than all of it, whatever the budget: nobody is evicted for it', () => {
+    const { gpu } = setUp({ vram: 8, budget: 64 * PAGE });
+    const small = vramBuffer(gpu, 4);
+    expect(vramBuffer(gpu, 16).placement).toBe('system');
+    expect(small.placement).toBe('vram');
+  });
+
+  test('VRAM where it has none: the buffer lies in system memory', () => {
+    const system = new PageAllocator(ram(64), 0, new Random(7));
+    const copier = new Copier(copyKernels()[0], new Ledger());
+    const gpu = new PassthroughGpu({ name: 'gpu0', vram: null, system, vramBudget: 64 * PAGE, copier });
+    expect(vramBuffer(gpu).placement).toBe('system');
+  });
+
+  test('a dma-buf that it did not export', () => {
+    const { gpu } = setUp();
+    const foreign = new DmaBuf(gpu.ops, PAGE, segments(ram(1), 0));
+    const attachment = must(foreign.attach(dynamicImporter()));
+    foreign.resv.lock();
+    expect(() => attachment.pin()).toThrow(/did not export/);
+  });
+
+  test('to destroy a buffer under its own lock', () => {
+    const buffer = vramBuffer(setUp().gpu);
+    buffer.resv.lock();
+    expect(() => buffer.destroy()).toThrow(LockError);
+    buffer.resv.unlock();
+    expect(() => buffer.destroy()).not.toThrow();
   });
 });

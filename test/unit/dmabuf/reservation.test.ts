@@ -40,6 +40,15 @@ describe('reservation lock', () => {
     expect(resv.tryLock()).toBe(true);
   });
 
+  test('what needs the lock, and what must not run under it, throws', () => {
+    const resv = new Reservation();
+    expect(() => resv.assertHeld('map')).toThrow(LockError);
+    expect(() => resv.assertNotHeld('get')).not.toThrow();
+    resv.lock();
+    expect(() => resv.assertHeld('map')).not.toThrow();
+    expect(() => resv.assertNotHeld('get')).toThrow(LockError);
+  });
+
   test('unlocking while not held throws', () => {
     expect(() => new Reservation().unlock()).toThrow(LockError);
   });
@@ -96,6 +105,15 @@ describe('reservation fences', () => {
     expect(resv.fenceCount).toBe(2);
     add(resv, new Fence(2, 1), FenceUsage.WRITE);
     expect(resv.fenceCount).toBe(3);
+  });
+
+  test('an earlier fence of the same context takes no place of a later one', () => {
+    const resv = new Reservation();
+    const [earlier, later] = [new Fence(1, 1), new Fence(1, 2)];
+    add(resv, later, FenceUsage.WRITE);
+    add(resv, earlier, FenceUsage.WRITE);
+    earlier.signal();
+    expect(resv.pendingFence(FenceUsage.WRITE)).toBe(later);
   });
 
   test('finished fences are forgotten as new ones come', () => {

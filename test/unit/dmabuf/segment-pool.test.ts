@@ -25,3 +25,12 @@ test('lists of lengths that nobody wants again make room for those that are', ()
   pool.give(list);
   expect(pool.take(8100)).toBe(list);
 });
+
+test('a list too short for a buffer is not taken, and only the eight given last are kept', () => {
+  const pool = new SegmentPool();
+  pool.give(pool.take(10));
+  expect(pool.take(50).offset.length).toBeGreaterThanOrEqual(50);
+  const lists = Array.from({ length: 9 }, () => new SegmentPool().take(100));
+  for (const list of lists) pool.give(list);
+  expect(pool.take(100)).toBe(lists[1]);
+});

@@ -70,6 +70,7 @@ describe('udmabuf errors (virtio-gpu §3)', () => {
     expect(errnoOf(create(item(1, 1, small)))).toBe('ok');
     expect(errnoOf(create(item(1, 2, small)))).toBe('EINVAL');
     expect(() => new Memfd(region, { size: region.size + PAGE })).toThrow(RangeError);
+    expect(() => new Memfd(region, { size: -1 })).toThrow(RangeError);
   });
 });
 

@@ -40,7 +40,8 @@ describe('VFIO_DEVICE_FEATURE_DMA_BUF errors (virtio-gpu §3)', () => {
     ['an offset that is no number', ranges(Number.NaN, PAGE)],
     ['a negative offset', ranges(-PAGE, PAGE)],
     ['a range past the BAR', ranges(63 * PAGE, 2 * PAGE)],
-    ['an offset past the BAR', ranges(64 * PAGE, PAGE)],
+    ['an offset at the end of the BAR', ranges(64 * PAGE, PAGE)],
+    ['an offset past the BAR', ranges(65 * PAGE, PAGE)],
   ])('%s answers EINVAL', (_, change) => {
     const vfio = device();
     expect(errnoOf(vfio.featureDmaBuf(request(change)))).toBe('EINVAL');
@@ -62,7 +63,7 @@ describe('VFIO_DEVICE_FEATURE_DMA_BUF errors (virtio-gpu §3)', () => {
 
   test('only free BARs can be claimed', () => {
     const vfio = device();
-    for (const index of [2, 6, -1]) expect(() => vfio.addRegion(index, BAR)).toThrow(RangeError);
+    for (const index of [2, 6, -1, 1.5]) expect(() => vfio.addRegion(index, BAR)).toThrow(RangeError);
   });
 
   test('a closed device exports nothing', () => {
@@ -188,6 +189,16 @@ describe('revoking (virtio-gpu §3)', () => {
     const vfio = device();
     must(vfio.featureDmaBuf(request())).resv.lock();
     expect(() => vfio.revoke()).toThrow(LockError);
+    expect(vfio.revoked).toBe(false);
+  });
+
+  test("restoring under a buffer's own lock throws and restores nothing", () => {
+    const vfio = device();
+    const dmabuf = must(vfio.featureDmaBuf(request()));
+    must(vfio.revoke());
+    dmabuf.resv.lock();
+    expect(() => vfio.restore()).toThrow(LockError);
+    expect([vfio.revoked, dmabuf.revoked]).toEqual([true, true]);
   });
 
   test('a released buffer is no longer invalidated', () => {

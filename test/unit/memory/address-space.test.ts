@@ -55,6 +55,14 @@ describe('translate', () => {
     expect([space.hitRegion?.id, space.hitOffset]).toEqual([0, 5]);
   });
 
+  test('regions may touch, whichever comes first', () => {
+    const space = new AddressSpace();
+    space.add(testRegion(0, 4 * PAGE, PAGE, memory));
+    space.add(testRegion(1, 5 * PAGE, PAGE, memory));
+    space.add(testRegion(2, 3 * PAGE, PAGE, memory));
+    expect([3, 4, 5].map((page) => space.translate(page * PAGE, PAGE))).toEqual([true, true, true]);
+  });
+
   test('an empty space holds nothing', () => {
     expect(new AddressSpace().translate(0, 0)).toBe(false);
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PAGE_LAYOUTS, PageAllocator, type PageLayout } from '../../../core/memory/allocator.ts';
 import { Random } from '../../../core/memory/random.ts';
 import { createSharedMemory } from '../../../core/memory/region.ts';
-import type { SegmentList } from '../../../core/memory/segments.ts';
+import { SegmentList } from '../../../core/memory/segments.ts';
 import { testRegion } from './regions.ts';
 
 const PAGE = 4096;
@@ -149,6 +149,26 @@ describe('accounting', () => {
     const list = all.alloc(2 * PAGE, 'contiguous');
     if (!list) throw new Error('no room');
     expect(() => allocator(1, PAGE).free(list)).toThrow(RangeError);
+  });
+
+  test('freeing what only looks like taken pages is refused and gives nothing back', () => {
+    const region = testRegion(0, 0, 40 * PAGE, small);
+    const other = testRegion(1, 2 ** 40, 40 * PAGE, small);
+    const pages = allocator(1, 4 * PAGE, region);
+    if (!pages.alloc(36 * PAGE, 'contiguous')) throw new Error('no room');
+    for (const [where, offset, bytes] of [
+      [other, 8 * PAGE, PAGE],
+      [region, 8 * PAGE + 512, PAGE],
+      [region, 8 * PAGE, PAGE + 512],
+      [region, 3 * PAGE, PAGE],
+      [region, 39 * PAGE, 2 * PAGE],
+      [region, 40 * PAGE, PAGE],
+    ] as const) {
+      const list = new SegmentList();
+      list.append(where, offset, bytes);
+      expect(() => pages.free(list), `${bytes} bytes at ${offset} of ${where.name}`).toThrow(RangeError);
+      expect(pages.freeBytes).toBe(0);
+    }
   });
 
   test.each([0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY])('alloc refuses %s bytes', (bytes) => {

@@ -186,6 +186,7 @@ describe.each(copyKernels().map((kernel): [string, CopyKernel] => [kernel.name, 
     [100, 100, 100, 11],
     [101, 100, 100, 10.5],
     [102, 100, 100, 10],
+    [100, 100, 100, 9.5],
     [226, 100, 100, 5],
     [100, 226, 100, 5],
     [0, 0, 1001, 1],
@@ -215,6 +216,12 @@ describe.each(copyKernels().map((kernel): [string, CopyKernel] => [kernel.name, 
     copier.copyRect(to, 1000, 4, from, 1000, 4, 0, 0, CopyStage.transfer);
     expect(same(image(), before)).toBe(true);
   });
+});
+
+test('the kernel that sets typed arrays takes no bytes from past a region, which a subarray would leave out silently', () => {
+  const before = image();
+  expect(() => copyKernelNamed('typed-array-set').copy(targets[0], 0, sources[0], SIZE - 4, 8)).toThrow(RangeError);
+  expect(same(image(), before)).toBe(true);
 });
 
 test('a run of 4 GiB, too long for a batch, is copied by itself and in its turn', () => {

@@ -14,8 +14,8 @@ describe('MemoryRegion', () => {
   });
 
   test('refuses a memory that is too small or not shared', () => {
-    expect(() => testRegion(0, 0, 131072, memory)).toThrow(RangeError);
-    expect(() => testRegion(0, 0, 4096, new WebAssembly.Memory({ initial: 1 }))).toThrow(RangeError);
+    expect(() => testRegion(0, 0, 131072, memory)).toThrow(/region0: its memory is not shared or smaller/);
+    expect(() => testRegion(0, 0, 4096, new WebAssembly.Memory({ initial: 1 }))).toThrow(/region0: its memory is not shared/);
   });
 
   test('its views end where the region ends, though the memory goes on', () => {
@@ -25,5 +25,5 @@ describe('MemoryRegion', () => {
 });
 
 test.each([0, -1, Number.NaN, 2 ** 32 + 1])('createSharedMemory refuses %s bytes', (bytes) => {
-  expect(() => createSharedMemory(bytes)).toThrow(RangeError);
+  expect(() => createSharedMemory(bytes)).toThrow(new RangeError(`a shared memory of ${bytes} bytes is not possible (1 … 4 GiB)`));
 });

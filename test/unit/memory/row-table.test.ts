@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { createSharedMemory } from '../../../core/memory/region.ts';
 import { RowTable } from '../../../core/memory/row-table.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { testRegion } from './regions.ts';
@@ -56,5 +57,29 @@ describe('RowTable', () => {
     table.build(buffer([0, 0, 256]), 0, 64, 4);
     table.build(buffer([1, 128, 64]), 0, 64, 1);
     expect([table.rows, table.views.length, table.word[0], table.views[0] === regions[1].u32]).toEqual([1, 1, 32, true]);
+    table.build(buffer([1, 256, 64]), 0, 64, 1);
+    expect([table.views.length, table.word[0], table.views[0] === regions[1].u32]).toEqual([1, 64, true]);
+  });
+
+  test('refuses an offset or stride that is no word also where the words happen to lie aligned', () => {
+    expect(() => new RowTable().build(buffer([0, 2, 64]), 2, 4, 1)).toThrow(/offset 2/);
+    expect(() => new RowTable().build(buffer([0, 0, 30], [0, 100, 62]), 0, 30, 2)).toThrow(/stride 30/);
+  });
+
+  test("says which row lies past the buffer's end, and by how much is too much", () => {
+    expect(() => new RowTable().build(buffer([0, 0, 256]), 0, 64, 5)).toThrow(/row 4 lies past/);
+    expect(() => new RowTable().build(buffer([0, 0, 256]), 252, 0, 1)).not.toThrow();
+    expect(() => new RowTable().build(buffer([0, 0, 256]), 256, 0, 1)).toThrow(/row 0 lies past/);
+  });
+
+  test('refuses an image in more than 256 regions', () => {
+    const memory = createSharedMemory(4096);
+    const image = (count: number): SegmentList => {
+      const list = new SegmentList();
+      for (let i = 0; i < count; i++) list.append(testRegion(i, i * 4096, 4096, memory), 0, 4);
+      return list;
+    };
+    expect(() => new RowTable().build(image(256), 0, 4, 256)).not.toThrow();
+    expect(() => new RowTable().build(image(257), 0, 4, 257)).toThrow(/more than 256 regions/);
   });
 });

@@ -58,11 +58,21 @@ describe('EDID', () => {
     expect(String.fromCharCode(...edid.subarray(77, 90))).toBe('M?nitor with ');
     const short = buildEdid({ width: 1920, height: 1080, refreshHz: 60, name: 'ab' });
     expect(String.fromCharCode(...short.subarray(77, 90))).toBe('ab\n          ');
+    expect([...edid.subarray(90, 95)]).toEqual([0, 0, 0, 0x10, 0]);
   });
 
   it('refuses what it can not describe', () => {
     const mode = { width: 1920, height: 1080, refreshHz: 60 };
-    for (const bad of [{ width: 0 }, { height: 16385 }, { width: 1.5 }, { refreshHz: 0 }, { refreshHz: Number.NaN }, { serial: -1 }]) {
+    for (const bad of [
+      { width: 0 },
+      { height: 16385 },
+      { width: 1.5 },
+      { refreshHz: 0 },
+      { refreshHz: Number.NaN },
+      { serial: -1 },
+      { serial: 1.5 },
+      { serial: 2 ** 32 },
+    ]) {
       expect(() => buildEdid({ ...mode, ...bad })).toThrow(RangeError);
     }
     expect(() => buildEdid({ width: 16384, height: 16384, refreshHz: 1000 })).toThrow(/pixel clock/);
@@ -81,6 +91,40 @@ describe('EDID', () => {
       bad[i] ^= 1 << (i % 8);
       expect(parseEdid(bad), `byte ${i}`).toHaveProperty('error');
     }
+  });
+
+  /** An EDID whose bytes were changed and whose checksums were made right again. */
+  function changed(height: number, change: (edid: Uint8Array) => void): ReturnType<typeof parseEdid> {
+    const edid = buildEdid({ width: 1920, height, refreshHz: 60 });
+    change(edid);
+    for (let at = 0; at < edid.length; at += 128) edid[at + 127] = -edid.subarray(at, at + 127).reduce((sum, byte) => sum + byte, 0);
+    return parseEdid(edid);
+  }
+  /** Tall enough for a DisplayID extension, whose one timing is then the only one. */
+  const TALL = 8192;
+  const SECTION_LENGTH = 128 + 2;
+  const BLOCK = 128 + 5;
+
+  it.each<[string, number, (edid: Uint8Array) => void]>([
+    ['another magic', 1080, (edid) => edid.set([0xff, 0x00], 0)],
+    ['a detailed timing without a clock', 1080, (edid) => edid.fill(0, 54, 56)],
+    ['a detailed timing without a width', 1080, (edid) => edid.fill(0, 56, 59)],
+    ['a detailed timing without a height', 1080, (edid) => edid.fill(0, 59, 62)],
+    ['an extension that is no DisplayID', TALL, (edid) => edid.fill(0x02, 128, 129)],
+    ['a data block past its section', TALL, (edid) => edid.fill(119, BLOCK + 2, BLOCK + 3)],
+    ['a section past its block', TALL, (edid) => edid.fill(255, SECTION_LENGTH, SECTION_LENGTH + 1).fill(120, BLOCK + 2, BLOCK + 3)],
+    ['a timing past its data block', TALL, (edid) => edid.fill(19, BLOCK + 2, BLOCK + 3)],
+    ['a timing that is not preferred', TALL, (edid) => edid.fill(0x08, BLOCK + 6, BLOCK + 7)],
+    ['a data block of another type', TALL, (edid) => edid.fill(0x04, BLOCK, BLOCK + 1)],
+  ])('%s is an error, though the checksums are right', (_what, height, change) => {
+    expect(changed(height, () => {})).toEqual({ width: 1920, height, refreshHz: 60 });
+    expect(changed(height, change)).toHaveProperty('error');
+  });
+
+  it('the error says what is missing of an EDID that was cut off', () => {
+    const edid = buildEdid({ width: 7680, height: 4320, refreshHz: 60 });
+    expect(parseEdid(edid.subarray(0, 127))).toEqual({ error: 'an EDID has at least 128 bytes, not 127' });
+    expect(parseEdid(edid.subarray(0, 255))).toEqual({ error: 'EDID announces 2 blocks, 255 bytes hold fewer' });
   });
 
   it('any bytes never throw, not even with valid checksums', () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { viewOf, writeHeaderFields } from '../../../core/protocol/codec.ts';
 import type { CommandName } from '../../../core/protocol/constants.ts';
 import { Command } from '../../../core/protocol/constants.ts';
 import type { Request } from '../../../core/protocol/request.ts';
@@ -172,6 +173,10 @@ describe('decodeRequest', () => {
     expect(decodeRequest(bytes.subarray(0, -1))).toHaveProperty('error');
   });
 
+  it('one byte short of a header is that, whatever the type', () => {
+    expect(decodeRequest(new Uint8Array(23))).toEqual({ error: 'a request has at least 24 bytes, not 23' });
+  });
+
   it('refuses a response type', () => {
     const bytes = written(24, (w) => write.writeSimple(w, 0, 0x1100));
     expect(decodeRequest(bytes)).toEqual({ error: 'unknown request type 0x1100' });
@@ -202,5 +207,14 @@ describe('encodeRequest', () => {
       expect(() => encodeRequest({ name: 'RESOURCE_UNREF', ...plain, resource })).toThrow(RangeError);
     }
     expect(() => encodeRequest({ name: 'GET_DISPLAY_INFO', ...plain, ringIdx: 256 })).toThrow(RangeError);
+    expect(() => encodeRequest({ name: 'GET_DISPLAY_INFO', ...plain, pads: [0x1000000] })).toThrow(/u24/);
+  });
+
+  it('refuses a name that is no command, and a header without room writes nothing', () => {
+    const request = { name: 'NO_COMMAND', ...plain } as unknown as Parameters<typeof encodeRequest>[0];
+    expect(() => encodeRequest(request)).toThrow(new TypeError('no virtio-gpu command is named NO_COMMAND'));
+    const bytes = new Uint8Array(23);
+    expect(() => writeHeaderFields(viewOf(bytes), 0x100, plain)).toThrow(/no room/);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
   });
 });

@@ -104,7 +104,54 @@ describe('responses (virtio-gpu §1)', () => {
   });
 });
 
+describe('responses that are not what they say', () => {
+  const sized: readonly [string, number, number][] = [
+    ['OK_DISPLAY_INFO', Response.OK_DISPLAY_INFO, 408],
+    ['OK_EDID', Response.OK_EDID, 1056],
+    ['OK_RESOURCE_UUID', Response.OK_RESOURCE_UUID, 40],
+  ];
+  it.each(sized)('%s one byte short is an error', (name, type, bytes) => {
+    const whole = written(type, () => bytes).slice();
+    whole.fill(0, 24);
+    expect(decodeResponse(whole)).toMatchObject({ name });
+    expect(decodeResponse(whole.subarray(0, -1))).toEqual({ error: `${name} has ${bytes} bytes, only ${bytes - 1} are there` });
+  });
+
+  it('a header one byte short, and an unknown type, are errors', () => {
+    expect(decodeResponse(new Uint8Array(23))).toEqual({ error: 'a response has at least 24 bytes, not 23' });
+    expect(decodeResponse(written(0x1300, () => 24))).toEqual({ error: 'unknown response type 0x1300' });
+  });
+
+  it('heads, EDID and UUID of another number of elements are not encoded', () => {
+    const head = { x: 0, y: 0, width: 0, height: 0, enabled: 0, flags: 0 };
+    for (const count of [15, 17]) {
+      const heads = Array.from({ length: count }, () => head);
+      expect(() => encodeResponse({ name: 'OK_DISPLAY_INFO', ...plain, heads })).toThrow(RangeError);
+    }
+    for (const bytes of [1023, 1025]) {
+      expect(() => encodeResponse({ name: 'OK_EDID', ...plain, size: 1, edid: new Uint8Array(bytes) })).toThrow(/must have 1024 bytes/);
+    }
+    for (const bytes of [15, 17]) {
+      expect(() => encodeResponse({ name: 'OK_RESOURCE_UUID', ...plain, uuid: new Uint8Array(bytes) })).toThrow(/must have 16 bytes/);
+    }
+  });
+
+  it('writeEdid cuts off what its room does not hold, and a ring index is one byte', () => {
+    const w = new Uint32Array(300).fill(0xdeadbeef);
+    expect(writeEdid(w, 0, new Uint8Array(1100).fill(7))).toBe(1056);
+    expect([w[6], w[263], w[264]]).toEqual([1024, 0x07070707, 0xdeadbeef]);
+    writeResponseHeader(w, 0, Response.OK_NODATA, 0, 0, 0, 0, 0x1ff);
+    expect(w[5]).toBe(0xff);
+  });
+});
+
 describe('display info', () => {
+  it('words past the end of the array read as zero', () => {
+    expect(readDisplayInfo(new Uint32Array(0), 0)).toEqual(
+      Array.from({ length: 16 }, () => ({ x: 0, y: 0, width: 0, height: 0, enabled: false })),
+    );
+  });
+
   const head: fc.Arbitrary<Head> = fc.record({ x: u32, y: u32, width: u32, height: u32, enabled: fc.boolean() });
 
   it('what is written reads back, the heads that were not given as disabled zeroes', () => {
