@@ -6,6 +6,7 @@ const THREADED = [
   'test/unit/workers/**/*.test.ts',
   'test/unit/benchmarks/runner.test.ts',
   'test/unit/ring/{allocation,doorbell}.test.ts',
+  'test/schedules/**/*.test.ts',
 ];
 
 export default defineConfig({
