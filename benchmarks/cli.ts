@@ -4,10 +4,11 @@ import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand as measureCommand } from './commands/run.ts';
+import { soakCommand } from './commands/soak.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
-const COMMANDS: readonly Command[] = [measureCommand, replayCommand, microCommand, listCommand, doctorCommand];
+const COMMANDS: readonly Command[] = [measureCommand, replayCommand, microCommand, soakCommand, listCommand, doctorCommand];
 
 const HELP = `scanout: what does it cost to get a guest's finished frame onto the host's
 display, imported where it lies, and copied?
