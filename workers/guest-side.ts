@@ -1,8 +1,13 @@
 import { DriverError } from '../core/guest/driver.ts';
 import { GuestMachine } from '../core/machine/guest-machine.ts';
+import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
-import { Counter } from '../core/measure/counters.ts';
+import { openDriverQueue } from '../core/machine/queues.ts';
+import { Counter, Counters } from '../core/measure/counters.ts';
 import { Alive, Status } from '../core/ring/registers.ts';
+import { ClockCheck } from './clock-check.ts';
+import { guestFaults } from './faults.ts';
+import { keepsDevice, type MakeGuest, openGuest, reopenGuest, StuckCheck } from './guest-life.ts';
 import { runLoop, type Side } from './loop.ts';
 import { GuestRemote } from './remote.ts';
 import { openSide } from './side.ts';
@@ -15,13 +20,22 @@ export const Phase = { warmUp: 0, measuring: 1, draining: 2 } as const;
 export function runGuest(task: SideTask): GuestReport {
   const { plan, window } = task;
   const { options } = plan;
-  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, plan.guestCounters);
+  const faults = guestFaults(plan, new Counters(plan.guestCounters));
+  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'guest', (real) => faults?.clock(real) ?? real);
+  const check = new ClockCheck(clock, counters);
   registers.guestAlive = Alive.starting;
-  const guest = new GuestMachine(plan, clock, hostBell, guestBell);
+  const makeGuest: MakeGuest = (firstResourceId) =>
+    new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, {
+      firstResourceId,
+      ...(faults === null ? {} : { faults }),
+    });
+  // Others when the device was lost.
+  let guest = openGuest(makeGuest, counters);
+  let { compositor, driver } = guest;
+  const openRemote = () => (task.remote === undefined ? null : new GuestRemote(task.remote, guest));
+  let remote = openRemote();
   registers.guestAlive = Alive.running;
 
-  const remote = task.remote === undefined ? null : new GuestRemote(task.remote, guest);
-  const { compositor, driver } = guest;
   const meter = new UsageMeter();
   const usage: ThreadUsage[] = [];
   const heads = options.heads;
@@ -41,6 +55,10 @@ export function runGuest(task: SideTask): GuestReport {
   const spinAt = new Float64Array(2);
   const sleepAt = new Float64Array(2);
   const deadline = new Float64Array(1);
+  /** Frames that guests before this one have committed, per head, and could not commit. */
+  const earlier = new Array<number>(heads).fill(0);
+  let failedEarlier = 0;
+  const stuck = new StuckCheck(options, clock);
 
   const setPhase = (next: number): void => {
     phase = next;
@@ -109,22 +127,43 @@ export function runGuest(task: SideTask): GuestReport {
       return progressed;
     },
     prepareSleep(): boolean {
+      const came = driver.prepareSleep();
       // A broken ring is never answered: without this the guest would wait for its time-out.
       if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset: it found a broken ring');
-      return driver.prepareSleep();
+      if (!came) stuck.look(compositor.committed, driver.commands.inFlight);
+      return came;
     },
     endSleep: () => driver.endSleep(),
+  };
+
+  const reopen = (): void => {
+    for (let head = 0; head < heads; head++) earlier[head] += compositor.committedOf(head);
+    failedEarlier += compositor.failed;
+    committedAtStart -= compositor.committed;
+    windowFrames -= compositor.committed;
+    firstFrame.fill(0);
+    guest = reopenGuest(guest, makeGuest, counters);
+    ({ compositor, driver } = guest);
+    remote = openRemote();
+    stuck.reset();
+    compositor.running = phase !== Phase.draining;
+    compositor.start();
   };
 
   clock.read();
   times[phaseEnd] = clock.slot[0] + window.warmupMs * 1e6;
   compositor.start();
-  runLoop(side, guestBell, clock, counters, options.spinUs * 1000);
-  if (phase === Phase.warmUp) beginMeasuring();
-  if (phase === Phase.measuring) endMeasuring();
-  const totalFrames = Array.from({ length: heads }, (_, head) => compositor.committedOf(head));
-  const { segments } = guest;
-  if (!registers.stopRequested) guest.shutDown();
+  let segments = 0;
+  const run = (): void => {
+    runLoop(side, guestBell, clock, counters, options.spinUs * 1000);
+    if (phase === Phase.warmUp) beginMeasuring();
+    if (phase === Phase.measuring) endMeasuring();
+    segments = Math.max(segments, guest.segments);
+    if (!registers.stopRequested) guest.shutDown();
+  };
+  while (!keepsDevice(run)) reopen();
+  const totalFrames = Array.from({ length: heads }, (_, head) => earlier[head] + compositor.committedOf(head));
+  check.end();
   registers.guestAlive = Alive.stopped;
   hostBell.ring();
   return {
@@ -135,7 +174,7 @@ export function runGuest(task: SideTask): GuestReport {
     startNs: times[start],
     endNs: times[end],
     frames: framesMeasured,
-    failedFrames: compositor.failed,
+    failedFrames: failedEarlier + compositor.failed,
     segments,
     usage,
     vblankLate: late,

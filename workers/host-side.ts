@@ -1,7 +1,10 @@
 import { HostMachine, plannedDisplays } from '../core/machine/host-machine.ts';
+import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
 import { Alive } from '../core/ring/registers.ts';
+import { ClockCheck } from './clock-check.ts';
+import { hostFaults } from './faults.ts';
 import { Phase } from './guest-side.ts';
 import { runLoop, type Side } from './loop.ts';
 import { HostRemote } from './remote.ts';
@@ -13,9 +16,10 @@ import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
 export function runHost(task: SideTask): HostReport {
   const { plan, window } = task;
   const { options } = plan;
-  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, plan.hostCounters);
+  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'host');
   registers.hostAlive = Alive.starting;
-  const host = new HostMachine(plan, clock, guestBell);
+  const host = new HostMachine(plan, clock, guestBell, plannedCopier, undefined, hostFaults(plan, counters));
+  const check = new ClockCheck(clock, counters);
   const { device } = host;
   const remote = task.remote === undefined ? null : new HostRemote(task.remote, host, plannedDisplays(options));
   registers.hostAlive = Alive.running;
@@ -71,6 +75,7 @@ export function runHost(task: SideTask): HostReport {
     endSleep: () => device.endSleep(),
   };
   runLoop(side, hostBell, clock, counters, options.spinUs * 1000);
+  check.end();
   registers.hostAlive = Alive.stopped;
   return {
     role: 'host',

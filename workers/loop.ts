@@ -16,6 +16,10 @@ export interface Side {
 const pause: () => void = typeof Atomics.pause === 'function' ? Atomics.pause : () => {};
 /** Turns without progress between two looks at the clock. */
 const TURNS_PER_CLOCK_READ = 16;
+/** A sleeper turns again after so long, whatever happens to the notification. */
+const RECHECK_NS = 100e6;
+/** A ring that comes so much later than what it announces is not lost. */
+const LATE_RING_NS = 5e6;
 
 /**
  * Runs a side until it has finished: turns while there is work, then spins (turning) for the budget, then asks to be
@@ -35,9 +39,29 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
     counters.add(Counter.spinNs, clock.slot[0] - times[0]);
     if (progressed) continue;
     bell.deadline[0] = side.deadline[0];
-    if (!side.prepareSleep() && clock.slot[0] < bell.deadline[0]) bell.blockUntilDeadline(sample);
+    if (!side.prepareSleep() && clock.slot[0] < bell.deadline[0]) {
+      times[0] = clock.slot[0] + RECHECK_NS;
+      const recheck = times[0] < bell.deadline[0];
+      if (recheck) bell.deadline[0] = times[0];
+      if (!bell.blockUntilDeadline(sample) && recheck) {
+        side.endSleep();
+        lookAgain(side, bell, sample, clock, counters);
+        continue;
+      }
+    }
     side.endSleep();
   }
+}
+
+/**
+ * Nobody has rung and nothing is due: what there is to do all the same was announced by a notification that went missing, or
+ * that comes a moment later (who publishes rings afterwards).
+ */
+function lookAgain(side: Side, bell: AtomicsDoorbell, sample: number, clock: Clock, counters: Counters): void {
+  if (!side.turn()) return;
+  clock.read();
+  bell.deadline[0] = clock.slot[0] + LATE_RING_NS;
+  if (!bell.blockUntilDeadline(sample)) counters.add(Counter.lostNotifications, 1);
 }
 
 /** Turns without progress until `times[1]`. A function of its own so that a profile names it. @returns true when a turn progressed */

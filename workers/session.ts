@@ -3,6 +3,7 @@ import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
 import type { MemoryTask, ThreadMemory } from './memory.ts';
+import { deathOf, Supervisor } from './supervisor.ts';
 import type { GuestReport, HostReport, SideReport, SideTask, Window } from './task.ts';
 
 /** A machine ran to its end, or why it did not. */
@@ -65,12 +66,14 @@ export class SessionRunner {
       });
     }, timeoutMs);
     const running = new Set<Role>();
+    const supervisor = new Supervisor(plan, pool);
     const start = async (role: Role): Promise<SideReport | null> => {
       const task: SideTask = { role, plan, window, ...(remote === undefined ? {} : { remote }) };
       running.add(role);
       try {
         return (await pool.run(task)) as SideReport | null;
       } catch (error) {
+        if (await supervisor.mayReplace(role, error)) return await start(role);
         // The first to fail is the cause; the other side is told to end because of it.
         end({ kind: 'failed', side: role, reason: reasonOf(error) });
         return null;
@@ -85,6 +88,7 @@ export class SessionRunner {
     });
     const outcome = await ended;
     clearTimeout(timer);
+    supervisor.stop();
     signal?.removeEventListener('abort', abort);
     if (outcome.kind === 'done') return outcome;
     // Both sides look at the stop word at each turn; one that does not is terminated with its pool.
@@ -144,10 +148,7 @@ const alive = (word: number): string => ALIVE[word] ?? `unknown (${word})`;
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') return 'its worker ran out of JavaScript memory';
-  // Piscina's words for an exit event that no error event went before.
-  const exited = /^worker exited with code: (\d+)$/.exec(error.message);
-  return exited === null ? `${error.name}: ${error.message}` : `its worker ended without an error (exit code ${exited[1]})`;
+  return deathOf(error) ?? `${error.name}: ${error.message}`;
 }
 
 function delay(ms: number): Promise<void> {
