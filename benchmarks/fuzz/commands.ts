@@ -30,7 +30,9 @@ export type Step =
   | Send
   | { readonly kind: 'pass'; readonly ns: number }
   | { readonly kind: 'region'; readonly id: number; readonly present: boolean }
-  | { readonly kind: 'reset' };
+  | { readonly kind: 'reset' }
+  /** What a guest does to show something: without it few sequences get so far. */
+  | { readonly kind: 'frame'; readonly sends: readonly Send[] };
 
 /** end: up to the last byte of a region, and `by` bytes further; gap: between regions; far: past 2^53; ring: over the used ring. */
 const PLACES = ['end', 'gap', 'far', 'ring'] as const;
@@ -44,6 +46,8 @@ const EDGES = [0, 1, 2, 15, 16, 24, 63, 64, 65, 255, 256, 4095, 4096, 16384, 655
 
 /** Steps of a guest that knows the protocol and gets a field or two wrong. */
 export function stepArbitrary(fc: typeof FastCheck): FastCheck.Arbitrary<Step> {
+  const flatId = fc.oneof({ weight: 7, arbitrary: fc.constantFrom(1, 2) }, { weight: 1, arbitrary: fc.constantFrom(3, 4) });
+  const blobId = fc.oneof({ weight: 7, arbitrary: fc.constantFrom(3, 4) }, { weight: 1, arbitrary: fc.constantFrom(1, 2) });
   const id = fc.integer({ min: 1, max: 4 });
   const head = fc.nat(1);
   const side = fc.constantFrom(16, 32, 64);
@@ -70,25 +74,25 @@ export function stepArbitrary(fc: typeof FastCheck): FastCheck.Arbitrary<Step> {
   const blobRect = fc.tuple(side, side, rect).map(([width, height, shown]) => ({ width, height, shown }));
 
   const control = fc.oneof(
-    { weight: 3, arbitrary: fc.tuple(id, format, side, side).map((body) => request(Command.RESOURCE_CREATE_2D, body)) },
+    { weight: 3, arbitrary: fc.tuple(flatId, format, side, side).map((body) => request(Command.RESOURCE_CREATE_2D, body)) },
     { weight: 3, arbitrary: fc.tuple(id, entries).map(([i, e]) => request(Command.RESOURCE_ATTACH_BACKING, [i, e.length, ...e.flat()])) },
     {
       weight: 3,
       arbitrary: fc
-        .tuple(id, entries, fc.boolean())
+        .tuple(blobId, entries, fc.boolean())
         .map(([i, e, exact]) => request(Command.RESOURCE_CREATE_BLOB, [i, 1, 2, e.length, 0, 0, exact ? total(e) : 16384, 0, ...e.flat()])),
     },
     {
       weight: 3,
       arbitrary: fc
-        .tuple(rect, fc.constantFrom(0, 0, 0, 4096, 16128), id)
+        .tuple(rect, fc.constantFrom(0, 0, 0, 4096, 16128), flatId)
         .map(([r, offset, i]) => request(Command.TRANSFER_TO_HOST_2D, [...r, offset, 0, i, 0])),
     },
-    { weight: 2, arbitrary: fc.tuple(rect, head, id).map(([r, h, i]) => request(Command.SET_SCANOUT, [...r, h, i])) },
+    { weight: 2, arbitrary: fc.tuple(rect, head, flatId).map(([r, h, i]) => request(Command.SET_SCANOUT, [...r, h, i])) },
     {
       weight: 2,
       arbitrary: fc
-        .tuple(blobRect, head, id, format, fc.constantFrom(0, 0, 4096))
+        .tuple(blobRect, head, blobId, format, fc.constantFrom(0, 0, 4096))
         .map(([r, h, i, f, offset]) =>
           request(Command.SET_SCANOUT_BLOB, [...r.shown, h, i, r.width, r.height, f, 0, r.width * 4, 0, 0, 0, offset, 0, 0, 0]),
         ),
@@ -113,6 +117,11 @@ export function stepArbitrary(fc: typeof FastCheck): FastCheck.Arbitrary<Step> {
   );
   const cut = fc.oneof({ weight: 14, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: -16, max: 40 }) });
   const fence = fc.constantFrom(0, 1, 1);
+  const odd = fc.record({
+    which: fc.constantFrom('request', 'response'),
+    place: fc.constantFrom('end', 'end', 'end', 'end', 'end', 'end', ...PLACES),
+    by: fc.constantFrom(0, 0, 0, 0, 0, 0, 1, 4, 64),
+  });
   const send = (body: FastCheck.Arbitrary<Uint8Array>, isCursor: boolean): FastCheck.Arbitrary<Send> =>
     fc
       .record({
@@ -124,14 +133,7 @@ export function stepArbitrary(fc: typeof FastCheck): FastCheck.Arbitrary<Step> {
         writable: isCursor
           ? fc.constant(0)
           : fc.oneof({ weight: 9, arbitrary: fc.constant(1056) }, { weight: 1, arbitrary: fc.constantFrom(0, 23, 24, 408, 1055) }),
-        odd: fc.option(
-          fc.record({
-            which: fc.constantFrom('request', 'response'),
-            place: fc.constantFrom('end', 'end', 'end', ...PLACES),
-            by: fc.constantFrom(0, 0, 0, 0, 1, 4, 64),
-          }),
-          { freq: 12 },
-        ) as FastCheck.Arbitrary<Odd | null>,
+        odd: fc.oneof({ weight: 14, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: odd }) as FastCheck.Arbitrary<Odd | null>,
         after: fc.constantFrom('nothing', 'run', 'run', 'settle') as FastCheck.Arbitrary<Send['after']>,
       })
       .map(({ body: plain, fence: fenced, changes: list, cut: bytes, ...rest }) => ({
@@ -140,7 +142,31 @@ export function stepArbitrary(fc: typeof FastCheck): FastCheck.Arbitrary<Step> {
         ...rest,
         bytes: resize(changed(plain, fenced, list), bytes),
       }));
+  const bodies = fc.tuple(flatId, blobId, head, side, entries, fc.boolean()).map(([flat, blob, h, s, e, copied]) => {
+    const whole = [0, 0, s, s];
+    return copied
+      ? [
+          request(Command.RESOURCE_CREATE_2D, [flat, Format.B8G8R8X8, s, s]),
+          request(Command.RESOURCE_ATTACH_BACKING, [flat, e.length, ...e.flat()]),
+          request(Command.TRANSFER_TO_HOST_2D, [...whole, 0, 0, flat, 0]),
+          request(Command.SET_SCANOUT, [...whole, h, flat]),
+          request(Command.RESOURCE_FLUSH, [...whole, flat, 0]),
+        ]
+      : [
+          request(Command.RESOURCE_CREATE_BLOB, [blob, 1, 2, e.length, 0, 0, total(e), 0, ...e.flat()]),
+          request(Command.SET_SCANOUT_BLOB, [...whole, h, blob, s, s, Format.B8G8R8X8, 0, s * 4, 0, 0, 0, 0, 0, 0, 0]),
+          request(Command.RESOURCE_FLUSH, [...whole, blob, 0]),
+        ];
+  });
+  const plainly = { kind: 'send', cursor: false, split: 0, writable: 1056, odd: null, after: 'nothing' } as const;
+  const frame = fc.tuple(bodies, fence, fc.nat(9), change).map(
+    ([list, fenced, which, wrong]): Step => ({
+      kind: 'frame',
+      sends: list.map((body, i) => ({ ...plainly, bytes: changed(body, fenced, i === which ? [wrong] : []) })),
+    }),
+  );
   return fc.oneof(
+    { weight: 8, arbitrary: frame },
     { weight: 40, arbitrary: send(control, false) },
     { weight: 4, arbitrary: send(cursor, true) },
     { weight: 6, arbitrary: fc.constantFrom(1, 500, 1000, 100_000).map((ns): Step => ({ kind: 'pass', ns })) },

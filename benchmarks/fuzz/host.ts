@@ -21,6 +21,8 @@ export interface FuzzHostOptions extends Partial<Pick<HostOptions, 'udmabuf' | '
   /** Requests in flight at a time, and bytes of the largest. */
   readonly slots: number;
   readonly slotBytes: number;
+  /** First byte of region 0 that only the pattern is in; default: what follows requests and responses. */
+  readonly sharedEnd?: number;
 }
 
 /** A buffer of a chain; without an address it goes where requests and responses go. */
@@ -36,8 +38,9 @@ export interface Answer {
 
 /** Heads of the host. */
 export const HEADS = 2;
-const RESPONSE_BYTES = 2048;
-const UNWRITTEN = 0xee;
+const RESPONSE_BYTES = 1280;
+/** A response's place before it is written. */
+const FRESH = new Uint8Array(RESPONSE_BYTES).fill(0xee);
 /** Polls after which a host that still makes progress is taken to go round in circles. */
 const MOST_POLLS = 20_000;
 /** Ids and pixels of the frames that a host has to serve: no guest uses the ids. */
@@ -135,7 +138,7 @@ export class FuzzHost {
       if (address === undefined) at += length;
     }
     at = this.#responseAt(slot);
-    rig.regions[0].u8.fill(UNWRITTEN, at, at + RESPONSE_BYTES);
+    rig.regions[0].u8.set(FRESH, at);
     for (const { address, length } of writable) {
       queue.writable(address ?? at, length);
       if (address === undefined) at += length;
@@ -192,7 +195,7 @@ export class FuzzHost {
   /** @throws FuzzFailure if the host reached outside the regions, or wrote where no chain let it */
   checkMemory(): void {
     same(this.#lookups + this.#kernel.outside, 0, 'accesses outside the regions');
-    this.memory.check(QUEUE_MEMORY[0], this.#end);
+    this.memory.check(QUEUE_MEMORY[0], this.#options.sharedEnd ?? this.#end);
   }
 
   /** Two valid frames, a copied and an imported one: answered and shown with their own pixels. */
@@ -297,10 +300,7 @@ export class FuzzHost {
     const own = pending.writable.reduce((sum, { address, length }) => sum + (address === undefined ? length : 0), 0);
     const written = pending.writable.some(({ address }) => address !== undefined) ? own : Math.min(own, used);
     const rest = this.rig.regions[0].u8.subarray(first + written, first + RESPONSE_BYTES);
-    hold(
-      rest.every((byte) => byte === UNWRITTEN),
-      'the host wrote past the used length',
-    );
+    hold(Buffer.compare(rest, FRESH.subarray(0, rest.length)) === 0, 'the host wrote past the used length');
     this.answers.set(token, { used, words: new Uint32Array(bytes.buffer) });
   }
 

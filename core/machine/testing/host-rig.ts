@@ -60,7 +60,8 @@ const TABLE_DESCRIPTORS = 4;
 /** Both queues and their tables. */
 export const QUEUE_MEMORY = [0x10000, 0x20000] as const;
 
-const plans = (size: number): Omit<RegionPlan, 'memory'>[] =>
+/** The four regions, each of `size` bytes. */
+export const regionPlans = (size: number): Omit<RegionPlan, 'memory'>[] =>
   [
     { name: 'ram-low', gpa: LOW, device: null },
     { name: 'ram-high', gpa: HIGH, device: null },
@@ -94,7 +95,7 @@ export class HostRig {
     this.#options = options;
     const size = options.regionBytes ?? 12 * MIB;
     const make = options.makeRegion ?? ((plan) => new MemoryRegion({ ...plan, memory: createSharedMemory(plan.size) }));
-    this.regions = plans(size).map(make);
+    this.regions = regionPlans(size).map(make);
     for (const region of this.regions) this.space.add(region);
     this.vfio = [new VfioDevice('gpu0'), new VfioDevice('gpu1')];
     this.vfio[0].addRegion(0, this.regions[2]);
@@ -165,7 +166,7 @@ export class HostRig {
       registers.setQueueSize(index, size);
       registers.setQueueAddresses(index, descriptorAddress, driverAddress, deviceAddress);
       registers.setQueueReady(index, true);
-      return this.driver(queue);
+      return openDriver(this.space, this.#options, queue);
     });
     [this.#control, this.#cursor] = drivers;
     this.status(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
@@ -178,35 +179,37 @@ export class HostRig {
 
   /** Where a queue lies. */
   placed(index: number, features = this.#options.features ?? BLOB_FEATURES): PlacedQueue {
-    const { size, base } = QUEUES[index];
-    const { descriptorAddress, driverAddress, deviceAddress } = (this.#packed ? placePackedQueue : placeSplitQueue)(base, size);
-    const bit = (n: number): boolean => ((features >>> n) & 1) !== 0;
-    return {
-      config: {
-        size,
-        descriptorAddress,
-        driverAddress,
-        deviceAddress,
-        indirect: bit(Feature.INDIRECT_DESC),
-        eventIdx: bit(Feature.EVENT_IDX),
-        inOrder: this.#options.inOrder === true,
-      },
-      tables: { address: base + TABLES_AFTER, descriptors: TABLE_DESCRIPTORS },
-    };
-  }
-
-  /** A driver's side of a queue, which writes zeros over its areas first. */
-  driver({ config, tables }: PlacedQueue): SplitDriver | PackedDriver {
-    return new (this.#packed ? PackedDriver : SplitDriver)(this.space, config, tables);
-  }
-
-  get #packed(): boolean {
-    return this.#options.ring === 'packed';
+    return placeQueue(index, this.#options, features);
   }
 
   get #featuresHi(): number {
     return ringFeaturesHi({ ring: this.#options.ring ?? 'split', inOrder: this.#options.inOrder ?? false });
   }
+}
+
+/** Where a queue of the rig lies. */
+export function placeQueue(index: number, kind: Pick<HostRigOptions, 'ring' | 'inOrder'>, features = BLOB_FEATURES): PlacedQueue {
+  const { size, base } = QUEUES[index];
+  const place = kind.ring === 'packed' ? placePackedQueue : placeSplitQueue;
+  const { descriptorAddress, driverAddress, deviceAddress } = place(base, size);
+  const bit = (n: number): boolean => ((features >>> n) & 1) !== 0;
+  return {
+    config: {
+      size,
+      descriptorAddress,
+      driverAddress,
+      deviceAddress,
+      indirect: bit(Feature.INDIRECT_DESC),
+      eventIdx: bit(Feature.EVENT_IDX),
+      inOrder: kind.inOrder === true,
+    },
+    tables: { address: base + TABLES_AFTER, descriptors: TABLE_DESCRIPTORS },
+  };
+}
+
+/** The driver's side of such a queue, which writes zeros over its areas first. */
+export function openDriver(space: AddressSpace, kind: Pick<HostRigOptions, 'ring'>, queue: PlacedQueue): SplitDriver | PackedDriver {
+  return new (kind.ring === 'packed' ? PackedDriver : SplitDriver)(space, queue.config, queue.tables);
 }
 
 function started<T>(queue: T | null): T {

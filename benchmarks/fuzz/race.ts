@@ -1,0 +1,126 @@
+import type { AddressSpace } from '../../core/memory/address-space.ts';
+import { Chain, MAX_CHAIN, readChain } from '../../core/ring/chain.ts';
+import { PackedDevice } from '../../core/ring/packed/device.ts';
+import { type DeviceQueue, RingError } from '../../core/ring/queue.ts';
+import { SplitDevice } from '../../core/ring/split/device.ts';
+import { hold, same } from './failure.ts';
+import { FuzzHost } from './host.ts';
+import type { FuzzMemory } from './memory.ts';
+import { Cell, RACE, RING_KINDS } from './plan.ts';
+
+const STEPS = 150;
+/** Virtual time a poll takes, ns. */
+const POLL_NS = 500;
+/** Polls between two times that the host says it goes to sleep. */
+const SLEEP_EVERY = 16;
+
+/** The host's half of the raw-ring part: the device at work while a hostile driver on another thread rewrites its memory. */
+export class Race {
+  readonly #host: FuzzHost;
+  readonly #cells: Int32Array;
+  readonly #kind: number;
+  readonly #chain = new Chain();
+  readonly #copy = new Uint8Array(4096);
+
+  /** @param memory of RACE.regionBytes a region, shared with the other thread as `cells` are */
+  constructor(memory: FuzzMemory, cells: Int32Array, kind: number) {
+    this.#cells = cells;
+    this.#kind = kind;
+    this.#host = new FuzzHost(memory, {
+      ...RING_KINDS[kind],
+      regionBytes: RACE.regionBytes,
+      scanoutNs: 2000,
+      slots: 8,
+      slotBytes: 1024,
+      maxEntries: 16384,
+      maxHostmem: 1 << 20,
+      // What a hostile descriptor makes writable may lie anywhere there.
+      sharedEnd: RACE.regionBytes,
+    });
+  }
+
+  /** The whole device, then reset and valid frames. @throws FuzzFailure, or what the host threw */
+  host(seed: number): void {
+    const host = this.#host;
+    const { device, clock } = host.rig;
+    host.start();
+    const episode = this.#begin(seed);
+    for (let polls = 0; Atomics.load(this.#cells, Cell.done) !== episode; polls++) {
+      device.poll();
+      clock.advance(POLL_NS);
+      if (device.needsReset) Atomics.store(this.#cells, Cell.broken, 1);
+      else if (polls % SLEEP_EVERY === 0 && !device.prepareSleep()) device.endSleep();
+    }
+    for (let polls = 0; device.poll(); polls++) {
+      hold(polls < 10_000, 'the host does not come to rest');
+      clock.advance(POLL_NS);
+    }
+    host.finish();
+  }
+
+  /** The device's side of the ring alone: every chain that it takes has to be one that it may use. */
+  ring(seed: number): void {
+    const host = this.#host;
+    const { space } = host.rig;
+    host.start();
+    const { config } = host.rig.placed(0);
+    const queue = new (RING_KINDS[this.#kind].ring === 'packed' ? PackedDevice : SplitDevice)(space, config);
+    const episode = this.#begin(seed);
+    try {
+      while (Atomics.load(this.#cells, Cell.done) !== episode) {
+        for (let i = 0; i < 8 && queue.pop(this.#chain); i++) this.#use(space, queue);
+        queue.publish();
+        queue.enableKicks();
+        queue.disableKicks();
+      }
+    } catch (error) {
+      if (!(error instanceof RingError)) throw error;
+      hold(!queue.pop(this.#chain) && !queue.publish(), 'a broken queue goes on');
+    }
+    Atomics.store(this.#cells, Cell.broken, 1);
+    while (Atomics.load(this.#cells, Cell.done) !== episode);
+    host.finish();
+  }
+
+  #begin(seed: number): number {
+    const cells = this.#cells;
+    const episode = (Atomics.load(cells, Cell.episode) + 1) & 0x3fffffff;
+    Atomics.store(cells, Cell.kind, this.#kind);
+    Atomics.store(cells, Cell.seed, seed);
+    Atomics.store(cells, Cell.steps, STEPS);
+    Atomics.store(cells, Cell.broken, 0);
+    Atomics.store(cells, Cell.episode, episode);
+    Atomics.notify(cells, Cell.episode);
+    return episode;
+  }
+
+  /** Looks at a chain as its users do, and returns it. */
+  #use(space: AddressSpace, queue: DeviceQueue): void {
+    const chain = this.#chain;
+    const { head, count, readableCount } = chain;
+    hold(head >= 0 && head < queue.size, `a chain with head ${head}`);
+    hold(
+      count > 0 && count <= MAX_CHAIN && readableCount >= 0 && readableCount <= count,
+      `a chain of ${readableCount} and ${count} buffers`,
+    );
+    hold(queue.inFlight <= queue.size, `${queue.inFlight} chains in flight`);
+    let readable = 0;
+    let writable = 0;
+    for (let i = 0; i < count; i++) {
+      const region = space.regions[chain.region[i]] ?? null;
+      const offset = chain.offset[i];
+      const length = chain.length[i];
+      hold(
+        region !== null && length > 0 && offset >= 0 && offset + length <= region.size,
+        `a buffer outside memory (${length} bytes at ${offset})`,
+      );
+      if (i < readableCount) readable += length;
+      else writable += length;
+    }
+    same(chain.readableBytes, readable, 'readable bytes of a chain');
+    same(chain.writableBytes, writable, 'writable bytes of a chain');
+    const bytes = Math.min(readable, this.#copy.length);
+    same(readChain(space, chain, 0, this.#copy, 0, bytes), bytes, 'bytes read of a chain');
+    queue.push(head, Math.min(writable, 24));
+  }
+}
