@@ -2,6 +2,7 @@ import { COPIES, pathUsesBlob } from '../core/machine/options.ts';
 import { bytesPerFrame } from '../core/machine/plan.ts';
 import type { Check, Limits, RatioInterval, SkippedScenario } from '../reports/run-document.ts';
 import { median, ratioOfPairs } from '../reports/statistics.ts';
+import { faultChecks } from './faults.ts';
 import type { MeasuredRepetition } from './metrics.ts';
 import type { FrameSamples } from './samples.ts';
 import type { Scenario } from './scenarios.ts';
@@ -41,19 +42,24 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
         detail: `none was shown; the host answered ${errors} errors`,
       });
     }
-    checks.push(copiesExactly(entry));
+    const figures = [...entry.timed, ...entry.verified].map(({ faults }) => faults);
+    checks.push(...faultChecks(entry.scenario, figures));
+    // Frames that a fault has lost were copied, or were not.
+    if (entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
     const imports = importsInTime(entry);
     if (imports !== null) checks.push(imports);
     const torn = tornFrames(entry);
     if (torn !== null) checks.push(torn);
+    if (entry.scenario.options.faults.length > 0) continue;
     if (timing.undisturbedFrames > 0 && entry.scenario.options.rateHz !== null && COPIES[entry.scenario.options.path] === 0) {
       checks.push(missesNothing(entry, timing.undisturbedFrames));
     }
   }
-  const ratio = copyAgainstImport(entries);
+  const sound = entries.filter(({ scenario }) => scenario.options.faults.length === 0);
+  const ratio = copyAgainstImport(sound);
   if (ratio !== null) checks.push(ratio);
   for (const path of ['vfio', 'udmabuf']) {
-    const flat = isFlat(entries, path);
+    const flat = isFlat(sound, path);
     if (flat !== null) checks.push(flat);
   }
   if (limits.jsCopyToMemcpyRatio !== null) checks.push(copierIsFast(limits.jsCopyToMemcpyRatio));

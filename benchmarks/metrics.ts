@@ -4,6 +4,7 @@ import { COPY_STAGES, CopyStage, Ledger } from '../core/memory/ledger.ts';
 import type { Metrics, Repetition, StageBytes } from '../reports/run-document.ts';
 import type { GuestReport, HostReport } from '../workers/task.ts';
 import type { ThreadUsage } from '../workers/thread-usage.ts';
+import { type FaultFigures, faultFigures } from './faults.ts';
 import { type FrameSamples, sampleFrames } from './samples.ts';
 
 /** A repetition that ran to its end: its document entry and the samples that pooled results are drawn from. */
@@ -12,6 +13,7 @@ export interface MeasuredRepetition {
   readonly samples: FrameSamples;
   /** Sums that metrics are ratios of: pooled repetitions add them up. */
   readonly totals: Totals;
+  readonly faults: FaultFigures;
 }
 
 /** What is added up over repetitions before anything is divided. */
@@ -73,6 +75,7 @@ export function measureRepetition(
     repetition: { ...metrics, startedAt: startedAt.toISOString(), kind, disturbed: disturbedReason !== null, disturbedReason },
     samples,
     totals,
+    faults: faultFigures(plan, guest, host),
   };
 }
 

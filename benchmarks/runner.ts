@@ -1,3 +1,4 @@
+import { faultText } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../core/machine/options.ts';
 import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
@@ -16,6 +17,7 @@ import { SessionRunner } from '../workers/session.ts';
 import type { Window } from '../workers/task.ts';
 import { checkRun } from './checks.ts';
 import { readEnvironment, StealMeter } from './environment.ts';
+import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
 import { FrameSamples } from './samples.ts';
@@ -270,6 +272,7 @@ function unusualSettings(options: MachineOptions): Record<string, string | numbe
   ] as const) {
     if (options[name] !== DEFAULT_OPTIONS[name]) settings[name] = options[name];
   }
+  if (options.faults.length > 0) settings['faults'] = options.faults.map(faultText).join(', ');
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) settings['scanoutUs'] = options.scanoutUs;
   const { damage } = options;
   if (damage !== null) settings['damage'] = `${damage.width}x${damage.height}+${damage.x}+${damage.y}`;
@@ -288,6 +291,10 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
   const looked = verified.map((r) => r.repetition);
   const framesVerified = looked.reduce((sum, r) => sum + r.framesVerified, 0);
   const { options } = scenario;
+  const faults = scenarioFaults(
+    options,
+    [...timed, ...verified].map((r) => r.faults),
+  );
   const repetitions: Repetition[] = [...timed, ...verified].map((r) => r.repetition);
   return {
     id: scenario.id,
@@ -322,6 +329,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
       ),
     },
     workerFailures: failures,
+    ...(faults === null ? {} : { faults }),
   };
 }
 

@@ -144,7 +144,7 @@ export class FrameSamples {
 /**
  * Reads the measured rows of a finished machine's frame log. Latencies of a paced run count from the time a frame was
  * due (open loop), so that a stall is not hidden; of an unpaced one from its submission.
- * Superseded and timed-out frames are counted and are no samples.
+ * Superseded and timed-out frames are counted and are no samples; nor are those whose device was reset.
  */
 export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSamples {
   const { options } = plan;
@@ -165,6 +165,7 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
       if ((at(FrameColumn.hostFlags) & FrameFlag.superseded) !== 0) samples.superseded++;
       const timedOut = (at(FrameColumn.guestFlags) & FrameFlag.timedOut) !== 0;
       if (timedOut) samples.timedOut++;
+      const cancelled = (at(FrameColumn.guestFlags) & FrameFlag.cancelled) !== 0;
       if ((at(FrameColumn.guestFlags) & FrameFlag.reattached) !== 0) samples.reattached++;
       const present = at(FrameColumn.present);
       const disturbed = periodNs > 0 && frameDisturbed(at);
@@ -185,7 +186,7 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
       samples.presented++;
       if (lastPresent > 0) samples.frameTimes.push(present - lastPresent);
       lastPresent = present;
-      if (!timedOut) sampleFrame(samples, at, periodNs > 0);
+      if (!timedOut && !cancelled) sampleFrame(samples, at, periodNs > 0);
     }
   }
   return samples;

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { unfitFault } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
@@ -94,6 +95,7 @@ export function scenarioId(options: MachineOptions): string {
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
   if (options.inOrder) parts.push('in-order');
   if (options.ring !== 'split') parts.push(options.ring);
+  for (const { name } of options.faults) parts.push(name);
   return parts.join('-');
 }
 
@@ -146,6 +148,10 @@ export function memoryBudget(): number {
  */
 export function checkScenario({ id, options }: Scenario, budgetBytes: number): void {
   const { damage, width, height, buffers } = options;
+  for (const fault of options.faults) {
+    const why = unfitFault(fault, options.path);
+    if (why !== null) throw new ScenarioError(`${why}: choose another --path`);
+  }
   if (damage !== null && buffers !== 1)
     throw new ScenarioError(
       'a damage rectangle needs --buffers 1: where the framebuffer changes with each frame, the whole frame counts as changed',

@@ -121,6 +121,20 @@ export interface Scenario {
   ratios: LimitRatios;
   /** Workers that ended without being asked to, one line each. */
   workerFailures: string[];
+  /** Absent: no fault was injected, and no counter of faults was other than 0. */
+  faults?: ScenarioFaults;
+}
+
+/** Faults of a scenario, over all its repetitions. With any injected or unexplained there is no headline. */
+export interface ScenarioFaults {
+  /** Injected on purpose, as NAME@FRAME. */
+  injected: string[];
+  /** How often they happened. */
+  times: number;
+  /** Counters of faults that are not 0, by name. */
+  counters: Record<string, number>;
+  /** Names of those that nothing injected explains. */
+  unexplained: string[];
 }
 
 export type SettingValue = string | number | boolean;

@@ -1,4 +1,4 @@
-import { byteSize, compact, counted, duration, rateName, sizeName } from './format.ts';
+import { byteSize, compact, counted, duration, plain, rateName, sizeName } from './format.ts';
 import { importMedianUs } from './imports.ts';
 import type { Metrics, Path, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
@@ -89,6 +89,8 @@ function groupOf(members: readonly Scenario[], suffix: string): Group {
 }
 
 function verdictOf(group: Group, importsOnly: boolean): string {
+  const faulty = noHeadline(group);
+  if (faulty !== null) return faulty;
   const replaced = replacedIn(group);
   const imported = importedIn(group);
   if (imported === undefined) return `${group.scenarios.map(figures).join('; ')}.`;
@@ -97,8 +99,17 @@ function verdictOf(group: Group, importsOnly: boolean): string {
   return `${figures(imported)}${typical === null ? '' : `, an import ${duration(typical)}`}.`;
 }
 
+/** Why a group's figures are no headline; null: no fault of any kind. */
+function noHeadline({ scenarios }: Group): string | null {
+  const injected = [...new Set(scenarios.flatMap(({ faults }) => faults?.injected ?? []))];
+  if (injected.length > 0) return `no headline: faults were injected (${injected.map(plain).join(', ')}).`;
+  const unexplained = [...new Set(scenarios.flatMap(({ faults }) => faults?.unexplained ?? []))];
+  return unexplained.length > 0 ? `no headline: unexplained faults were counted (${unexplained.map(plain).join(', ')}).` : null;
+}
+
 /** Why groups name no saving, once for all of them. */
-function remarksOf(groups: readonly Group[]): string[] {
+function remarksOf(all: readonly Group[]): string[] {
+  const groups = all.filter((group) => noHeadline(group) === null);
   const unreplaced = groups.filter((group) => importedIn(group) !== undefined && replacedIn(group) === undefined);
   const unimported = groups.filter((group) => importedIn(group) === undefined);
   const remarks: string[] = [];

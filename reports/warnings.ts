@@ -64,6 +64,12 @@ function faultsOf(scenario: Scenario): string[] {
   if (results.framesTimedOut > 0) faults.push(`${counted(results.framesTimedOut, 'frame', 'frames')} timed out waiting for the fence.`);
   if (results.errorResponses > 0) faults.push(`${counted(results.errorResponses, 'error response', 'error responses')} from the host.`);
   if (results.fallback !== null) faults.push(`fell back to copying: ${plain(results.fallback.reason)}`);
+  if (scenario.faults !== undefined) {
+    const { injected, times, counters } = scenario.faults;
+    const told = Object.entries(counters).map(([name, value]) => `${plain(name)} ${grouped(value)}`);
+    if (injected.length > 0)
+      faults.push(`faults injected ${counted(times, 'time', 'times')}; ${told.join(', ') || 'nothing was counted'}.`);
+  }
   for (const failure of scenario.workerFailures) faults.push(`a worker failed: ${plain(failure)}`);
   return faults;
 }

@@ -1,3 +1,4 @@
+import { FAULTS } from '../../core/machine/faults.ts';
 import { COPIES, PATHS, type Path } from '../../core/machine/options.ts';
 import { SUITES } from '../suites.ts';
 import type { Command } from './command.ts';
@@ -5,9 +6,11 @@ import { HELP_FLAG, parseFlags } from './flags.ts';
 
 const HELP = `Usage: scanout list [--json]
 
-Lists the suites with the question each answers, and the paths compared.
+Lists the suites with the question each answers, the paths compared, and the
+faults that a run can inject.
 
-  --json   prints {suites: [{name, summary, scenarios: [id]}], paths: [{name}]}
+  --json   prints {suites: [{name, summary, scenarios: [id]}], paths: [{name}],
+           faults: [{name, summary, outcome}]}
   --help   prints this
 
 Examples:
@@ -25,7 +28,7 @@ const PATH_WORDS: Readonly<Record<Path, string>> = {
 
 export const listCommand: Command = {
   name: 'list',
-  summary: 'list suites and paths, each with a line of what it is',
+  summary: 'list suites, paths and faults, each with a line of what it is',
   help: HELP,
   async run(argv, io) {
     const { values } = parseFlags({ args: argv, options: { json: { type: 'boolean', default: false }, help: HELP_FLAG } });
@@ -36,13 +39,16 @@ export const listCommand: Command = {
     if (values.json) {
       const suites = SUITES.map(({ name, summary, scenarios }) => ({ name, summary, scenarios: scenarios().map(({ id }) => id) }));
       const paths = PATHS.map((path) => ({ name: path, copies: COPIES[path], summary: PATH_WORDS[path] }));
-      io.stdout(`${JSON.stringify({ suites, paths }, null, 2)}\n`);
+      const faults = FAULTS.map(({ name, summary, outcome }) => ({ name, summary, outcome }));
+      io.stdout(`${JSON.stringify({ suites, paths, faults }, null, 2)}\n`);
       return 0;
     }
     const lines = ['Suites (scanout run --suite NAME):'];
     for (const { name, summary } of SUITES) lines.push(...wrapped(`  ${name.padEnd(9)}`, summary));
     lines.push('', 'Paths, with the copies of each pixel before the sink:');
     for (const path of PATHS) lines.push(`  ${path.padEnd(14)} ${COPIES[path]}  ${PATH_WORDS[path]}`);
+    lines.push('', 'Faults (scanout run --fault NAME[@FRAME]), each with what must come of it:');
+    for (const { name, summary, outcome } of FAULTS) lines.push(`  ${name}`, ...wrapped('     ', `${summary}: ${outcome}`));
     io.stdout(`${lines.join('\n')}\n`);
     return 0;
   },

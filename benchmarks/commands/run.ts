@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Fault, parseFaults } from '../../core/machine/faults.ts';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { type Check, checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
@@ -52,6 +53,8 @@ How each is run:
   --migrate N         move a buffer VRAM <-> system memory every N frames
   --linux-pacing      without blob: flip without waiting, as Linux does
   --no-fences         negative control: answer flushes before the last read
+  --fault LIST        inject faults, each as NAME or NAME@FRAME; 'scanout list'
+                      names them. The run checks their outcome, no headline
   --spin-us N         how long a thread spins before it sleeps (50)
   --seed N            for page layouts
   --memory-mb N       memory that the run may take (half of the machine's)
@@ -69,6 +72,7 @@ Examples:
   scanout run --path udmabuf,copy --resolution 4k --rate 60
   scanout run --path copy --resolution 4k --buffers 1 --damage 256x256+64+64
   scanout run --suite quick --layout 4k --list-limit 8192 --json > run.json
+  scanout run --path vfio --resolution 1080p --rate 60 --fault host-dies-holding@20
 `;
 
 const REPORT_FILES = ['run.json', 'report.md', 'report.html'];
@@ -96,6 +100,7 @@ const OPTIONS = {
   migrate: { type: 'string' },
   'linux-pacing': { type: 'boolean', default: false },
   'no-fences': { type: 'boolean', default: false },
+  fault: { type: 'string' },
   'spin-us': { type: 'string' },
   seed: { type: 'string' },
   'memory-mb': { type: 'string' },
@@ -218,7 +223,7 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
-  const { layout, sink, renderer, policy, profile, damage, ring } = values;
+  const { layout, sink, renderer, policy, profile, damage, ring, fault } = values;
   return present({
     buffers: given('buffers', values, 1, 16),
     layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
@@ -237,7 +242,18 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     spinUs: given('spin-us', values, 0, 1_000_000),
     linuxPacing: values['linux-pacing'] ? true : undefined,
     fences: values['no-fences'] ? false : undefined,
+    faults: fault === undefined ? undefined : faultsFlag(fault),
   });
+}
+
+/** @throws UsageError */
+function faultsFlag(text: string): Fault[] {
+  try {
+    return parseFaults(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--fault: ${error.message}`);
+    throw error;
+  }
 }
 
 type NumberFlag =

@@ -303,7 +303,7 @@ export interface Fault {
 /** At most so many faults a machine: each has a bit in a counter. */
 export const MAX_FAULTS = 32;
 /** Where a fault without a frame happens. */
-export const DEFAULT_FRAME = 20;
+export const DEFAULT_FRAME = 10;
 
 export function faultKind(name: FaultName): FaultKind {
   const kind = FAULTS.find((candidate) => candidate.name === name);

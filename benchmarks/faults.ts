@@ -1,0 +1,110 @@
+import { FAULT_COUNTERS, type FaultCounter, faultKind, faultText } from '../core/machine/faults.ts';
+import type { MachineOptions } from '../core/machine/options.ts';
+import type { MachinePlan } from '../core/machine/plan.ts';
+import { Counter, Counters } from '../core/measure/counters.ts';
+import type { Check, ScenarioFaults } from '../reports/run-document.ts';
+import type { GuestReport, HostReport } from '../workers/task.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** What one repetition came to, as far as faults go. */
+export interface FaultFigures {
+  /** Faults that happened on purpose. */
+  readonly injected: number;
+  readonly counters: Readonly<Record<FaultCounter, number>>;
+  /** Bytes, resources and buffers that either side still holds after the end: 0 unless something leaked. */
+  readonly left: number;
+}
+
+/** The guest's bounded wait for a fence, µs: a sink that reads for nearly so long makes it run out. */
+const FENCE_WAIT_US = 50_000;
+
+export function faultFigures(plan: MachinePlan, guest: GuestReport, host: HostReport): FaultFigures {
+  const ofGuest = new Counters(plan.guestCounters);
+  const ofHost = new Counters(plan.hostCounters);
+  const sum = (counter: number): number => ofGuest.get(counter) + ofHost.get(counter);
+  const counters: Record<FaultCounter, number> = {
+    fencesTimedOut: sum(Counter.fencesTimedOut),
+    fencesCancelled: sum(Counter.fencesCancelled),
+    lostNotifications: sum(Counter.lostNotifications),
+    clockSteps: sum(Counter.clockSteps),
+    reinitialisations: sum(Counter.reinitialisations),
+    staleDrivers: sum(Counter.staleDrivers),
+    ringErrors: sum(Counter.ringErrors),
+    hostRestarts: ofHost.get(Counter.restarts),
+    guestRestarts: ofGuest.get(Counter.restarts),
+  };
+  const left = host.budgetAfterReset + host.resourcesAfterReset + host.segmentsAfterReset + guest.heldAfterFree + guest.gpuBuffersAfterFree;
+  return { injected: sum(Counter.faultsInjected), counters, left };
+}
+
+/** The document's entry for a scenario; null: nothing was injected and nothing was counted. */
+export function scenarioFaults(options: MachineOptions, figures: readonly FaultFigures[]): ScenarioFaults | null {
+  const counters: Partial<Record<FaultCounter, number>> = {};
+  for (const name of FAULT_COUNTERS) {
+    const total = figures.reduce((n, one) => n + one.counters[name], 0);
+    if (total > 0) counters[name] = total;
+  }
+  const { faults } = options;
+  if (faults.length === 0 && Object.keys(counters).length === 0) return null;
+  return {
+    injected: faults.map(faultText),
+    times: figures.reduce((n, { injected }) => n + injected, 0),
+    counters,
+    unexplained: FAULT_COUNTERS.filter((name) => counters[name] !== undefined && !explained(name, options)),
+  };
+}
+
+function explained(counter: FaultCounter, options: MachineOptions): boolean {
+  if (counter === 'fencesTimedOut') {
+    const periodUs = options.rateHz === null ? 0 : 1e6 / options.rateHz;
+    // At such a rate, or with such a sink, a frame legitimately takes longer than the guest waits.
+    if (options.scanoutUs + 2 * periodUs > FENCE_WAIT_US * 0.8) return true;
+  }
+  return options.faults.some(({ name }) => faultKind(name).explains.includes(counter));
+}
+
+/** What a scenario must show of its faults, or of having none. */
+export function faultChecks(scenario: Scenario, figures: readonly FaultFigures[]): Check[] {
+  const { id, options } = scenario;
+  const found = scenarioFaults(options, figures);
+  if (found === null) return [];
+  const checks: Check[] = [];
+  const asked = options.faults.length;
+  if (asked > 0) {
+    const whole = figures.filter(({ injected }) => injected === asked).length;
+    checks.push({
+      name: `${id} injects ${found.injected.join(', ')}`,
+      status: whole > 0 ? 'pass' : 'fail',
+      detail: whole > 0 ? `in ${whole} of ${figures.length} repetitions` : 'no repetition came so far, or had no occasion for it',
+    });
+    const left = figures.reduce((n, one) => n + one.left, 0);
+    checks.push({
+      name: `${id} leaves nothing behind`,
+      status: left === 0 ? 'pass' : 'fail',
+      detail: `${left} bytes and objects held at the end`,
+    });
+  }
+  const { clockSteps } = found.counters;
+  if (clockSteps !== undefined)
+    checks.push({
+      name: `${id} has a steady clock`,
+      status: 'fail',
+      detail: `${clockSteps} sides saw it step or stand: no time is to be believed`,
+    });
+  const { unexplained } = found;
+  const told = unexplained.map((name) => `${name} ${found.counters[name] ?? 0}`).join(', ');
+  if (unexplained.length > 0 || asked > 0) {
+    checks.push({
+      name: `${id} has no unexplained fault`,
+      // Frames late by 50 ms are a busy machine's doing more often than a fault's.
+      status: unexplained.length === 0 ? 'pass' : unexplained.every((name) => name === 'fencesTimedOut') ? 'inconclusive' : 'fail',
+      detail: unexplained.length > 0 ? told : counted(found.counters),
+    });
+  }
+  return checks;
+}
+
+const counted = (counters: ScenarioFaults['counters']): string =>
+  Object.entries(counters)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ') || 'nothing was counted';
