@@ -1,187 +1,108 @@
 import type { AddressSpace } from '../memory/address-space.ts';
-import { type Chain, MAX_CHAIN } from './chain.ts';
-import { type RingRule, ringError } from './rules.ts';
-import { DESCRIPTOR_BYTES, TWO_32 } from './split/layout.ts';
+import type { Chain } from './chain.ts';
+import * as chains from './chain.ts';
+import type { RingRule } from './rules.ts';
+import { Window } from './window.ts';
 
-/** The longest chain in bytes (virtio 1.3 § 2.7.5, § 2.8.5). */
+// Taken over: an imported binding is looked up at every use, a constant of the module is compiled in.
+const { MAX_CHAIN } = chains;
+const DESCRIPTOR_BYTES = 16;
+const TWO_32 = 4294967296;
+/** The longest chain in bytes (virtio 1.3 § 2.7.5). */
 const MAX_CHAIN_BYTES = TWO_32;
-const HIT_FIRST = 0;
-const HIT_END = 1;
-const CHAIN_BYTES = 2;
 
 /**
- * Turns snapshots of descriptors into the segments of a chain: bounds, directions and sums are checked here. The rules
- * it may name in a RingError: outside-memory, address-overflow, indirect-not-negotiated, indirect-next, indirect-length,
- * readable-after-writable, chain-bytes, used-ring-overlap.
- *
- * Its user bounds the buffers of a chain by MAX_CHAIN. Addresses and sums are kept in slots: none is boxed.
+ * What a device does with a chain's descriptors, whatever the ring's layout: it checks each buffer and writes it into a
+ * Chain, and it finds indirect tables. It is given words that were read once and are never read again. Words are int32.
+ * No allocation but the first time a table lies at an odd address.
  */
 export class ChainBuilder {
-  /** The one descriptor being looked at: addr lo, addr hi, len, and the layout's own last word. */
-  readonly copy = new Uint32Array(4);
+  readonly window: Window;
+  /** The indirect table entered last: its words, from `tableAt` on. */
+  table: Int32Array = new Int32Array(0);
+  tableAt = 0;
+  /** Why `enterTable` returned 0. */
+  rule: RingRule = 'indirect-length';
   readonly #space: AddressSpace;
   readonly #indirect: boolean;
-  /** First and end address of each range that no buffer may touch. */
-  readonly #forbidden: Float64Array;
-  readonly #f64 = new Float64Array(3);
-  /** The present regions, copied when the address space changes. */
-  #regionFirst = new Float64Array(0);
-  #regionEnd = new Float64Array(0);
-  #regionId = new Int32Array(0);
-  #regionsGeneration = -1;
-  /** The region found last, tried first; its bounds are in `#f64`. */
-  #hitId = -1;
-  /** The indirect table entered last. */
-  #tableU32: Uint32Array = this.copy;
-  #tableU8: Uint8Array = new Uint8Array(0);
-  readonly #tableAt = new Float64Array(1);
+  /** Copy of a table whose address is no multiple of 4. */
+  #ownTable: Int32Array = new Int32Array(0);
 
   /** @param forbidden what the device writes: `[first, end)` pairs of guest-physical addresses */
   constructor(space: AddressSpace, indirect: boolean, forbidden: readonly number[]) {
     this.#space = space;
     this.#indirect = indirect;
-    this.#forbidden = Float64Array.from(forbidden);
+    this.window = new Window(space, forbidden);
   }
 
-  start(chain: Chain): void {
-    if (this.#regionsGeneration !== this.#space.generation) this.#copyRegions();
-    chain.clear();
-    this.#f64[CHAIN_BYTES] = 0;
+  /** Adds a buffer, whose length is not 0. @returns the rule it breaks, or null */
+  add(chain: Chain, lo: number, hi: number, length: number, writable: boolean): RingRule | null {
+    const { window } = this;
+    const { count } = chain;
+    if (count === MAX_CHAIN) return 'chain-too-long';
+    const rel = (lo - window.lo) | 0;
+    if (hi === window.hi && rel >= 0 && length > 0 && length <= window.bytes - rel) {
+      chain.offset[count] = (window.offset + rel) >>> 0;
+    } else {
+      const rule = window.find(lo, hi, length);
+      if (rule !== null) return rule;
+      chain.offset[count] = window.found[0];
+    }
+    const bytes = length >>> 0;
+    chain.region[count] = window.region;
+    chain.length[count] = bytes;
+    chain.count = count + 1;
+    if (writable) {
+      chain.writableBytes += bytes;
+    } else {
+      if (chain.readableCount !== count) return 'readable-after-writable';
+      chain.readableCount = count + 1;
+      chain.readableBytes += bytes;
+    }
+    return chain.readableBytes + chain.writableBytes > MAX_CHAIN_BYTES ? 'chain-bytes' : null;
   }
 
   /**
-   * Makes the buffer in `copy` the whole chain, if it lies in the region found last and breaks no rule. What it returns
-   * false for is left to `start` and `add`.
+   * Goes to an indirect table: `table` from word `tableAt`.
+   * @param linked NEXT leads to or from it
+   * @returns its entries; 0: it breaks `rule`
    */
-  only(chain: Chain, writable: boolean): boolean {
-    const { copy } = this;
-    const f64 = this.#f64;
-    const length = copy[2];
-    const address = copy[1] * TWO_32 + copy[0];
-    const stop = address + length;
-    if (length === 0 || this.#regionsGeneration !== this.#space.generation) return false;
-    if (!(address >= f64[HIT_FIRST] && stop <= f64[HIT_END])) return false;
-    const forbidden = this.#forbidden;
-    for (let i = 0; i < forbidden.length; i += 2) if (address < forbidden[i + 1] && stop > forbidden[i]) return false;
-    chain.region[0] = this.#hitId;
-    chain.offset[0] = address - f64[HIT_FIRST];
-    chain.length[0] = length;
-    chain.indirect = false;
-    chain.count = 1;
-    if (writable) {
-      chain.readableCount = 0;
-      chain.readableBytes = 0;
-      chain.writableBytes = length;
-    } else {
-      chain.readableCount = 1;
-      chain.readableBytes = length;
-      chain.writableBytes = 0;
+  enterTable(chain: Chain, lo: number, hi: number, bytes: number, linked: boolean): number {
+    if (!this.#indirect) return this.#refuse('indirect-not-negotiated');
+    if (linked) return this.#refuse('indirect-next');
+    if (bytes <= 0 || (bytes & (DESCRIPTOR_BYTES - 1)) !== 0 || bytes > MAX_CHAIN * DESCRIPTOR_BYTES)
+      return this.#refuse('indirect-length');
+    const { window } = this;
+    const rel = (lo - window.lo) | 0;
+    let at = (window.offset + rel) >>> 0;
+    let id = window.region;
+    if (hi !== window.hi || rel < 0 || bytes > window.bytes - rel) {
+      const rule = window.findTable(lo, hi, bytes);
+      if (rule !== null) return this.#refuse(rule);
+      at = window.found[0];
+      id = window.tableRegion;
     }
-    return true;
-  }
-
-  /** Adds the buffer in `copy`, whose length is not 0. */
-  add(chain: Chain, writable: boolean): void {
-    const { copy } = this;
-    const f64 = this.#f64;
-    const { count } = chain;
-    const length = copy[2];
-    const address = copy[1] * TWO_32 + copy[0];
-    const stop = address + length;
-    if (!writable && chain.readableCount !== count) fail('readable-after-writable', count);
-    const bytes = f64[CHAIN_BYTES] + length;
-    f64[CHAIN_BYTES] = bytes;
-    if (bytes > MAX_CHAIN_BYTES) fail('chain-bytes', count);
-    if (!(address >= f64[HIT_FIRST] && stop <= f64[HIT_END])) this.#find();
-    const forbidden = this.#forbidden;
-    for (let i = 0; i < forbidden.length; i += 2) {
-      if (address < forbidden[i + 1] && stop > forbidden[i]) fail('used-ring-overlap', count);
-    }
-    chain.region[count] = this.#hitId;
-    chain.offset[count] = address - f64[HIT_FIRST];
-    chain.length[count] = length;
-    chain.count = count + 1;
-    if (writable) {
-      chain.writableBytes += length;
-    } else {
-      chain.readableCount = count + 1;
-      chain.readableBytes += length;
-    }
-  }
-
-  /** Goes to the indirect table that `copy` names. @param linked NEXT leads to or from it @returns its entries */
-  enterTable(chain: Chain, linked: boolean): number {
-    const { copy } = this;
-    if (!this.#indirect) fail('indirect-not-negotiated', 0);
-    if (linked) fail('indirect-next', 0);
-    const bytes = copy[2];
-    if (bytes === 0 || bytes % DESCRIPTOR_BYTES !== 0 || bytes > MAX_CHAIN * DESCRIPTOR_BYTES) {
-      fail('indirect-length', bytes);
-    }
-    this.#find();
-    const region = this.#space.regions[this.#hitId];
-    if (region === null || region === undefined) return 0;
+    const region = this.#space.regions[id];
+    if (region === null) return this.#refuse('outside-memory');
     chain.indirect = true;
-    this.#tableU32 = region.u32;
-    this.#tableU8 = region.u8;
-    this.#tableAt[0] = copy[1] * TWO_32 + copy[0] - this.#f64[HIT_FIRST];
+    const aligned = (at & 3) === 0;
+    if (!aligned) this.#copyTable(region.u8, at, bytes);
+    this.table = aligned ? region.i32 : this.#ownTable;
+    this.tableAt = aligned ? at / 4 : 0;
     return bytes / DESCRIPTOR_BYTES;
   }
 
-  /** Copies entry `index` of the table to `copy`: the only look at its shared bytes. */
-  fetchEntry(index: number): void {
-    const { copy } = this;
-    const at = this.#tableAt[0] + index * DESCRIPTOR_BYTES;
-    // RACE: the driver wrote the table before its Atomics.store of the head's flags; a hostile one may still be writing.
-    if (at % 4 === 0) {
-      const words = this.#tableU32;
-      const word = at / 4;
-      copy[0] = words[word];
-      copy[1] = words[word + 1];
-      copy[2] = words[word + 2];
-      copy[3] = words[word + 3];
-    } else {
-      // An indirect table has no alignment.
-      const bytes = this.#tableU8;
-      for (let i = 0; i < 4; i++) {
-        const b = at + i * 4;
-        copy[i] = bytes[b] | (bytes[b + 1] << 8) | (bytes[b + 2] << 16) | (bytes[b + 3] << 24);
-      }
+  #refuse(rule: RingRule): number {
+    this.rule = rule;
+    return 0;
+  }
+
+  /** An indirect table has no alignment (virtio 1.3 § 2.7 asks it of the descriptor table only); views have. */
+  #copyTable(bytes: Uint8Array, at: number, length: number): void {
+    if (this.#ownTable.length === 0) this.#ownTable = new Int32Array(MAX_CHAIN * (DESCRIPTOR_BYTES / 4));
+    // RACE: a hostile driver may still be writing; each byte is read once.
+    for (let i = 0, from = at; i < length / 4; i++, from += 4) {
+      this.#ownTable[i] = bytes[from] | (bytes[from + 1] << 8) | (bytes[from + 2] << 16) | (bytes[from + 3] << 24);
     }
   }
-
-  /** Finds the region of the range in `copy`: its id goes to `#hitId`, its first address to HIT_FIRST. */
-  #find(): void {
-    const { copy } = this;
-    const address = copy[1] * TWO_32 + copy[0];
-    const end = address + copy[2];
-    // Also true of every address from 2^53 on, which is not exact.
-    if (end > Number.MAX_SAFE_INTEGER) fail('address-overflow', address);
-    const first = this.#regionFirst;
-    const ends = this.#regionEnd;
-    for (let at = 0; at < first.length; at++) {
-      if (address >= first[at] && end <= ends[at]) {
-        this.#hitId = this.#regionId[at];
-        this.#f64[HIT_FIRST] = first[at];
-        this.#f64[HIT_END] = ends[at];
-        return;
-      }
-    }
-    fail('outside-memory', address);
-  }
-
-  #copyRegions(): void {
-    const present = this.#space.regions.filter((region) => region !== null);
-    this.#regionFirst = Float64Array.from(present, (region) => region.gpa);
-    this.#regionEnd = Float64Array.from(present, (region) => region.gpa + region.size);
-    this.#regionId = Int32Array.from(present, (region) => region.id);
-    // No region was found last: nothing lies in [0, 0).
-    this.#f64[HIT_FIRST] = 0;
-    this.#f64[HIT_END] = 0;
-    this.#regionsGeneration = this.#space.generation;
-  }
-}
-
-function fail(rule: RingRule, value: number): never {
-  throw ringError(rule, value);
 }

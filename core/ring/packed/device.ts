@@ -3,10 +3,14 @@ import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
-import type { DeviceQueue, QueueConfig } from '../queue.ts';
+import type { DeviceQueue, QueueConfig, RingError } from '../queue.ts';
 import { type RingRule, ringError } from '../rules.ts';
 import { findPackedAreas } from './areas.ts';
-import {
+import * as layout from './layout.ts';
+import { wantsEvent } from './layout.ts';
+
+// Taken over: an imported binding is looked up at every use, a constant of the module is compiled in.
+const {
   AVAIL,
   DESCRIPTOR_BYTES,
   EVENT_BYTES,
@@ -16,7 +20,6 @@ import {
   FLAGS_WORD,
   INDIRECT,
   KNOWN_FLAGS,
-  LENGTH_WORD,
   MAX_QUEUE_SIZE,
   NEXT,
   STATE_AVAILABLE,
@@ -26,11 +29,15 @@ import {
   USED,
   WORDS,
   WRITE,
-  wantsEvent,
-} from './layout.ts';
+} = layout;
 
 /** In the last word of a descriptor: what no chain of one direct buffer has. */
 const NOT_ALONE = (0xffff ^ (WRITE | AVAIL | USED)) << 16;
+const WRITE_BIT = WRITE << 16;
+const UNKNOWN_FLAGS = 0xffff & ~KNOWN_FLAGS;
+
+/** Slots looked at ahead of the one to take: a batch, and not so many that a driver is disturbed while it fills them. */
+const LOOK_AHEAD = 16;
 
 /**
  * The device's side of a packed virtqueue. The driver is hostile: every descriptor is copied to private memory once and
@@ -43,38 +50,40 @@ const NOT_ALONE = (0xffff ^ (WRITE | AVAIL | USED)) << 16;
  * the queue is dead: `pop` finds nothing and `publish` asks for nothing, until the device is reset and the queue rebuilt.
  */
 export class PackedDevice implements DeviceQueue {
-  readonly size: number;
-  /** Chains taken and not returned yet. */
-  inFlight = 0;
+  readonly size: number = 0;
   /** A RingError was thrown. */
   broken = false;
-  readonly #eventIdx: boolean;
+  readonly #space: AddressSpace;
+  readonly #eventIdx: boolean = false;
   readonly #builder: ChainBuilder;
   readonly #order: CompletionOrder | null;
-  /** The descriptor ring: signed for whole words of id and flags, from word `#ringAt`. */
-  readonly #i32: Int32Array;
+  /** The descriptor ring, from word `#ringAt`. */
+  readonly #words: Int32Array = new Int32Array(0);
   readonly #ringAtomics: RingAtomics;
-  readonly #u32: Uint32Array;
-  readonly #ringAt: number;
+  readonly #ringAt: number = 0;
   readonly #driverEventAtomics: RingAtomics;
-  readonly #driverEventAt: number;
+  readonly #driverEventAt: number = 0;
   readonly #deviceEventAtomics: RingAtomics;
-  readonly #deviceEventAt: number;
-  /** By id: ring slots of the chain in flight; 0: none is. */
-  readonly #slots: Uint16Array;
-  /** By slot, 1: last written by the device, or never. Such a slot cannot hold a descriptor of the lap before. */
-  readonly #own: Uint8Array;
+  readonly #deviceEventAt: number = 0;
+  /**
+   * [id]: ring slots of the chain in flight; 0: none is. [size + slot], 1: last written by the device, or never. Such a
+   * slot cannot hold a descriptor of the lap before. In one array, which the compiler looks up once.
+   */
+  readonly #state: Int32Array = new Int32Array(0);
+  /** Chains taken and not returned yet. */
+  #taken = 0;
   /** Ring slots of all chains that are not in the used ring yet. */
   #slotsTaken = 0;
-  /** Next slot to take, and the state of a descriptor that is available there. */
+  /** Next slot to take, and the state of a descriptor that is available there; slots from there on found available. */
   #next = 0;
   #available: number = STATE_AVAILABLE;
+  #seen = 0;
   /** Next slot to write a used descriptor to, its wrap counter and the state it gets. */
   #usedNext = 0;
   #usedWrap = 1;
   #usedState: number = STATE_USED;
-  /** The first used descriptor since `publish`: where its last word goes and what it is. −1: there is none. */
-  #heldAt = -1;
+  /** The first used descriptor since `publish`: its slot and its last word. −1: there is none. */
+  #held = -1;
   #heldWord = 0;
   /** Ring slots used since `publish`. */
   #usedSlots = 0;
@@ -86,6 +95,7 @@ export class PackedDevice implements DeviceQueue {
     const { ring, driverEvent, deviceEvent } = findPackedAreas(space, config, maxSize);
     const { size } = config;
     this.size = size;
+    this.#space = space;
     this.#eventIdx = config.eventIdx;
     this.#builder = new ChainBuilder(space, config.indirect, [
       config.descriptorAddress,
@@ -94,67 +104,104 @@ export class PackedDevice implements DeviceQueue {
       config.deviceAddress + EVENT_BYTES,
     ]);
     this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
-    this.#i32 = ring.region.i32;
+    this.#words = ring.region.i32;
     this.#ringAtomics = ringAtomics(ring.region);
-    this.#u32 = ring.region.u32;
     this.#ringAt = ring.offset / 4;
     this.#driverEventAtomics = ringAtomics(driverEvent.region);
     this.#driverEventAt = driverEvent.offset / 4;
     this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.#deviceEventAt = deviceEvent.offset / 4;
-    this.#slots = new Uint16Array(size);
-    this.#own = new Uint8Array(size).fill(1);
+    this.#state = new Int32Array(2 * size).fill(1, size);
   }
 
   pop(chain: Chain): boolean {
-    if (this.broken) return false;
-    const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#next * WORDS + FLAGS_WORD));
-    const state = (word >>> STATE_SHIFT) & STATE_MASK;
-    if (state !== this.#available) {
-      this.#checkUnavailable(state);
-      return false;
-    }
-    if (this.#slotsTaken === this.size) this.#break('avail-ahead', this.#next);
-    let slots = 0;
-    try {
-      slots = this.#take(chain, word);
-    } catch (error) {
-      this.broken = true;
-      throw error;
-    }
-    const { head } = chain;
-    this.#slots[head] = slots;
-    this.#slotsTaken += slots;
-    this.inFlight++;
-    let next = this.#next;
-    for (let i = 0; i < slots; i++) {
-      this.#own[next] = 0;
-      if (++next === this.size) {
-        next = 0;
-        this.#available ^= STATE_MASK;
+    if (this.#seen === 0 && !this.#lookForMore()) return false;
+    const next = this.#next;
+    const { size } = this;
+    const state = this.#state;
+    const words = this.#words;
+    const { window } = this.#builder;
+    if (window.generation !== this.#space.generation) window.refresh();
+    const from = this.#ringAt + (next << 2);
+    // RACE: written before the driver's store32 of a head's flags, which `scan` loaded. A hostile driver may still be
+    // writing: each word is read once.
+    const last = words[from + 3];
+    const length = words[from + 2];
+    const hi = words[from + 1];
+    const rel = (words[from] - window.lo) | 0;
+    const id = last & 0xffff;
+    // One buffer in the window: nothing to loop over, and nothing to sum.
+    if (
+      (last & NOT_ALONE) === 0 &&
+      ((last >>> STATE_SHIFT) & STATE_MASK) === this.#available &&
+      hi === window.hi &&
+      rel >= 0 &&
+      length > 0 &&
+      length <= window.bytes - rel &&
+      id < size &&
+      state[id] === 0
+    ) {
+      chain.head = id;
+      chain.region[0] = window.region;
+      chain.offset[0] = (window.offset + rel) >>> 0;
+      chain.length[0] = length;
+      chain.indirect = false;
+      chain.count = 1;
+      if ((last & WRITE_BIT) === 0) {
+        chain.readableCount = 1;
+        chain.readableBytes = length;
+        chain.writableBytes = 0;
+      } else {
+        chain.readableCount = 0;
+        chain.readableBytes = 0;
+        chain.writableBytes = length;
       }
+      state[id] = 1;
+      state[size + next] = 0;
+      this.#slotsTaken++;
+      this.#seen--;
+      if (next + 1 === size) {
+        this.#next = 0;
+        this.#available ^= STATE_MASK;
+      } else {
+        this.#next = next + 1;
+      }
+    } else {
+      // Anew: nothing of what was read above is used.
+      this.#take(chain);
     }
-    this.#next = next;
     if (this.#order !== null) this.#order.take(chain);
+    this.#taken++;
     return true;
   }
 
   push(head: number, written: number): void {
-    const slots = head >= 0 && head < this.size ? this.#slots[head] : 0;
-    if (slots === 0) throw new RangeError(`id ${head} is not in flight`);
-    if (this.#order === null) this.#use(head, written, slots);
-    else this.#order.finish(head, written);
-    if (this.#order === null) this.#slots[head] = 0;
-    this.inFlight--;
+    const state = this.#state;
+    const slots = head >= 0 && head < this.size ? state[head] : 0;
+    if (slots === 0) throw notInFlight(head);
+    this.#taken--;
+    if (this.#order !== null) {
+      this.#order.finish(head, written);
+      return;
+    }
+    state[head] = 0;
+    this.#use(head, written, slots);
+  }
+
+  /** Chains taken and not returned yet. */
+  get inFlight(): number {
+    return this.#taken;
   }
 
   publish(): boolean {
     if (this.broken) return false;
     if (this.#order !== null) this.#useInOrder(this.#order);
-    if (this.#heldAt < 0) return false;
+    const held = this.#held;
+    if (held < 0) return false;
     const slots = this.#usedSlots;
-    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);
-    this.#heldAt = -1;
+    this.#ringAtomics.store32(4 * (this.#ringAt + held * WORDS + FLAGS_WORD), this.#heldWord);
+    this.#state[this.size + held] = 1;
+    this.#held = -1;
     this.#usedSlots = 0;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.
     const event = this.#driverEventAtomics.load32(4 * this.#driverEventAt);
@@ -178,83 +225,104 @@ export class PackedDevice implements DeviceQueue {
     this.#kicksOff = true;
   }
 
+  /** Looks for available slots from the next one to the end of the ring. @returns whether there are any */
+  #lookForMore(): boolean {
+    if (this.broken) return false;
+    const next = this.#next;
+    const at = 4 * (this.#ringAt + next * WORDS + FLAGS_WORD);
+    const seen = this.#ringAtomics.scan(at, Math.min(this.size - next, LOOK_AHEAD), this.#available);
+    if (seen === 0) {
+      this.#checkUnavailable((this.#ringAtomics.load32(at) >>> STATE_SHIFT) & STATE_MASK);
+      return false;
+    }
+    const room = this.size - this.#slotsTaken;
+    if (room === 0) throw this.#broken('avail-ahead', next);
+    this.#seen = Math.min(seen, room);
+    return true;
+  }
+
   /**
-   * Looks at the state of the next slot, which is not available. Legitimate are: used in the lap before (or blank), and
-   * what the driver wrote there in the lap before, where the device has not written since.
+   * Looks at the state of the next slot, which was not available. Legitimate are: available by now; used in the lap
+   * before (or blank); and what the driver wrote there in the lap before, where the device has not written since.
    */
   #checkUnavailable(state: number): void {
     const available = this.#available;
     const usedBefore = available === STATE_AVAILABLE ? STATE_USED ^ STATE_MASK : STATE_USED;
-    if (state === usedBefore) return;
-    if (state === (available ^ STATE_MASK) && this.#own[this.#next] === 0) return;
-    this.#break('wrong-wrap', this.#next);
+    if (state === usedBefore || state === available) return;
+    if (state === (available ^ STATE_MASK) && this.#state[this.size + this.#next] === 0) return;
+    throw this.#broken('wrong-wrap', this.#next);
   }
 
-  /** Takes the chain that starts at `#next` with last word `first`. @returns its ring slots */
-  #take(chain: Chain, first: number): number {
+  /** Takes the chain that starts at `#next`, whatever it is. */
+  #take(chain: Chain): void {
     const builder = this.#builder;
-    const { copy } = builder;
     const { size } = this;
+    const words = this.#words;
     let at = this.#next;
     let available = this.#available;
-    let word = first;
-    let slots = 1;
-    // RACE: written before the driver's store32 of the head's flags, which `pop` loaded. Each word is read once.
-    let from = this.#ringAt + at * WORDS;
-    copy[0] = this.#u32[from];
-    copy[1] = this.#u32[from + 1];
-    copy[2] = this.#u32[from + LENGTH_WORD];
-    if ((word & NOT_ALONE) === 0 && builder.only(chain, (word & (WRITE << 16)) !== 0)) return this.#identify(chain, word, 1);
-    builder.start(chain);
+    let slots = 0;
+    let last = 0;
+    chain.clear();
     for (;;) {
-      const flags = word >>> 16;
-      if ((flags & ~KNOWN_FLAGS) !== 0) throw ringError('unknown-flags', flags);
-      if ((flags & INDIRECT) !== 0) {
-        this.#takeTable(chain, slots > 1 || (flags & NEXT) !== 0);
-        break;
-      }
-      if (copy[2] !== 0) builder.add(chain, (flags & WRITE) !== 0);
-      if ((flags & NEXT) === 0) break;
-      if (slots === size) throw ringError('loop', slots);
-      if (slots + this.#slotsTaken === size) throw ringError('avail-ahead', slots);
+      if (slots === size) throw this.#broken('loop', slots);
+      if (slots + this.#slotsTaken === size) throw this.#broken('avail-ahead', slots);
       slots++;
+      const from = this.#ringAt + (at << 2);
+      // RACE: as in `pop`.
+      last = words[from + 3];
+      const lo = words[from];
+      const hi = words[from + 1];
+      const length = words[from + 2];
+      const flags = last >>> 16;
+      if (((last >>> STATE_SHIFT) & STATE_MASK) !== available) throw this.#broken('wrong-wrap', at);
       if (++at === size) {
         at = 0;
         available ^= STATE_MASK;
       }
-      from = this.#ringAt + at * WORDS;
-      // RACE: as above; a hostile driver may write it any time.
-      word = this.#i32[from + FLAGS_WORD];
-      if (((word >>> STATE_SHIFT) & STATE_MASK) !== available) throw ringError('wrong-wrap', at);
-      copy[0] = this.#u32[from];
-      copy[1] = this.#u32[from + 1];
-      copy[2] = this.#u32[from + LENGTH_WORD];
+      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.#broken('unknown-flags', flags);
+      if ((flags & INDIRECT) !== 0) {
+        this.#takeTable(chain, lo, hi, length, slots > 1 || (flags & NEXT) !== 0);
+        break;
+      }
+      if (length !== 0) {
+        const rule = builder.add(chain, lo, hi, length, (flags & WRITE) !== 0);
+        if (rule !== null) throw this.#broken(rule, slots);
+      }
+      if ((flags & NEXT) === 0) break;
     }
-    return this.#identify(chain, word, slots);
-  }
-
-  /** Gives the chain its id. @returns `slots` */
-  #identify(chain: Chain, word: number, slots: number): number {
-    const { size } = this;
     // The id is the last descriptor's (virtio 1.3 § 2.8.6).
-    const id = word & 0xffff;
-    if (id >= size) throw ringError('head-range', id);
-    if (this.#slots[id] !== 0) throw ringError('head-in-flight', id);
-    if (chain.count === 0) throw ringError('empty-chain', id);
+    const id = last & 0xffff;
+    if (id >= size) throw this.#broken('head-range', id);
+    if (this.#state[id] !== 0) throw this.#broken('head-in-flight', id);
+    if (chain.count === 0) throw this.#broken('empty-chain', id);
     chain.head = id;
-    return slots;
+    this.#state[id] = slots;
+    this.#slotsTaken += slots;
+    for (let i = 0, slot = this.#next; i < slots; i++) {
+      this.#state[size + slot] = 0;
+      if (++slot === size) slot = 0;
+    }
+    this.#next = at;
+    this.#available = available;
+    this.#seen = Math.max(0, this.#seen - slots);
   }
 
-  /** Adds the buffers of the indirect table in the builder's copy. Its own WRITE flag is ignored (virtio 1.3 § 2.8.7). */
-  #takeTable(chain: Chain, linked: boolean): void {
+  /** Adds the buffers of an indirect table. Its own WRITE flag is ignored (virtio 1.3 § 2.8.7). */
+  #takeTable(chain: Chain, lo: number, hi: number, bytes: number, linked: boolean): void {
     const builder = this.#builder;
-    const entries = builder.enterTable(chain, linked);
+    const entries = builder.enterTable(chain, lo, hi, bytes, linked);
+    if (entries === 0) throw this.#broken(builder.rule, bytes);
+    const { table } = builder;
     for (let i = 0; i < entries; i++) {
-      builder.fetchEntry(i);
-      const flags = builder.copy[3] >>> 16;
-      if ((flags & INDIRECT) !== 0) throw ringError('indirect-nested', i);
-      if ((flags & ~KNOWN_FLAGS) !== 0) throw ringError('unknown-flags', flags);
-      if (builder.copy[2] !== 0) builder.add(chain, (flags & WRITE) !== 0);
+      const at = builder.tableAt + (i << 2);
+      // RACE: as in `pop`.
+      const length = table[at + 2];
+      const flags = table[at + 3] >>> 16;
+      if ((flags & INDIRECT) !== 0) throw this.#broken('indirect-nested', i);
+      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.#broken('unknown-flags', flags);
+      if (length === 0) continue;
+      const rule = builder.add(chain, table[at], table[at + 1], length, (flags & WRITE) !== 0);
+      if (rule !== null) throw this.#broken(rule, i);
     }
   }
 
@@ -262,8 +330,8 @@ export class PackedDevice implements DeviceQueue {
   #useInOrder(order: CompletionOrder): void {
     let slots = 0;
     for (let head = order.first(); head >= 0; ) {
-      slots += this.#slots[head];
-      this.#slots[head] = 0;
+      slots += this.#state[head];
+      this.#state[head] = 0;
       order.drop();
       const next = order.first();
       if (next < 0 || order.complete[head] === 0) {
@@ -277,31 +345,40 @@ export class PackedDevice implements DeviceQueue {
   /** Writes one used descriptor for `slots` ring slots; the batch's first becomes visible with `publish`. */
   #use(id: number, written: number, slots: number): void {
     const at = this.#usedNext;
-    const from = this.#ringAt + at * WORDS;
-    const word = id | (written > 0 ? WRITE << 16 : 0) | (this.#usedState << STATE_SHIFT);
+    const words = this.#words;
+    const from = this.#ringAt + (at << 2);
+    const word = id | (written > 0 ? WRITE_BIT : 0) | (this.#usedState << STATE_SHIFT);
     // RACE: the driver reads the slot only after it loads the flags of the batch's first one, which `publish` stores
     // with store32.
-    this.#u32[from + LENGTH_WORD] = written;
-    if (this.#heldAt < 0) {
-      this.#heldAt = from + FLAGS_WORD;
+    words[from + 2] = written | 0;
+    if (this.#held < 0) {
+      this.#held = at;
       this.#heldWord = word;
     } else {
-      this.#i32[from + FLAGS_WORD] = word;
+      words[from + 3] = word;
+      this.#state[this.size + at] = 1;
     }
-    this.#own[at] = 1;
     this.#usedSlots += slots;
     this.#slotsTaken -= slots;
-    let next = at + slots;
+    const next = at + slots;
     if (next >= this.size) {
-      next -= this.size;
+      this.#usedNext = next - this.size;
       this.#usedWrap ^= 1;
       this.#usedState ^= STATE_MASK;
+    } else {
+      this.#usedNext = next;
     }
-    this.#usedNext = next;
   }
 
-  #break(rule: RingRule, value: number): never {
+  /** Out of line, and thrown by the caller: the compiler then sees that nothing comes after. */
+  #broken(rule: RingRule, value: number): RingError {
     this.broken = true;
-    throw ringError(rule, value);
+    // Nothing more is seen, so that `pop` has one test for "nothing there" and for this.
+    this.#seen = 0;
+    return ringError(rule, value);
   }
+}
+
+function notInFlight(id: number): RangeError {
+  return new RangeError(`id ${id} is not in flight`);
 }

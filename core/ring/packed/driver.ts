@@ -1,29 +1,37 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
 import { type RingAtomics, ringAtomics } from '../atomics.ts';
 import { BufferList } from '../buffer-list.ts';
-import { MAX_CHAIN } from '../chain.ts';
+import { IndirectTables } from '../indirect-tables.ts';
 import { type DriverQueue, type QueueConfig, RingError } from '../queue.ts';
 import { findPackedAreas } from './areas.ts';
-import {
-  DESCRIPTOR_ALIGN,
-  DESCRIPTOR_BYTES,
+import * as layout from './layout.ts';
+import { wantsEvent } from './layout.ts';
+
+// Taken over: an imported binding is looked up at every use, a constant of the module is compiled in.
+const {
   EVENT_DESC,
   EVENT_DISABLE,
   EVENT_ENABLE,
   FLAGS_WORD,
   INDIRECT,
-  LENGTH_WORD,
   MAX_QUEUE_SIZE,
   NEXT,
   STATE_AVAILABLE,
   STATE_MASK,
   STATE_SHIFT,
   STATE_USED,
-  TWO_32,
   WORDS,
-  WRITE,
-  wantsEvent,
-} from './layout.ts';
+} = layout;
+
+/** Words of an id's private state. */
+const STATE_WORDS = 4;
+const TOKEN = 0;
+const TAKEN = 1;
+const WRITABLE = 2;
+const FOLLOWING = 3;
+
+/** Slots looked at ahead of the one to reap. */
+const LOOK_AHEAD = 16;
 
 /**
  * The driver's side of a packed virtqueue (compare Linux drivers/virtio/virtio_ring.c). Ids and chains in flight are kept
@@ -35,45 +43,34 @@ import {
  * Misuse throws RangeError; a device that breaks the ring is a RingError: `used-range`, `used-not-in-flight`.
  */
 export class PackedDriver implements DriverQueue {
-  readonly size: number;
-  free: number;
+  readonly size: number = 0;
+  free: number = 0;
   usedToken = 0;
   usedLength = 0;
   /** Chains of at least so many buffers go into an indirect table, if INDIRECT was negotiated. Infinity: none do. */
   indirectFrom = 2;
-  readonly #indirect: boolean;
-  readonly #eventIdx: boolean;
-  readonly #inOrder: boolean;
-  /** The descriptor ring: signed for whole words of id and flags, from word `#ringAt`. */
-  readonly #i32: Int32Array;
+  readonly #indirect: boolean = false;
+  readonly #eventIdx: boolean = false;
+  readonly #inOrder: boolean = false;
+  /** Buffers of a chain that is placed without a loop; −1: none is. */
+  readonly #alone: number = 0;
+  /** The descriptor ring, from word `#ringAt`. */
+  readonly #words: Int32Array = new Int32Array(0);
   readonly #ringAtomics: RingAtomics;
-  readonly #u32: Uint32Array;
-  readonly #ringAt: number;
+  readonly #ringAt: number = 0;
   readonly #driverEventAtomics: RingAtomics;
-  readonly #driverEventAt: number;
+  readonly #driverEventAt: number = 0;
   readonly #deviceEventAtomics: RingAtomics;
-  readonly #deviceEventAt: number;
-
-  readonly #space: AddressSpace;
+  readonly #deviceEventAt: number = 0;
   readonly #buffers = new BufferList();
-  /** One indirect table for each id, from word `#tableAt` on. */
-  readonly #tableWords: Uint32Array;
-  readonly #tableAt: number;
-  readonly #tableDescriptors: number;
-  /** The one long table; its user's id, or −1 while it is free. */
-  #longWords: Uint32Array = new Uint32Array(0);
-  #longAt = 0;
-  #longDescriptors = 0;
-  #longId = -1;
-  /** Guest-physical addresses of the tables: [0] ids, [1] long. A double in a slot is not boxed. */
-  readonly #tableAddress = new Float64Array(2);
+  readonly #tables: IndirectTables;
 
-  /** By id: the caller's token, or −1 while the id is not in flight; ring slots taken; bytes of the writable part. */
-  readonly #token: Int32Array;
-  readonly #taken: Uint16Array;
-  readonly #writable: Uint32Array;
-  readonly #freeIds: Uint16Array;
-  #freeIdCount: number;
+  /**
+   * By id, four words in one array, which the compiler then looks up once: the caller's token, or −1 while the id is not
+   * in flight; ring slots taken; bytes of the writable part (IN_ORDER); and the next free id.
+   */
+  readonly #state: Int32Array = new Int32Array(0);
+  #freeId = 0;
 
   /** Next slot to fill, its wrap counter and the state of a descriptor made available there. */
   #next = 0;
@@ -82,6 +79,8 @@ export class PackedDriver implements DriverQueue {
   /** The first head since `publish`: where its last word goes and what it is. −1: there is none. */
   #heldAt = -1;
   #heldWord = 0;
+  /** Slots from `#lastUsed` on that were found used. */
+  #seen = 0;
   /** Ring slots filled since `publish`. */
   #filled = 0;
   /** Next slot to find used, its wrap counter and the state it then has. */
@@ -105,45 +104,32 @@ export class PackedDriver implements DriverQueue {
     const { size } = config;
     this.size = size;
     this.free = size;
-    this.#space = space;
     this.#indirect = config.indirect;
     this.#eventIdx = config.eventIdx;
     this.#inOrder = config.inOrder === true;
-    this.#i32 = ring.region.i32;
+    this.#alone = config.indirect || this.#inOrder ? -1 : 1;
+    this.#words = ring.region.i32;
     this.#ringAtomics = ringAtomics(ring.region);
-    this.#u32 = ring.region.u32;
     this.#ringAt = ring.offset / 4;
     this.#driverEventAtomics = ringAtomics(driverEvent.region);
     this.#driverEventAt = driverEvent.offset / 4;
     this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.#deviceEventAt = deviceEvent.offset / 4;
-    this.#i32.fill(0, this.#ringAt, this.#ringAt + size * WORDS);
+    this.#words.fill(0, this.#ringAt, this.#ringAt + size * WORDS);
     this.#driverEventAtomics.store32(4 * this.#driverEventAt, EVENT_ENABLE);
     this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, EVENT_ENABLE);
 
-    this.#token = new Int32Array(size).fill(-1);
-    this.#taken = new Uint16Array(size);
-    this.#writable = new Uint32Array(size);
-    this.#freeIds = Uint16Array.from({ length: size }, (_, i) => size - 1 - i);
-    this.#freeIdCount = size;
-
-    this.#tableWords = this.#u32;
-    this.#tableAt = 0;
-    this.#tableDescriptors = config.indirect ? tables.descriptors : 0;
-    if (this.#tableDescriptors > 0) {
-      this.#tableWords = this.#findTable(tables.address, size * tables.descriptors);
-      this.#tableAt = space.hitOffset / 4;
-      this.#tableAddress[0] = tables.address;
+    this.#state = new Int32Array(size * STATE_WORDS);
+    for (let id = 0; id < size; id++) {
+      this.#state[id * STATE_WORDS + TOKEN] = -1;
+      this.#state[id * STATE_WORDS + FOLLOWING] = id + 1;
     }
+    this.#tables = new IndirectTables(space, size, config.indirect ? tables : null);
   }
 
   /** Guest memory for one chain at a time that is too long for its id's table (at most `descriptors` buffers). */
   longTable(address: number, descriptors: number): void {
-    if (this.#longId >= 0) throw new RangeError('the long table is in flight');
-    this.#longWords = this.#findTable(address, descriptors);
-    this.#longAt = this.#space.hitOffset / 4;
-    this.#longDescriptors = Math.min(descriptors, MAX_CHAIN);
-    this.#tableAddress[1] = address;
+    this.#tables.setLong(address, descriptors);
   }
 
   begin(): void {
@@ -159,25 +145,40 @@ export class PackedDriver implements DriverQueue {
   }
 
   submit(token: number): boolean {
-    const { count } = this.#buffers;
-    if (count === 0) throw new RangeError('a chain needs a buffer');
-    if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
-    const tabled = this.#indirect && count >= this.indirectFrom;
-    const slot = tabled && count <= this.#tableDescriptors;
-    const long = tabled && !slot && count <= this.#longDescriptors;
-    const taken = slot || long ? 1 : count;
-    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
-    if (taken > this.free || (long && this.#longId >= 0)) return false;
-    const id = this.#inOrder ? this.#next : this.#freeIds[--this.#freeIdCount];
-    if (long) this.#longId = id;
-    if (slot) this.#placeTable(id, this.#tableWords, this.#tableAt + id * this.#tableDescriptors * WORDS, 0);
-    else if (long) this.#placeTable(id, this.#longWords, this.#longAt, 1);
-    else this.#placeDirect(id);
-    this.#token[id] = token;
-    this.#taken[id] = taken;
-    this.free -= taken;
-    this.#filled += taken;
-    if (this.#inOrder) this.#countWritable(id);
+    const { free } = this;
+    const buffers = this.#buffers;
+    if (buffers.count !== this.#alone || free === 0 || token < 0 || (token | 0) !== token) return this.#submitChain(token);
+    // One direct buffer, without what chains of more need.
+    const id = this.#freeId;
+    const from = buffers.words;
+    const words = this.#words;
+    const state = this.#state;
+    const next = this.#next;
+    const at = this.#ringAt + (next << 2);
+    const word = id | (from[3] << 16) | (this.#available << STATE_SHIFT);
+    // RACE: as in #placeDirect.
+    words[at] = from[0];
+    words[at + 1] = from[1];
+    words[at + 2] = from[2];
+    if (this.#heldAt < 0) {
+      this.#heldAt = at + 3;
+      this.#heldWord = word;
+    } else {
+      words[at + 3] = word;
+    }
+    const own = id << 2;
+    state[own + TOKEN] = token;
+    state[own + TAKEN] = 1;
+    this.#freeId = state[own + FOLLOWING];
+    this.free = free - 1;
+    this.#filled++;
+    if (next + 1 === this.size) {
+      this.#next = 0;
+      this.#wrap ^= 1;
+      this.#available ^= STATE_MASK;
+    } else {
+      this.#next = next + 1;
+    }
     return true;
   }
 
@@ -193,30 +194,64 @@ export class PackedDriver implements DriverQueue {
   }
 
   popUsed(): boolean {
-    const id = this.#lastUsed;
+    if (this.#seen === 0 && this.#lookForMore() === 0) return false;
+    if (this.#alone < 0) return this.#popAny();
+    const at = this.#lastUsed;
+    const words = this.#words;
+    const state = this.#state;
+    const from = this.#ringAt + (at << 2);
+    // RACE: the device wrote the descriptor before its store32 of a batch's first flags, which `scan` loaded.
+    const id = words[from + 3] & 0xffff;
+    const length = words[from + 2];
+    if (id >= this.size) throw usedError('used-range', id);
+    const own = id << 2;
+    const token = state[own];
+    if (token < 0) throw usedError('used-not-in-flight', id);
+    this.usedToken = token;
+    this.usedLength = length >>> 0;
+    state[own] = -1;
+    state[own + FOLLOWING] = this.#freeId;
+    this.#freeId = id;
+    this.#passSlots(at, state[own + TAKEN]);
+    return true;
+  }
+
+  /** Looks for used slots from the next one to the end of the ring. @returns how many there are */
+  #lookForMore(): number {
+    if (this.#batchEnd >= 0) return 1;
+    const at = this.#lastUsed;
+    const seen = this.#ringAtomics.scan(4 * (this.#ringAt + at * WORDS + FLAGS_WORD), Math.min(this.size - at, LOOK_AHEAD), this.#used);
+    this.#seen = seen;
+    return seen;
+  }
+
+  /** As `popUsed`, where INDIRECT or IN_ORDER was negotiated. */
+  #popAny(): boolean {
+    const at = this.#lastUsed;
+    const state = this.#state;
     if (this.#batchEnd < 0) {
-      const from = this.#ringAt + id * WORDS;
-      const word = this.#ringAtomics.load32(4 * (from + FLAGS_WORD));
-      if (((word >>> STATE_SHIFT) & STATE_MASK) !== this.#used) return false;
-      // RACE: the device wrote the length before its store32 of the flags that were loaded above.
-      const length = this.#u32[from + LENGTH_WORD];
-      const end = word & 0xffff;
-      if (end >= this.size) throw new RingError('used-range', `used id ${end} in a queue of ${this.size}`);
-      if (this.#token[end] < 0) throw new RingError('used-not-in-flight', `used id ${end} is not in flight`);
+      const from = this.#ringAt + (at << 2);
+      // RACE: as in `popUsed`.
+      const id = this.#words[from + 3] & 0xffff;
+      const length = this.#words[from + 2] >>> 0;
+      if (id >= this.size) throw usedError('used-range', id);
+      if (state[id << 2] < 0) throw usedError('used-not-in-flight', id);
       if (!this.#inOrder) {
-        this.#finish(end, length);
+        this.#finish(id, length);
+        state[(id << 2) + FOLLOWING] = this.#freeId;
+        this.#freeId = id;
         return true;
       }
-      this.#batchEnd = end;
+      this.#batchEnd = id;
       this.#batchLength = length;
     }
     // The oldest chain in flight starts at the slot to be used next, which is its id.
-    if (id === this.#batchEnd) {
+    if (at === this.#batchEnd) {
       this.#batchEnd = -1;
-      this.#finish(id, this.#batchLength);
+      this.#finish(at, this.#batchLength);
     } else {
       // It got no used descriptor of its own: it was used completely (virtio 1.3 § 2.8.9).
-      this.#finish(id, this.#writable[id]);
+      this.#finish(at, state[(at << 2) + WRITABLE] >>> 0);
     }
     return true;
   }
@@ -225,7 +260,7 @@ export class PackedDriver implements DriverQueue {
     const event = this.#eventIdx ? EVENT_DESC | (this.#usedWrap << 15) | this.#lastUsed : EVENT_ENABLE;
     this.#driverEventAtomics.store32(4 * this.#driverEventAt, event);
     this.#interruptsOff = false;
-    if (this.#batchEnd >= 0) return true;
+    if (this.#seen > 0 || this.#batchEnd >= 0) return true;
     const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#lastUsed * WORDS + FLAGS_WORD));
     return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#used;
   }
@@ -237,49 +272,59 @@ export class PackedDriver implements DriverQueue {
     this.#interruptsOff = true;
   }
 
-  #placeDirect(id: number): void {
-    const { count, readableCount, lo, hi, length } = this.#buffers;
-    const words = this.#u32;
+  #submitChain(token: number): boolean {
+    const buffers = this.#buffers;
+    const { count } = buffers;
+    if (count === 0) throw new RangeError('a chain needs a buffer');
+    if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
+    const tables = this.#tables;
+    const long = tables.needsLong(count);
+    const tabled = this.#indirect && count >= this.indirectFrom && (long || count <= tables.descriptors);
+    const taken = tabled ? 1 : count;
+    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
+    if (taken > this.free || (tabled && long && tables.longUser >= 0)) return false;
+    const id = this.#inOrder ? this.#next : this.#freeId;
+    const own = id << 2;
+    if (!this.#inOrder) this.#freeId = this.#state[own + FOLLOWING];
+    if (tabled) {
+      tables.write(id, buffers, false, this.#words, this.#ringAt + (this.#next << 2));
+      this.#fill(id, INDIRECT);
+    } else {
+      this.#placeDirect(id, count);
+    }
+    this.#state[own + TOKEN] = token;
+    this.#state[own + TAKEN] = taken;
+    if (this.#inOrder) this.#state[own + WRITABLE] = buffers.writableBytes();
+    this.free -= taken;
+    this.#filled += taken;
+    return true;
+  }
+
+  #placeDirect(id: number, count: number): void {
+    const from = this.#buffers.words;
+    const words = this.#words;
     // RACE: the device reads the slots only after it loads the flags of the batch's first head, which `publish` stores
     // with store32.
     for (let i = 0; i < count; i++) {
-      const from = this.#ringAt + this.#next * WORDS;
-      words[from] = lo[i];
-      words[from + 1] = hi[i];
-      words[from + LENGTH_WORD] = length[i];
-      this.#fill(id, (i < readableCount ? 0 : WRITE) | (i + 1 < count ? NEXT : 0));
+      const at = this.#ringAt + (this.#next << 2);
+      const source = i << 2;
+      words[at] = from[source];
+      words[at + 1] = from[source + 1];
+      words[at + 2] = from[source + 2];
+      this.#fill(id, from[source + 3] | (i + 1 < count ? NEXT : 0));
     }
-  }
-
-  #placeTable(id: number, table: Uint32Array, tableAt: number, which: number): void {
-    const { count, readableCount, lo, hi, length } = this.#buffers;
-    // RACE: as in #placeDirect.
-    for (let i = 0; i < count; i++) {
-      const at = tableAt + i * WORDS;
-      table[at] = lo[i];
-      table[at + 1] = hi[i];
-      table[at + LENGTH_WORD] = length[i];
-      table[at + FLAGS_WORD] = i < readableCount ? 0 : WRITE << 16;
-    }
-    const address = this.#tableAddress[which] + (which === 0 ? id * this.#tableDescriptors * DESCRIPTOR_BYTES : 0);
-    const high = Math.floor(address / TWO_32);
-    const from = this.#ringAt + this.#next * WORDS;
-    this.#u32[from] = address - high * TWO_32;
-    this.#u32[from + 1] = high;
-    this.#u32[from + LENGTH_WORD] = count * DESCRIPTOR_BYTES;
-    this.#fill(id, INDIRECT);
   }
 
   /** Writes the last word of the next slot, unless it is the batch's first, and goes to the slot after it. */
   #fill(id: number, flags: number): void {
-    const at = this.#ringAt + this.#next * WORDS + FLAGS_WORD;
+    const at = this.#ringAt + (this.#next << 2) + FLAGS_WORD;
     const word = id | (flags << 16) | (this.#available << STATE_SHIFT);
     if (this.#heldAt < 0) {
       this.#heldAt = at;
       this.#heldWord = word;
     } else {
       // RACE: as in #placeDirect.
-      this.#i32[at] = word;
+      this.#words[at] = word;
     }
     if (++this.#next === this.size) {
       this.#next = 0;
@@ -288,41 +333,38 @@ export class PackedDriver implements DriverQueue {
     }
   }
 
-  /** Gives out one used chain and takes its id and slots back. */
+  /** Gives out one used chain and takes its slots back. */
   #finish(id: number, length: number): void {
-    this.usedToken = this.#token[id];
+    const state = this.#state;
+    const own = id << 2;
+    this.usedToken = state[own];
     this.usedLength = length;
-    this.#token[id] = -1;
-    if (!this.#inOrder) this.#freeIds[this.#freeIdCount++] = id;
-    if (id === this.#longId) this.#longId = -1;
-    const taken = this.#taken[id];
+    state[own] = -1;
+    if (id === this.#tables.longUser) this.#tables.longUser = -1;
+    this.#passSlots(this.#lastUsed, state[own + TAKEN]);
+  }
+
+  /** Goes on from slot `at` by the `taken` ones of a used chain. */
+  #passSlots(at: number, taken: number): void {
     this.free += taken;
-    let next = this.#lastUsed + taken;
+    this.#seen = Math.max(0, this.#seen - taken);
+    const next = at + taken;
     if (next >= this.size) {
-      next -= this.size;
+      this.#lastUsed = next - this.size;
       this.#usedWrap ^= 1;
       this.#used ^= STATE_MASK;
+    } else {
+      this.#lastUsed = next;
     }
-    this.#lastUsed = next;
   }
+}
 
-  #countWritable(id: number): void {
-    const { count, readableCount, length } = this.#buffers;
-    let bytes = 0;
-    for (let i = readableCount; i < count; i++) bytes += length[i];
-    this.#writable[id] = Math.min(bytes, TWO_32 - 1);
-  }
+const USED_MEANINGS = {
+  'used-range': 'a used id is not below the queue size:',
+  'used-not-in-flight': 'a used id is not in flight:',
+} as const;
 
-  #findTable(address: number, descriptors: number): Uint32Array {
-    const bytes = descriptors * DESCRIPTOR_BYTES;
-    if (
-      !(descriptors > 0) ||
-      address % DESCRIPTOR_ALIGN !== 0 ||
-      !this.#space.translate(address, bytes) ||
-      this.#space.hitRegion === null
-    ) {
-      throw new RangeError(`indirect tables: ${bytes} bytes at ${address} are not aligned guest memory`);
-    }
-    return this.#space.hitRegion.u32;
-  }
+/** Out of line: a message made at its check makes a hot function too large to be inlined. */
+function usedError(rule: keyof typeof USED_MEANINGS, value: number): RingError {
+  return new RingError(rule, `${USED_MEANINGS[rule]} ${value}`);
 }

@@ -1,30 +1,35 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
 import { type RingAtomics, ringAtomics } from '../atomics.ts';
-import { MAX_CHAIN } from '../chain.ts';
+import { BufferList } from '../buffer-list.ts';
+import { IndirectTables } from '../indirect-tables.ts';
 import type { DriverQueue, QueueConfig } from '../queue.ts';
 import { RingError } from '../queue.ts';
 import { findSplitAreas } from './areas.ts';
-import {
+import * as layout from './layout.ts';
+import { availEventIndex, needEvent, usedEventIndex } from './layout.ts';
+
+// Taken over: an imported binding is looked up at every use, a constant of the module is compiled in.
+const {
   AVAIL_FLAGS,
   AVAIL_IDX,
   AVAIL_NO_INTERRUPT,
   AVAIL_RING,
-  availEventIndex,
-  DESCRIPTOR_ALIGN,
-  DESCRIPTOR_BYTES,
   INDIRECT,
   MAX_QUEUE_SIZE,
   NEXT,
-  needEvent,
-  TWO_32,
   USED_FLAGS,
   USED_IDX,
   USED_NO_NOTIFY,
   USED_RING,
-  usedEventIndex,
   WORDS,
-  WRITE,
-} from './layout.ts';
+} = layout;
+
+/** Words of a descriptor's private state. */
+const STATE_WORDS = 4;
+const TOKEN = 0;
+const TAKEN = 1;
+const TAIL = 2;
+const FOLLOWING = 3;
 
 /** No descriptor: ends the free list. */
 const NONE = 0xffff;
@@ -40,55 +45,42 @@ export const TABLE_DESCRIPTORS = 68;
  * breaks the used ring is a RingError: `used-ahead`, `used-range`, `used-not-in-flight`.
  */
 export class SplitDriver implements DriverQueue {
-  readonly size: number;
-  free: number;
+  readonly size: number = 0;
+  free: number = 0;
   usedToken = 0;
   usedLength = 0;
   /** Chains of at least so many buffers go into an indirect table, if INDIRECT was negotiated. Infinity: none do. */
   indirectFrom = 2;
-  readonly #mask: number;
-  readonly #indirect: boolean;
-  readonly #eventIdx: boolean;
-  readonly #inOrder: boolean;
-  readonly #descriptors: Uint32Array;
-  readonly #descriptorsAt: number;
+  readonly #mask: number = 0;
+  readonly #indirect: boolean = false;
+  readonly #eventIdx: boolean = false;
+  readonly #inOrder: boolean = false;
+  /** Buffers of a chain that is placed without a loop; −1: none is. */
+  readonly #alone: number = 0;
+  readonly #descriptors: Int32Array = new Int32Array(0);
+  readonly #descriptorsAt: number = 0;
   readonly #availAtomics: RingAtomics;
-  readonly #availU16: Uint16Array;
-  readonly #avail: number;
+  readonly #availU16: Uint16Array = new Uint16Array(0);
+  readonly #avail: number = 0;
+  readonly #availRing: number = 0;
   readonly #usedAtomics: RingAtomics;
-  readonly #usedU16: Uint16Array;
-  readonly #used: number;
-  readonly #usedU32: Uint32Array;
-  readonly #usedRing: number;
-  readonly #usedEvent: number;
-  readonly #availEvent: number;
+  readonly #usedU16: Uint16Array = new Uint16Array(0);
+  readonly #used: number = 0;
+  readonly #usedI32: Int32Array = new Int32Array(0);
+  readonly #usedRing: number = 0;
+  readonly #usedEvent: number = 0;
+  readonly #availEvent: number = 0;
 
-  readonly #space: AddressSpace;
-  /** One indirect table for each ring slot, at tables + head · tableDescriptors · 16. */
-  readonly #tableWords: Uint32Array;
-  readonly #tableAt: number;
-  readonly #tableDescriptors: number;
-  /** The one long table; its user's head, or −1 while it is free. */
-  #longWords: Uint32Array = new Uint32Array(0);
-  #longAt = 0;
-  #longDescriptors = 0;
-  #longHead = -1;
-  /** Guest-physical addresses of the tables: [0] slots, [1] long. A double in a slot is not boxed. */
-  readonly #tableAddress = new Float64Array(2);
+  /** The chain being built. */
+  readonly #buffers = new BufferList();
+  readonly #tables: IndirectTables;
 
-  /** Buffers of the chain being built. */
-  #count = 0;
-  #readableCount = 0;
-  readonly #lo = new Uint32Array(MAX_CHAIN);
-  readonly #hi = new Uint32Array(MAX_CHAIN);
-  readonly #length = new Uint32Array(MAX_CHAIN);
-
-  /** By head: the caller's token, or −1 while the head is not in flight; ring descriptors taken; the last of them. */
-  readonly #token: Int32Array;
-  readonly #taken: Uint16Array;
-  readonly #tail: Uint16Array;
-  /** By descriptor: the next one of its chain or of the free list. */
-  readonly #next: Uint16Array;
+  /**
+   * By descriptor, four words in one array, which the compiler then looks up once: the caller's token while it is the
+   * head of a chain in flight, or −1; ring descriptors of that chain; the last of them; and the next one of its chain or
+   * of the free list.
+   */
+  readonly #state: Int32Array = new Int32Array(0);
   #freeHead = 0;
 
   #availNext = 0;
@@ -96,7 +88,7 @@ export class SplitDriver implements DriverQueue {
   #lastUsed = 0;
   #usedSeen = 0;
   /** IN_ORDER: bytes of each head's writable part; the oldest head in flight; the head that ends the batch begun, or −1. */
-  readonly #writable: Uint32Array;
+  readonly #writable: Uint32Array = new Uint32Array(0);
   #oldest = 0;
   #batchEnd = -1;
   #batchLength = 0;
@@ -112,20 +104,21 @@ export class SplitDriver implements DriverQueue {
     const { size } = config;
     this.size = size;
     this.free = size;
-    this.#space = space;
     this.#mask = size - 1;
     this.#indirect = config.indirect;
     this.#eventIdx = config.eventIdx;
     this.#inOrder = config.inOrder === true;
-    this.#descriptors = areas.descriptors.u32;
+    this.#alone = config.indirect || this.#inOrder ? -1 : 1;
+    this.#descriptors = areas.descriptors.i32;
     this.#descriptorsAt = areas.descriptorsAt / 4;
     this.#availAtomics = ringAtomics(areas.avail);
     this.#availU16 = areas.avail.u16;
     this.#avail = areas.availAt / 2;
+    this.#availRing = this.#avail + AVAIL_RING;
     this.#usedAtomics = ringAtomics(areas.used);
     this.#usedU16 = areas.used.u16;
     this.#used = areas.usedAt / 2;
-    this.#usedU32 = areas.used.u32;
+    this.#usedI32 = areas.used.i32;
     this.#usedRing = areas.usedAt / 4 + USED_RING;
     this.#usedEvent = this.#avail + usedEventIndex(size);
     this.#availEvent = this.#used + availEventIndex(size);
@@ -133,60 +126,59 @@ export class SplitDriver implements DriverQueue {
     this.#availU16.fill(0, this.#avail, this.#usedEvent + 1);
     this.#usedU16.fill(0, this.#used, this.#availEvent + 1);
 
-    this.#token = new Int32Array(size).fill(-1);
-    this.#taken = new Uint16Array(size);
-    this.#tail = new Uint16Array(size);
-    this.#next = new Uint16Array(size);
-    // With IN_ORDER descriptors are taken and come back in ring order (virtio 1.3 § 2.7.9): the list is a circle.
-    for (let i = 0; i < size; i++) this.#next[i] = i + 1 < size ? i + 1 : this.#inOrder ? 0 : NONE;
+    this.#state = new Int32Array(size * STATE_WORDS);
+    for (let i = 0; i < size; i++) {
+      this.#state[i * STATE_WORDS + TOKEN] = -1;
+      // With IN_ORDER descriptors are taken and come back in ring order (virtio 1.3 § 2.7.9): the list is a circle.
+      this.#state[i * STATE_WORDS + FOLLOWING] = i + 1 < size ? i + 1 : this.#inOrder ? 0 : NONE;
+    }
     this.#writable = new Uint32Array(this.#inOrder ? size : 0);
 
-    this.#tableWords = this.#descriptors;
-    this.#tableAt = 0;
-    this.#tableDescriptors = config.indirect ? tables.descriptors : 0;
-    if (this.#tableDescriptors > 0) {
-      this.#tableWords = this.#findTable(tables.address, size * tables.descriptors);
-      this.#tableAt = space.hitOffset / 4;
-      this.#tableAddress[0] = tables.address;
-    }
+    this.#tables = new IndirectTables(space, size, config.indirect ? tables : null);
   }
 
   /** Guest memory for one chain at a time that is too long for its slot's table (at most `descriptors` buffers). */
   longTable(address: number, descriptors: number): void {
-    if (this.#longHead >= 0) throw new RangeError('the long table is in flight');
-    this.#longWords = this.#findTable(address, descriptors);
-    this.#longAt = this.#space.hitOffset / 4;
-    this.#longDescriptors = Math.min(descriptors, MAX_CHAIN);
-    this.#tableAddress[1] = address;
+    this.#tables.setLong(address, descriptors);
   }
 
   begin(): void {
-    this.#count = 0;
-    this.#readableCount = 0;
+    this.#buffers.clear();
   }
 
   readable(address: number, length: number): void {
-    if (this.#readableCount !== this.#count) throw new RangeError('a readable buffer after a writable one');
-    this.#add(address, length);
-    this.#readableCount = this.#count;
+    this.#buffers.readable(address, length);
   }
 
   writable(address: number, length: number): void {
-    this.#add(address, length);
+    this.#buffers.writable(address, length);
   }
 
   submit(token: number): boolean {
-    const count = this.#count;
-    if (count === 0) throw new RangeError('a chain needs a buffer');
-    if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
+    const { free } = this;
+    const buffers = this.#buffers;
+    if (buffers.count !== this.#alone || free === 0 || token < 0 || (token | 0) !== token) return this.#submitChain(token);
+    // One direct buffer, without what chains of more need.
     const head = this.#freeHead;
-    if (count === 1 && !this.#indirect && this.free > 0) this.#placeOne(head);
-    else if (!this.#place(head)) return false;
-    this.#token[head] = token;
-    if (this.#inOrder) this.#countWritable(head);
+    const from = buffers.words;
+    const words = this.#descriptors;
+    const state = this.#state;
+    const at = this.#descriptorsAt + (head << 2);
+    // RACE: as in #placeDirect.
+    words[at] = from[0];
+    words[at + 1] = from[1];
+    words[at + 2] = from[2];
+    words[at + 3] = from[3];
+    const own = head << 2;
+    state[own + TOKEN] = token;
+    state[own + TAKEN] = 1;
+    state[own + TAIL] = own;
+    this.#freeHead = state[own + FOLLOWING];
+    this.free = free - 1;
+    const next = this.#availNext;
     // RACE: the device reads the entry only after it loads the idx that `publish` stores with store16.
-    this.#availU16[this.#avail + AVAIL_RING + (this.#availNext & this.#mask)] = head;
-    this.#availNext = (this.#availNext + 1) & 0xffff;
+    this.#availU16[this.#availRing + (next & this.#mask)] = head;
+    this.#availNext = (next + 1) & 0xffff;
     return true;
   }
 
@@ -203,28 +195,61 @@ export class SplitDriver implements DriverQueue {
 
   popUsed(): boolean {
     const at = this.#lastUsed;
-    if (at === this.#usedSeen) {
-      const seen = this.#usedAtomics.load16(2 * (this.#used + USED_IDX));
-      if (seen === at) return false;
-      if (((seen - at) & 0xffff) > this.size) throw new RingError('used-ahead', `used index went from ${at} to ${seen}`);
-      this.#usedSeen = seen;
-    }
-    if (this.#batchEnd >= 0) return this.#popBatch(at);
+    if (at === this.#usedSeen && this.#lookForMore() === 0) return false;
+    if (this.#alone < 0) return this.#popAny(at);
     // RACE: the device wrote the element before its store16 of idx, which was loaded above.
-    const element = this.#usedRing + (at & this.#mask) * 2;
-    const head = this.#usedU32[element];
-    if (head >= this.size) throw new RingError('used-range', `used id ${head} in a queue of ${this.size}`);
-    const token = this.#token[head];
-    if (token < 0) throw new RingError('used-not-in-flight', `used id ${head} is not in flight`);
+    const element = this.#usedRing + ((at & this.#mask) << 1);
+    const used = this.#usedI32;
+    const head = used[element];
+    const length = used[element + 1];
+    if (head >>> 0 >= this.size) throw usedError('used-range', head);
+    const state = this.#state;
+    const own = head << 2;
+    const token = state[own];
+    if (token < 0) throw usedError('used-not-in-flight', head);
+    this.usedToken = token;
+    this.usedLength = length >>> 0;
+    this.#lastUsed = (at + 1) & 0xffff;
+    state[own] = -1;
+    state[state[own + TAIL] + FOLLOWING] = this.#freeHead;
+    this.#freeHead = head;
+    this.free += state[own + TAKEN];
+    return true;
+  }
+
+  /** Loads the device's index. @returns used buffers not popped yet */
+  #lookForMore(): number {
+    const seen = this.#usedAtomics.load16(2 * (this.#used + USED_IDX));
+    const count = (seen - this.#lastUsed) & 0xffff;
+    if (count > this.size) throw usedError('used-ahead', seen);
+    this.#usedSeen = seen;
+    return count;
+  }
+
+  /** As `popUsed`, where INDIRECT or IN_ORDER was negotiated. */
+  #popAny(at: number): boolean {
+    if (this.#batchEnd >= 0) return this.#popBatch(at);
+    // RACE: as in `popUsed`.
+    const element = this.#usedRing + ((at & this.#mask) << 1);
+    const head = this.#usedI32[element];
+    const length = this.#usedI32[element + 1] >>> 0;
+    if (head >>> 0 >= this.size) throw usedError('used-range', head);
+    const state = this.#state;
+    const own = head << 2;
+    if (state[own] < 0) throw usedError('used-not-in-flight', head);
     if (this.#inOrder) {
       this.#batchEnd = head;
-      this.#batchLength = this.#usedU32[element + 1];
+      this.#batchLength = length;
       return this.#popBatch(at);
     }
-    this.usedToken = token;
-    this.usedLength = this.#usedU32[element + 1];
+    this.usedToken = state[own];
+    this.usedLength = length;
     this.#lastUsed = (at + 1) & 0xffff;
-    this.#recycle(head);
+    state[own] = -1;
+    state[state[own + TAIL] + FOLLOWING] = this.#freeHead;
+    this.#freeHead = head;
+    this.free += state[own + TAKEN];
+    if (head === this.#tables.longUser) this.#tables.longUser = -1;
     return true;
   }
 
@@ -232,19 +257,21 @@ export class SplitDriver implements DriverQueue {
   #popBatch(at: number): boolean {
     const head = this.#oldest;
     this.#lastUsed = (at + 1) & 0xffff;
-    this.usedToken = this.#token[head];
+    const state = this.#state;
+    const own = head << 2;
+    this.usedToken = state[own];
     if (head === this.#batchEnd) {
       this.usedLength = this.#batchLength;
       this.#batchEnd = -1;
     } else {
-      if (this.#lastUsed === this.#usedSeen) throw new RingError('used-order', `used id ${this.#batchEnd} is further than the used index`);
+      if (this.#lastUsed === this.#usedSeen) throw usedError('used-order', this.#batchEnd);
       // Without an element of its own it was used completely.
       this.usedLength = this.#writable[head];
     }
-    this.#token[head] = -1;
-    this.#oldest = (head + this.#taken[head]) & this.#mask;
-    this.free += this.#taken[head];
-    if (head === this.#longHead) this.#longHead = -1;
+    state[own] = -1;
+    this.#oldest = (head + state[own + TAKEN]) & this.#mask;
+    this.free += state[own + TAKEN];
+    if (head === this.#tables.longUser) this.#tables.longUser = -1;
     return true;
   }
 
@@ -259,125 +286,74 @@ export class SplitDriver implements DriverQueue {
     if (!this.#eventIdx) this.#availAtomics.store16(2 * (this.#avail + AVAIL_FLAGS), AVAIL_NO_INTERRUPT);
   }
 
-  #add(address: number, length: number): void {
-    const at = this.#count;
-    if (at === MAX_CHAIN) throw new RangeError(`a chain has at most ${MAX_CHAIN} buffers`);
-    if (!(length > 0 && length < TWO_32)) throw new RangeError(`a buffer of ${length} bytes`);
-    const hi = Math.floor(address / TWO_32);
-    this.#hi[at] = hi;
-    this.#lo[at] = address - hi * TWO_32;
-    this.#length[at] = length;
-    this.#count = at + 1;
-  }
-
-  #flags(i: number): number {
-    return i < this.#readableCount ? 0 : WRITE;
-  }
-
-  /** A chain of one direct buffer, without what chains of more need. */
-  #placeOne(head: number): void {
-    const words = this.#descriptors;
-    const at = this.#descriptorsAt + head * WORDS;
-    // RACE: as in #placeDirect.
-    words[at] = this.#lo[0];
-    words[at + 1] = this.#hi[0];
-    words[at + 2] = this.#length[0];
-    words[at + 3] = this.#flags(0);
-    this.#freeHead = this.#next[head];
-    this.#tail[head] = head;
-    this.#taken[head] = 1;
-    this.free--;
-  }
-
-  /** Places the chain in its slot's table, in the long one or in the ring. Returns false without room. */
-  #place(head: number): boolean {
-    const count = this.#count;
-    const tabled = this.#indirect && count >= this.indirectFrom;
-    const slot = tabled && count <= this.#tableDescriptors;
-    const long = tabled && !slot && count <= this.#longDescriptors;
-    const taken = slot || long ? 1 : count;
-    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
-    if (taken > this.free || (long && this.#longHead >= 0)) return false;
-    if (slot) {
-      this.#placeTable(head, this.#tableWords, this.#tableAt + head * this.#tableDescriptors * WORDS, 0);
-    } else if (long) {
-      this.#longHead = head;
-      this.#placeTable(head, this.#longWords, this.#longAt, 1);
-    } else {
-      this.#placeDirect(head);
-    }
+  #submitChain(token: number): boolean {
+    const { count } = this.#buffers;
+    if (count === 0) throw new RangeError('a chain needs a buffer');
+    if (!(token >= 0 && token < 0x80000000)) throw new RangeError(`${token} is no token (0 … 2^31 − 1)`);
+    const head = this.#freeHead;
+    if (!this.#place(head, count)) return false;
+    this.#state[head * STATE_WORDS + TOKEN] = token;
+    if (this.#inOrder) this.#writable[head] = this.#buffers.writableBytes();
+    // RACE: as in `submit`.
+    this.#availU16[this.#availRing + (this.#availNext & this.#mask)] = head;
+    this.#availNext = (this.#availNext + 1) & 0xffff;
     return true;
   }
 
-  #placeDirect(head: number): void {
+  /** Places the chain in a table or in the ring. Returns false without room. */
+  #place(head: number, count: number): boolean {
+    const tables = this.#tables;
+    const long = tables.needsLong(count);
+    const tabled = this.#indirect && count >= this.indirectFrom && (long || count <= tables.descriptors);
+    const taken = tabled ? 1 : count;
+    if (taken > this.size) throw new RangeError(`a chain of ${count} buffers never fits a ring of ${this.size}`);
+    if (taken > this.free || (tabled && long && tables.longUser >= 0)) return false;
+    if (tabled) this.#placeTable(head);
+    else this.#placeDirect(head, count);
+    this.#state[head * STATE_WORDS + TAKEN] = taken;
+    this.free -= taken;
+    return true;
+  }
+
+  #placeDirect(head: number, count: number): void {
     const words = this.#descriptors;
-    const count = this.#count;
+    const from = this.#buffers.words;
+    const state = this.#state;
+    const end = count << 2;
     let index = head;
     let last = head;
     // RACE: the device reads descriptors only after it loads the idx that `publish` stores with store16.
-    for (let i = 0; i < count; i++) {
-      const at = this.#descriptorsAt + index * WORDS;
-      const more = i + 1 < count;
+    for (let source = 0; source < end; source += 4) {
+      const at = this.#descriptorsAt + (index << 2);
       last = index;
-      index = this.#next[index];
-      words[at] = this.#lo[i];
-      words[at + 1] = this.#hi[i];
-      words[at + 2] = this.#length[i];
-      words[at + 3] = this.#flags(i) | (more ? NEXT | (index << 16) : 0);
+      index = state[(index << 2) + FOLLOWING];
+      words[at] = from[source];
+      words[at + 1] = from[source + 1];
+      words[at + 2] = from[source + 2];
+      words[at + 3] = from[source + 3] | (source + 4 < end ? NEXT | (index << 16) : 0);
     }
+    state[(head << 2) + TAIL] = last << 2;
     this.#freeHead = index;
-    this.#tail[head] = last;
-    this.#taken[head] = count;
-    this.free -= count;
   }
 
-  #placeTable(head: number, words: Uint32Array, tableAt: number, which: number): void {
-    const count = this.#count;
-    // RACE: as in #placeDirect.
-    for (let i = 0; i < count; i++) {
-      const at = tableAt + i * WORDS;
-      words[at] = this.#lo[i];
-      words[at + 1] = this.#hi[i];
-      words[at + 2] = this.#length[i];
-      words[at + 3] = this.#flags(i) | (i + 1 < count ? NEXT | ((i + 1) << 16) : 0);
-    }
-    const address = this.#tableAddress[which] + (which === 0 ? head * this.#tableDescriptors * DESCRIPTOR_BYTES : 0);
-    const hi = Math.floor(address / TWO_32);
-    const at = this.#descriptorsAt + head * WORDS;
-    this.#descriptors[at] = address - hi * TWO_32;
-    this.#descriptors[at + 1] = hi;
-    this.#descriptors[at + 2] = count * DESCRIPTOR_BYTES;
+  #placeTable(head: number): void {
+    const state = this.#state;
+    const at = this.#descriptorsAt + (head << 2);
+    this.#tables.write(head, this.#buffers, true, this.#descriptors, at);
     this.#descriptors[at + 3] = INDIRECT;
-    this.#freeHead = this.#next[head];
-    this.#tail[head] = head;
-    this.#taken[head] = 1;
-    this.free--;
+    state[(head << 2) + TAIL] = head << 2;
+    this.#freeHead = state[(head << 2) + FOLLOWING];
   }
+}
 
-  #recycle(head: number): void {
-    this.#token[head] = -1;
-    this.#next[this.#tail[head]] = this.#freeHead;
-    this.#freeHead = head;
-    this.free += this.#taken[head];
-    if (head === this.#longHead) this.#longHead = -1;
-  }
+const USED_MEANINGS = {
+  'used-ahead': 'the used index went further ahead than the ring has buffers, to',
+  'used-range': 'a used id is not below the queue size:',
+  'used-not-in-flight': 'a used id is not in flight:',
+  'used-order': 'the used index ends before the used id',
+} as const;
 
-  #countWritable(head: number): void {
-    let bytes = 0;
-    for (let i = this.#readableCount; i < this.#count; i++) bytes += this.#length[i];
-    this.#writable[head] = Math.min(bytes, TWO_32 - 1);
-  }
-
-  #findTable(address: number, descriptors: number): Uint32Array {
-    const bytes = descriptors * DESCRIPTOR_BYTES;
-    if (
-      !(descriptors > 0) ||
-      address % DESCRIPTOR_ALIGN !== 0 ||
-      !this.#space.translate(address, bytes) ||
-      this.#space.hitRegion === null
-    ) {
-      throw new RangeError(`indirect tables: ${bytes} bytes at ${address} are not aligned guest memory`);
-    }
-    return this.#space.hitRegion.u32;
-  }
+/** Out of line: a message made at its check makes a hot function too large to be inlined. */
+function usedError(rule: keyof typeof USED_MEANINGS, value: number): RingError {
+  return new RingError(rule, `${USED_MEANINGS[rule]} ${value}`);
 }
