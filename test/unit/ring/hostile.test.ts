@@ -510,6 +510,22 @@ describe('a broken ring is a RingError that names the rule', () => {
   });
 });
 
+test('packed: a device that holds the whole ring and has returned none of it, or not published it, finds nothing more', () => {
+  const { driver, device } = packed();
+  driver.offer(
+    0,
+    Array.from({ length: SIZE }, (_, i) => one(0, i)),
+  );
+  for (let i = 0; i < SIZE; i++) expect(device.pop(chain)).toBe(true);
+  expect(device.pop(chain)).toBe(false);
+  for (let i = 0; i < SIZE; i++) {
+    device.push(i, 0);
+    expect(device.pop(chain)).toBe(false);
+  }
+  device.publish();
+  expect(device.pop(chain)).toBe(false);
+});
+
 describe.each(['split', 'packed'] as const)('what looks odd and is legitimate, %s', (ring) => {
   test('an indirect table at an odd address', () => {
     const h = hand(ring, { indirect: true });
