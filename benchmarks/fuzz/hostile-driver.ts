@@ -143,6 +143,8 @@ export class HostileDriver {
   /** A word goes to and fro; it ends as it was, or not. */
   #flip(word: number, wrong: number, flips: number, ends: boolean): void {
     const cells = this.#cells;
+    // A table's address may be one of those that lead out of memory.
+    if (word >= RACE.end / 4) return;
     const right = Atomics.load(cells, word);
     for (let i = 0; i < flips; i++) {
       Atomics.store(cells, word, wrong | 0);

@@ -20,16 +20,18 @@ interface Real {
   readonly expected: Map<number, { readonly bytes: Uint8Array; readonly type: number }>;
 }
 
-/** Sequences of commands whose every answer the model foretells. */
+/** Sequences of commands whose every answer the model foretells. @param begun called before each */
 export function modelProperty(
   fc: typeof FastCheck,
   memory: FuzzMemory,
   kind: RingKind,
+  begun: () => void,
   replayPath?: string,
 ): FastCheck.IProperty<[Iterable<FastCheck.Command<HostModel, Real>>]> {
   const steps = stepArbitrary(fc).map((step) => new StepCommand(step));
   const constraints = { maxCommands: MOST_STEPS, size: 'max' as const, ...(replayPath === undefined ? {} : { replayPath }) };
   return fc.property(fc.commands([steps], constraints), (commands) => {
+    begun();
     const host = newHost(memory, kind);
     const regions = host.rig.regions.map(({ gpa, size, device }) => ({ gpa, size, device: device !== null }));
     const model = new HostModel(LIMITS, regions);

@@ -42,5 +42,60 @@ export const Cell = {
   steps: 4,
   /** Not 0: the host has stopped, a few more writes will do. */
   broken: 5,
+  /** Inputs begun, counted by the host: while it changes, nothing hangs. */
+  inputs: 6,
   cells: 8,
 } as const;
+
+/** The parts, in the order in which they take turns. */
+export const PARTS = ['model', 'traces', 'race'] as const;
+export type PartName = (typeof PARTS)[number];
+
+/** Inputs of a round: sequences of commands, recorded guests, episodes; each a few tenths of a second. */
+export const INPUTS: Readonly<Record<PartName, number>> = { model: 40, traces: 6, race: 80 };
+
+/** One round: inputs of one part on one kind of ring, all of them drawn from its seed. */
+export interface Round {
+  readonly part: PartName;
+  /** Index of the kind of ring. */
+  readonly kind: number;
+  /** Of this round, i32. */
+  readonly seed: number;
+  readonly inputs: number;
+  /** fast-check's way to one input, and through its commands; only that one is played. */
+  readonly path?: string;
+  readonly replayPath?: string;
+}
+
+/** What a round found. */
+export interface Found {
+  readonly message: string;
+  readonly stack: string;
+  /** Way to the smallest input found that fails. Races: the episode. */
+  readonly path: string;
+  readonly replayPath: string | null;
+  /** The input in words. */
+  readonly input: string;
+}
+
+export interface RoundResult {
+  readonly inputs: number;
+  /** Races: chains taken, rings broken. */
+  readonly chains: number;
+  readonly broken: number;
+  readonly found: Found | null;
+}
+
+/** The round that comes `index`th with a seed. */
+export function roundOf(seed: number, index: number): Round {
+  const part = PARTS[index % PARTS.length];
+  const kind = Math.floor(index / PARTS.length) % RING_KINDS.length;
+  return { part, kind, seed: mix(seed, index), inputs: INPUTS[part] };
+}
+
+/** Another number for each pair, the same for the same pair; i32, as fast-check's seeds are. */
+function mix(seed: number, index: number): number {
+  let word = Math.imul(seed ^ 0x5bd1e995, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b);
+  word = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
+  return word ^ (word >>> 15);
+}

@@ -1,3 +1,4 @@
+import { Counter } from '../../core/measure/counters.ts';
 import type { AddressSpace } from '../../core/memory/address-space.ts';
 import { Chain, MAX_CHAIN, readChain } from '../../core/ring/chain.ts';
 import { PackedDevice } from '../../core/ring/packed/device.ts';
@@ -16,6 +17,9 @@ const SLEEP_EVERY = 16;
 
 /** The host's half of the raw-ring part: the device at work while a hostile driver on another thread rewrites its memory. */
 export class Race {
+  /** Chains that the device took, and episodes that ended in a broken ring. */
+  chains = 0;
+  broken = 0;
   readonly #host: FuzzHost;
   readonly #cells: Int32Array;
   readonly #kind: number;
@@ -42,7 +46,8 @@ export class Race {
   /** The whole device, then reset and valid frames. @throws FuzzFailure, or what the host threw */
   host(seed: number): void {
     const host = this.#host;
-    const { device, clock } = host.rig;
+    const { device, clock, counters } = host.rig;
+    const before = counters.get(Counter.commands);
     host.start();
     const episode = this.#begin(seed);
     for (let polls = 0; Atomics.load(this.#cells, Cell.done) !== episode; polls++) {
@@ -55,6 +60,8 @@ export class Race {
       hold(polls < 10_000, 'the host does not come to rest');
       clock.advance(POLL_NS);
     }
+    if (device.needsReset) this.broken++;
+    this.chains += counters.get(Counter.commands) - before;
     host.finish();
   }
 
@@ -75,6 +82,7 @@ export class Race {
       }
     } catch (error) {
       if (!(error instanceof RingError)) throw error;
+      this.broken++;
       hold(!queue.pop(this.#chain) && !queue.publish(), 'a broken queue goes on');
     }
     Atomics.store(this.#cells, Cell.broken, 1);
@@ -96,6 +104,7 @@ export class Race {
 
   /** Looks at a chain as its users do, and returns it. */
   #use(space: AddressSpace, queue: DeviceQueue): void {
+    this.chains++;
     const chain = this.#chain;
     const { head, count, readableCount } = chain;
     hold(head >= 0 && head < queue.size, `a chain with head ${head}`);

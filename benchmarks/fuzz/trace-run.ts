@@ -35,12 +35,13 @@ interface Input {
   readonly edits: readonly Edit[];
 }
 
-/** What recorded guests did, a few things changed. */
+/** What recorded guests did, a few things changed. @param begun called before each */
 export function traceProperty(
   fc: typeof FastCheck,
   memory: FuzzMemory,
   kind: RingKind,
   corpus: readonly CorpusTrace[],
+  begun: () => void,
 ): FastCheck.IProperty<[Input]> {
   const value = fc.oneof(
     fc.nat(16),
@@ -54,7 +55,10 @@ export function traceProperty(
     ns: fc.constantFrom(0, 100, 3000),
     edits: fc.array(edit, { maxLength: 6 }),
   });
-  return fc.property(input, (chosen) => play(newHost(memory, kind), corpus[chosen.trace], chosen));
+  return fc.property(input, (chosen) => {
+    begun();
+    play(newHost(memory, kind), corpus[chosen.trace], chosen);
+  });
 }
 
 function newHost(memory: FuzzMemory, kind: RingKind): FuzzHost {
