@@ -264,7 +264,7 @@ const KINDS = [
     side: 'guest',
     kills: null,
     needs: null,
-    summary: 'the host has no memory for a resource of 4 GiB',
+    summary: 'the host has no memory for an image',
     outcome: 'OUT_OF_MEMORY, nothing is charged',
     explains: [],
   },
