@@ -1,5 +1,5 @@
 /** Whether a series of measurements grows. */
-import { bootstrapInterval, hodgesLehmann, seededRandom } from '../../reports/index.ts';
+import { bootstrapInterval, hodgesLehmann, median, seededRandom } from '../../reports/index.ts';
 import type { Growth, MemorySample, SeriesName } from './document.ts';
 
 const MIB = 1024 * 1024;
@@ -20,28 +20,33 @@ export const SERIES: readonly {
   { name: 'externalBytes', unit: 'bytes', bound: 4 * MIB, words: 'external, main' },
   { name: 'workerExternalBytes', unit: 'bytes', bound: 4 * MIB, words: 'external, workers' },
   { name: 'rssBytes', unit: 'bytes', bound: 48 * MIB, words: 'resident' },
-  { name: 'mappedBytes', unit: 'bytes', bound: 1024 * MIB, words: 'address space' },
+  { name: 'mappedBytes', unit: 'bytes', bound: 8192 * MIB, words: 'address space' },
   { name: 'fds', unit: 'count', bound: 0.5, words: 'open files' },
   { name: 'threads', unit: 'count', bound: 0.5, words: 'threads' },
 ];
 
-/** Samples left out at the start: a quarter, three at least. */
-export const warmUpOf = (samples: number): number => Math.max(3, Math.ceil(samples / 4));
+/** Samples left out at the start: an eighth, two at least. */
+export const warmUpOf = (samples: number): number => Math.max(2, Math.ceil(samples / 8));
 /** Fewer judged samples than this say nothing. */
 export const LEAST_JUDGED = 8;
+
+/** A long run's samples are first reduced to so many medians of neighbours: an interval of more costs seconds and says no more. */
+const MOST_JUDGED = 60;
 
 /**
  * Growth of evenly spaced samples from the first to the last: each sample of the second half less the one half a run before it (Theil's
  * incomplete method), their Hodges–Lehmann estimate scaled to the whole, with its bootstrap interval. One strange sample moves it little.
  * @returns null for fewer than LEAST_JUDGED samples
  */
-export function growthOf(values: readonly number[]): { estimate: number; low: number; high: number } | null {
+export function growthOf(samples: readonly number[]): { estimate: number; low: number; high: number } | null {
+  if (samples.length < LEAST_JUDGED) return null;
+  const size = Math.ceil(samples.length / MOST_JUDGED);
+  const values = Array.from({ length: Math.floor(samples.length / size) }, (_, i) => median(samples.slice(i * size, (i + 1) * size)));
   const n = values.length;
-  if (n < LEAST_JUDGED) return null;
   const apart = Math.ceil(n / 2);
   const differences = new Float64Array(n - apart);
   for (let i = 0; i < differences.length; i++) differences[i] = values[i + apart] - values[i];
-  const scale = (n - 1) / apart;
+  const scale = (samples.length - 1) / (apart * size);
   const { low, high } = bootstrapInterval(differences, hodgesLehmann, 0.95, seededRandom(1), 1000);
   return { estimate: hodgesLehmann(differences) * scale, low: low * scale, high: high * scale };
 }

@@ -1,5 +1,6 @@
 /** Runs machine after machine, changing each while it runs, and watches what the process holds. */
 import { availableParallelism, cpus } from 'node:os';
+import type { MachineOptions } from '../../core/machine/options.ts';
 import type { Check } from '../../reports/index.ts';
 import { SessionRunner } from '../../workers/session.ts';
 import { packageVersion } from '../version.ts';
@@ -25,6 +26,11 @@ export interface SoakOptions {
   readonly onProgress: (now: SoakProgress) => void;
   /** File that the workers run; replaced by tests. */
   readonly entry?: string;
+  /** Of tests: how long a round is, s, how many there are at most, and what is other than drawn. */
+  readonly roundSeconds?: number;
+  readonly maxRounds?: number;
+  readonly warmUpRounds?: number;
+  readonly machine?: Partial<MachineOptions>;
 }
 
 export interface SoakProgress {
@@ -40,6 +46,12 @@ export interface SoakProgress {
 /** A soak has about so many rounds at least, and a round so many seconds. */
 const ROUNDS = 20;
 const MIN_ROUND_S = 1.5;
+/**
+ * The first machines are short and not followed by a sample: until every thread has run a few, the heap holds megabytes of what
+ * starting took (sources, code that is dropped later), and the drop would hide a leak.
+ */
+const WARM_UP_ROUNDS = 12;
+const WARM_UP_S = 0.5;
 const MAX_ROUND_S = 15;
 
 /** @throws when memory cannot be measured at all */
@@ -49,20 +61,23 @@ export async function runSoak(of: SoakOptions): Promise<SoakDocument> {
   const start = performance.now();
   const total = of.minutes * 60;
   const elapsed = (): number => (performance.now() - start) / 1000;
-  const seconds = Math.min(MAX_ROUND_S, Math.max(MIN_ROUND_S, total / ROUNDS));
+  const warmUp = of.warmUpRounds ?? WARM_UP_ROUNDS;
+  const maxRounds = of.maxRounds ?? Number.POSITIVE_INFINITY;
+  const least = of.roundSeconds ?? MIN_ROUND_S;
+  const seconds = of.roundSeconds ?? Math.min(MAX_ROUND_S, Math.max(MIN_ROUND_S, total / ROUNDS));
   const sessions = of.entry === undefined ? new SessionRunner() : new SessionRunner(of.entry);
   const rounds: SoakRound[] = [];
   const samples: MemorySample[] = [];
   const sums = { frames: 0, torn: 0, moves: 0, events: { resize: 0, unplug: 0, plug: 0, layout: 0 } };
   try {
-    for (let round = 0; !signal.aborted && elapsed() < total; round++) {
+    for (let round = 0; !signal.aborted && elapsed() < total && round < maxRounds; round++) {
       const random = roundRandom(seed, round);
       const result = await runRound({
         round,
         random,
-        options: drawMachine(random, round),
+        options: { ...drawMachine(random, round), ...of.machine },
         // The last one ends with the soak.
-        seconds: Math.max(MIN_ROUND_S, Math.min(seconds, total - elapsed())),
+        seconds: round < warmUp ? Math.min(WARM_UP_S, seconds) : Math.max(least, Math.min(seconds, total - elapsed())),
         sessions,
         signal,
         onProgress: ({ frames, torn, events }) =>
@@ -80,7 +95,7 @@ export async function runSoak(of: SoakOptions): Promise<SoakDocument> {
       sums.torn += result.torn;
       sums.moves += result.moves;
       sums.events = added(sums.events, result.events);
-      if (!signal.aborted) samples.push(await sampleMemory(sessions, elapsed()));
+      if (!signal.aborted && round >= warmUp) samples.push(await sampleMemory(sessions, elapsed()));
     }
   } finally {
     await sessions.close();

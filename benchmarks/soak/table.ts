@@ -70,7 +70,7 @@ function pathRow(name: string, rounds: readonly SoakRound[]): string {
 
 function row(cells: readonly string[]): string {
   const [name, ...rest] = cells;
-  return `${name.padEnd(14)}${rest.map((cell, i) => cell.padStart(i === 1 ? 11 : 8)).join('')}`.trimEnd();
+  return `${name.padEnd(13)}${rest.map((cell, i) => cell.padStart(i === 1 ? 11 : 8)).join('')}`.trimEnd();
 }
 
 function faultLines(rounds: readonly SoakRound[]): string[] {
@@ -82,7 +82,7 @@ function faultLines(rounds: readonly SoakRound[]): string[] {
 }
 
 function memoryRow(name: string, first: string, last: string, growth: string, bound: string): string {
-  return `  ${name.padEnd(18)}${first.padStart(11)}${last.padStart(11)}  ${growth.padEnd(28)}${bound.padStart(9)}`;
+  return `  ${name.padEnd(17)}${first.padStart(11)}${last.padStart(11)}  ${growth.padEnd(28)}${bound.padStart(9)}`;
 }
 
 function wrapped(text: string): string[] {
