@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** Tests that start threads of their own, or measure what a thread does: alone, or they disturb each other. */
 const THREADED = [
   'test/e2e/**/*.test.ts',
+  'test/fault/**/*.test.ts',
+  'test/fuzz/**/*.test.ts',
   'test/unit/workers/**/*.test.ts',
   'test/unit/benchmarks/runner.test.ts',
   'test/unit/ring/{allocation,doorbell}.test.ts',

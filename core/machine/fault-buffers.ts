@@ -54,7 +54,7 @@ export class BufferFaults {
     }
     if (gpu !== null && this.#pressure.fires()) this.#press(gpu);
     if (this.#pinned.due) this.#moveShown();
-    if (gpu !== null && gpu.dmabuf !== null && this.#importer.fires()) this.#importAndDie(gpu);
+    if (gpu !== null && this.#importer.fires()) this.#importAndDie(gpu);
     if (this.#full.fires()) this.#fillQueue();
     if (this.#refused.fires()) this.#askTooMuch();
   }
@@ -96,8 +96,7 @@ export class BufferFaults {
 
   /** An importer pins, maps, and is gone without a word. The exporter may not move the buffer before it is reaped. */
   #importAndDie(buffer: GpuBuffer): void {
-    const { dmabuf } = buffer;
-    if (dmabuf === null) return;
+    const dmabuf = buffer.export();
     const importer: Importer = { name: 'an importer that dies', allowPeer2peer: true, moveNotify: () => {} };
     const attached = dmabuf.attach(importer);
     if (!attached.ok) throw new DriverError(`${importer.name}: ${attached.why}`);
@@ -107,6 +106,7 @@ export class BufferFaults {
     if (!ready || this.#move(buffer)) throw new DriverError('a buffer was moved under its importer');
     dmabuf.reap(attached.value);
     if (!this.#move(buffer)) throw new DriverError('a buffer whose importer has died cannot be moved');
+    dmabuf.put();
   }
 
   /** Commands that nobody waits for, as many as the queue takes: the next commit finds no room. */
