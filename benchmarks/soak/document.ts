@@ -25,11 +25,11 @@ export interface SoakRound {
   readonly fallbacks: number;
   /** Commits whose 50 ms ran out: the machine was busy, or a fault. */
   readonly timedOut: number;
-  /** Error responses that are none of an EDID of a scanout without a display. */
+  /** Error responses that neither an EDID of a scanout without a display nor an injected fault explains. */
   readonly errors: number;
   /** Changes after which both sides were asked what they hold. */
   readonly compared: number;
-  /** Faults injected. */
+  /** Faults that happened, injected on purpose. */
   readonly faults: readonly string[];
   /** What went wrong, by the check that it breaks. */
   readonly problems: readonly { readonly check: ProblemCheck; readonly what: string }[];
@@ -43,6 +43,7 @@ export const PROBLEM_CHECKS = {
   follows: 'every change was followed, and frames went on',
   holds: 'both sides held the same buffers after each change',
   leaks: 'nothing was left when a machine ended',
+  faults: 'nothing went wrong that no injected fault explains',
 } as const;
 export type ProblemCheck = keyof typeof PROBLEM_CHECKS;
 

@@ -1,5 +1,6 @@
 /** What a soak does, drawn from its seed: round n of a seed is the same machine with the same wishes whatever came before it. */
-import { DEFAULT_OPTIONS, type MachineOptions, PATHS, RINGS } from '../../core/machine/options.ts';
+import { drawFault, type Fault } from '../../core/machine/faults.ts';
+import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS, type PageLayout } from '../../core/memory/allocator.ts';
 import { Random } from '../../core/memory/random.ts';
 
@@ -12,6 +13,11 @@ const SIZES = [
 const RATES = [60, 60, 75, 120, null] as const;
 /** Least side that a display asks for, pixels. */
 const MIN_SIDE = 64;
+
+/** Faults happen before this frame. */
+const FAULT_FRAMES = 120;
+/** They make every time of a run worthless, which is their outcome: a soak needs its deadlines. */
+const CLOCK_FAULTS: ReadonlySet<string> = new Set(['clock-step', 'clock-back']);
 
 /** A change of a running machine. */
 export type SoakEvent =
@@ -48,9 +54,18 @@ export function drawMachine(random: Random, round: number): MachineOptions {
     listLimit: pick(random, [1024, 8192]),
     ring: pick(random, RINGS),
     inOrder: random.below(4) === 0,
+    faults: drawFaults(random, path),
     seed: random.next(),
     logCapacity: 1024,
   };
+}
+
+/** Every second machine has a fault, some two. */
+function drawFaults(random: Random, path: Path): Fault[] {
+  const count = Math.max(0, random.below(5) - 2);
+  return Array.from({ length: count }, () => drawFault(random, { path }, FAULT_FRAMES)).filter(
+    ({ name }, i, all) => !CLOCK_FAULTS.has(name) && all.findIndex((other) => other.name === name) === i,
+  );
 }
 
 /** The next change. @param on whether each head has a display now; the last one that has keeps it */

@@ -1,5 +1,6 @@
 /** Runs machine after machine, changing each while it runs, and watches what the process holds. */
 import { availableParallelism, cpus } from 'node:os';
+import { faultKind } from '../../core/machine/faults.ts';
 import type { MachineOptions } from '../../core/machine/options.ts';
 import type { Check } from '../../reports/index.ts';
 import { SessionRunner } from '../../workers/session.ts';
@@ -65,20 +66,23 @@ export async function runSoak(of: SoakOptions): Promise<SoakDocument> {
   const maxRounds = of.maxRounds ?? Number.POSITIVE_INFINITY;
   const least = of.roundSeconds ?? MIN_ROUND_S;
   const seconds = of.roundSeconds ?? Math.min(MAX_ROUND_S, Math.max(MIN_ROUND_S, total / ROUNDS));
-  const sessions = of.entry === undefined ? new SessionRunner() : new SessionRunner(of.entry);
+  const sessions = new SessionRunner(of.entry);
   const rounds: SoakRound[] = [];
   const samples: MemorySample[] = [];
   const sums = { frames: 0, torn: 0, moves: 0, events: { resize: 0, unplug: 0, plug: 0, layout: 0 } };
   try {
     for (let round = 0; !signal.aborted && elapsed() < total && round < maxRounds; round++) {
       const random = roundRandom(seed, round);
+      const options = { ...drawMachine(random, round), ...of.machine };
+      // A thread that is to die takes none of those whose memory is watched along.
+      const mortal = options.faults.some(({ name }) => faultKind(name).kills !== null) ? new SessionRunner(of.entry) : null;
       const result = await runRound({
         round,
         random,
-        options: { ...drawMachine(random, round), ...of.machine },
+        options,
         // The last one ends with the soak.
         seconds: round < warmUp ? Math.min(WARM_UP_S, seconds) : Math.max(least, Math.min(seconds, total - elapsed())),
-        sessions,
+        sessions: mortal ?? sessions,
         signal,
         onProgress: ({ frames, torn, events }) =>
           of.onProgress({
@@ -90,6 +94,7 @@ export async function runSoak(of: SoakOptions): Promise<SoakDocument> {
             rssBytes: process.memoryUsage.rss(),
           }),
       });
+      await mortal?.close();
       rounds.push(result);
       sums.frames += result.presented;
       sums.torn += result.torn;
@@ -137,6 +142,7 @@ export function roundChecks(rounds: readonly SoakRound[]): Check[] {
     follows: `${compared} times`,
     holds: `${compared} times`,
     leaks: `${rounds.length} machines`,
+    faults: `${rounds.reduce((sum, { faults }) => sum + faults.length, 0)} faults injected`,
   };
   return Object.entries(PROBLEM_CHECKS).map(([key, name]): Check => {
     const found = rounds.flatMap(({ round, options, problems }) =>
