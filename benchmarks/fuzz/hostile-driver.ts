@@ -14,6 +14,15 @@ const INDIRECT = 4;
 const WORDS = 4;
 /** Values that checks are made of, of counts, sizes, ids, coordinates. */
 const EDGES = [0, 1, 2, 3, 4, 5, 16, 24, 64, 255, 256, 1024, 4096, 16384, 16385, 65536, 0x7fffffff, 0x80000000, 0xffffffff];
+/** What a guest does with its resources, as numbers of `#body`. */
+const USUAL = [0, 1, 2, 3, 4, 5, 6, 4, 8, 1, 2, 4, 7, 7];
+/** Words of a request between its header and its list of memory entries. */
+const BODY = 6;
+const BODY_END = 16;
+/** Times that a word has gone to and fro when its chain becomes visible. */
+const PUBLISH_AT = 3;
+/** Looks for an answer before the next chain goes off without it. */
+const MOST_LOOKS = 1500;
 /** Lengths of descriptors: what is legitimate, a little less, and what reaches past the region's end. */
 const LENGTHS = [0, 8, 23, 24, 56, 1056, 4096, RACE.regionBytes, 0xffffffff];
 /** Upper halves of addresses: none of them is memory but 0. */
@@ -33,6 +42,11 @@ export class HostileDriver {
   readonly #halves: Uint16Array;
   readonly #driver: DriverQueue;
   #token = 0;
+  #next = 0;
+  /** Of the step: how often a word goes to and fro, whether it ends wrong, whether its chain is still invisible. */
+  #flips = 0;
+  #ends = false;
+  #offered = false;
   /** A queue that its own driver cannot follow any more is only written to. */
   #lost = false;
 
@@ -61,28 +75,33 @@ export class HostileDriver {
     const split = random.below(4) === 0;
     // All that is drawn is drawn before it depends on the device's speed.
     const target = random.below(16);
-    const word = random.below(words.length);
+    const fixed = Math.min(words.length, BODY_END) - BODY;
+    const word = fixed > 0 && random.below(3) > 0 ? BODY + random.below(fixed) : random.below(words.length);
     const value = random.next();
     const choice = random.below(64);
-    const flips = 1 + random.below(120);
-    const ends = random.below(8) === 0;
-    if (!this.#lost) this.#offer(at, bytes.length, cut, response, room, split);
-    if (target < 11) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value, flips, ends);
-    else if (target < 14) this.#flipDescriptor(choice, value, flips, ends);
-    else this.#flipIndex(choice, value, flips, ends);
-    this.#takeBack();
+    this.#flips = 4 + random.below(120);
+    this.#ends = random.below(12) === 0;
+    const waits = random.below(4) > 0;
+    this.#offered = !this.#lost && this.#offer(at, bytes.length, cut, response, room, split);
+    if (target < 13) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value);
+    else if (target < 15) this.#flipDescriptor(choice, value);
+    else this.#flipIndex(choice, value);
+    this.#publish();
+    this.#takeBack(waits ? MOST_LOOKS : 1);
   }
 
   /** @returns what a guest sends that shows frames, of its few resources one at random */
   #request(): Uint8Array {
     const random = this.#random;
-    const id = 1 + random.below(3);
+    const next = this.#next++;
+    const id = 1 + (Math.floor(next / USUAL.length) % 3);
     const side = 16 << random.below(3);
     const rect = [0, 0, side, side];
     const count = 1 + random.below(6);
     const backing: number[] = [];
     for (let i = 0; i < count; i++) backing.push(...entry(0x100000000 + (random.below(16) << 12), 4096));
-    const bytes = this.#body(random.below(9), id, side, rect, backing);
+    const which = random.below(4) === 0 ? random.below(9) : USUAL[next % USUAL.length];
+    const bytes = this.#body(which, id, side, rect, backing);
     // Its upper half stays 0: read as a descriptor's flags it must make nothing writable.
     if (random.below(2) === 0) new Uint32Array(bytes.buffer).set([1, random.next() & 0xffff, 0], 1);
     return bytes;
@@ -101,19 +120,20 @@ export class HostileDriver {
       case 3:
         return request(Command.SET_SCANOUT, [...rect, this.#random.below(2), id]);
       case 4:
-        return request(Command.RESOURCE_FLUSH, [...rect, this.#random.below(2) === 0 ? id : blob, 0]);
+        return request(Command.RESOURCE_FLUSH, [...rect, this.#next % 2 === 0 ? id : blob, 0]);
       case 5:
         return request(Command.RESOURCE_CREATE_BLOB, [blob, 1, 2, count, 0, 0, count * 4096, 0, ...backing]);
       case 6:
         return request(Command.SET_SCANOUT_BLOB, [...rect, 0, blob, side, side, Format.B8G8R8X8, 0, side * 4, 0, 0, 0, 0, 0, 0, 0]);
       case 7:
-        return request(Command.RESOURCE_UNREF, [this.#random.below(2) === 0 ? id : blob, 0]);
+        return request(Command.RESOURCE_UNREF, [this.#next % 2 === 0 ? id : blob, 0]);
       default:
         return request(Command.RESOURCE_DETACH_BACKING, [id, 0]);
     }
   }
 
-  #offer(at: number, bytes: number, cut: number, response: number, room: number, split: boolean): void {
+  /** Places the chain; it becomes visible in the midst of what is done to it. @returns false: no room */
+  #offer(at: number, bytes: number, cut: number, response: number, room: number, split: boolean): boolean {
     const driver = this.#driver;
     driver.begin();
     if (cut > 0 && cut < bytes) {
@@ -128,43 +148,50 @@ export class HostileDriver {
     } else {
       driver.writable(response, room);
     }
-    if (driver.submit(this.#token)) driver.publish();
+    return driver.submit(this.#token);
   }
 
-  #takeBack(): void {
+  #publish(): void {
+    if (this.#offered) this.#driver.publish();
+    this.#offered = false;
+  }
+
+  /** Takes used chains back, up to the one just offered if there is time for it. */
+  #takeBack(looks: number): void {
     if (this.#lost) return;
     try {
-      for (let i = 0; i < 64; i++) this.#driver.popUsed();
+      for (let i = 0; i < looks; i++) if (this.#driver.popUsed() && this.#driver.usedToken === this.#token) return;
     } catch {
       this.#lost = true;
     }
   }
 
   /** A word goes to and fro; it ends as it was, or not. */
-  #flip(word: number, wrong: number, flips: number, ends: boolean): void {
+  #flip(word: number, wrong: number): void {
     const cells = this.#cells;
     // A table's address may be one of those that lead out of memory.
     if (word >= RACE.end / 4) return;
     const right = Atomics.load(cells, word);
-    for (let i = 0; i < flips; i++) {
+    for (let i = 0; i < this.#flips; i++) {
       Atomics.store(cells, word, wrong | 0);
       Atomics.store(cells, word, right);
+      if (i === PUBLISH_AT) this.#publish();
     }
-    if (ends) Atomics.store(cells, word, wrong | 0);
+    if (this.#ends) Atomics.store(cells, word, wrong | 0);
   }
 
   /** A descriptor of a chain that was offered lately, in the ring or in its table. */
-  #flipDescriptor(choice: number, value: number, flips: number, ends: boolean): void {
+  #flipDescriptor(choice: number, value: number): void {
     const { descriptorAddress, size } = this.#queue.config;
     const packed = this.#kind.ring === 'packed';
     let at = descriptorAddress / 4 + this.#lately(value % size) * WORDS;
     const flags = (): number => (packed ? this.#words[at + 3] >>> 16 : this.#words[at + 3] & 0xffff);
     if ((flags() & INDIRECT) !== 0 && choice % 4 !== 0) at = this.#words[at] / 4 + (value % 3) * WORDS;
     const field = (choice >>> 2) % 4;
-    if (field === 0) this.#flip(at, this.#address(value), flips, ends);
-    else if (field === 1) this.#flip(at + 1, HIGHS[value % HIGHS.length], flips, ends);
-    else if (field === 2) this.#flip(at + 2, LENGTHS[value % LENGTHS.length], flips, ends);
-    else this.#flip(at + 3, this.#flags(this.#words[at + 3], this.#words[at + 2], value, packed), flips, ends);
+    if (field === 0) this.#flip(at, this.#address(value));
+    else if (field === 1) this.#flip(at + 1, HIGHS[value % HIGHS.length]);
+    else if (field === 2) this.#flip(at + 2, LENGTHS[value % LENGTHS.length]);
+    else this.#flip(at + 3, this.#flags(this.#words[at + 3], this.#words[at + 2], value, packed));
   }
 
   #lately(back: number): number {
@@ -197,20 +224,20 @@ export class HostileDriver {
   }
 
   /** What tells the other side of progress: indices and entries, or event structures. */
-  #flipIndex(choice: number, value: number, flips: number, ends: boolean): void {
+  #flipIndex(choice: number, value: number): void {
     const { driverAddress, size } = this.#queue.config;
     const word = driverAddress / 4;
     const now = Atomics.load(this.#cells, word);
     if (this.#kind.ring === 'packed') {
-      this.#flip(word, choice % 2 === 0 ? value : now ^ (1 << (choice & 31)), flips, ends);
+      this.#flip(word, choice % 2 === 0 ? value : now ^ (1 << (choice & 31)));
     } else if (choice < 24) {
       // flags in the low half, idx in the high one
       const steps = [1, 2, size, size + 1, -1, 0x8000];
-      this.#flip(word, (now & 0xffff) | ((((now >>> 16) + steps[value % steps.length]) & 0xffff) << 16), flips, ends);
+      this.#flip(word, (now & 0xffff) | ((((now >>> 16) + steps[value % steps.length]) & 0xffff) << 16));
     } else if (choice < 44) {
-      this.#flip(word + 1 + (value % (size / 2)), (value >>> 8) % 3 === 0 ? value : value & 0x003f003f, flips, ends);
+      this.#flip(word + 1 + (value % (size / 2)), (value >>> 8) % 3 === 0 ? value : value & 0x003f003f);
     } else {
-      this.#flip(word + 1 + size / 2, value, flips, ends);
+      this.#flip(word + 1 + size / 2, value);
     }
   }
 }

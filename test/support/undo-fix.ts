@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -34,13 +34,15 @@ export function runScenario(root: string, script: string, ...args: string[]): Sc
 
 /**
  * Calls `use` with a copy of the tree in which the fixes are undone, and removes the copy.
+ * @param parts folders that are copied; packages are those of the project
  * @throws Error when a piece of text is not there exactly once: the test has to be brought up to date
  */
-export function withFixUndone<T>(replacements: readonly Replacement[], use: (root: string) => T): T {
+export function withFixUndone<T>(replacements: readonly Replacement[], use: (root: string) => T, parts: readonly string[] = PARTS): T {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'scanout-undo-')));
   try {
-    for (const part of PARTS) cpSync(join(ROOT, part), join(root, part), { recursive: true });
+    for (const part of parts) cpSync(join(ROOT, part), join(root, part), { recursive: true });
     writeFileSync(join(root, 'package.json'), '{"type":"module"}\n');
+    symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
     for (const { file, fixed, broken } of replacements) {
       const path = join(root, file);
       const text = readFileSync(path, 'utf8');
