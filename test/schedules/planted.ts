@@ -107,10 +107,10 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DRIVER,
-        from: '    this.#availU16[this.#avail + AVAIL_RING + (this.#availNext & this.#mask)] = head;\n',
+        from: '    this.#availU16[this.#availRing + (this.#availNext & this.#mask)] = head;\n',
         to:
           '    this.#availAtomics.store16(2 * (this.#avail + AVAIL_IDX), (this.#availNext + 1) & 0xffff);\n' +
-          '    this.#availU16[this.#avail + AVAIL_RING + (this.#availNext & this.#mask)] = head;\n',
+          '    this.#availU16[this.#availRing + (this.#availNext & this.#mask)] = head;\n',
       },
     ],
     where: { ring: 'split', inOrder: true, size: 4, chain: 'pair' },
@@ -121,10 +121,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DEVICE,
-        from: '    this.#usedU32[element] = head;\n',
-        to:
-          '    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), (this.#usedNext + count) & 0xffff);\n' +
-          '    this.#usedU32[element] = head;\n',
+        from: '    used[element] = head;\n',
+        to: '    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), (next + 1) & 0xffff);\n' + '    used[element] = head;\n',
       },
     ],
     where: { ring: 'split', inOrder: false, size: 2 },
@@ -190,8 +188,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DRIVER,
-        from: '      this.#heldWord = word;\n',
-        to: '      this.#heldWord = word;\n      this.#i32[at] = word;\n',
+        from: '      this.#heldAt = at;\n      this.#heldWord = word;\n',
+        to: '      this.#heldAt = at;\n      this.#heldWord = word;\n      this.#words[at] = word;\n',
       },
     ],
     where: { ring: 'packed', size: 4, chain: 'pair' },
@@ -202,8 +200,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DEVICE,
-        from: '    this.#u32[from + LENGTH_WORD] = written;\n',
-        to: '    if (this.#heldAt < 0) this.#ringAtomics.store32(4 * (from + FLAGS_WORD), word);\n    this.#u32[from + LENGTH_WORD] = written;\n',
+        from: '    words[from + 2] = written | 0;\n',
+        to: '    if (this.#held < 0) this.#ringAtomics.store32(4 * (from + FLAGS_WORD), word);\n' + '    words[from + 2] = written | 0;\n',
       },
     ],
     where: { ring: 'packed', size: 2 },

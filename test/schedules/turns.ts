@@ -112,6 +112,10 @@ export class Turns {
     this.cells[ARMED] = 1;
   }
 
+  get armed(): boolean {
+    return this.cells[ARMED] !== 0;
+  }
+
   /**
    * Before an access to shared memory: the one place where a side is preempted, whatever the access is made by.
    * @param location of the word, above 0; ANYWHERE: not known

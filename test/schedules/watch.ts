@@ -41,6 +41,11 @@ export class Watch {
       this.#placed.set(view, { raw, from });
       Object.defineProperty(region, name, { value: view });
     }
+    Object.defineProperty(region, 'buffer', {
+      get: () => {
+        throw new TypeError('buffer of watched memory');
+      },
+    });
     return region;
   }
 
@@ -51,8 +56,9 @@ export class Watch {
   }
 
   /**
-   * What a WebAssembly build of the rings calls before each shared access, once for each.
+   * To be imported by a build of a WebAssembly ring that calls it before each access to shared memory.
    * @param at byte offset in the region watched first
+   * @param write 0 for a load
    */
   readonly hook = (at: number, write: number): void => this.#turns.before((4 + at) >> LOCATION_SHIFT, write !== 0);
 
@@ -112,9 +118,10 @@ export class Watch {
           turns.before((from + index * bytes) >> LOCATION_SHIFT, false);
           return target[index];
         }
-        // Methods are for setting up: `fill`, before the schedule is armed.
-        const value: unknown = Reflect.get(target, key, target);
-        return typeof value === 'function' ? value.bind(target) : value;
+        // What would give the memory away, or touch much of it at once, is refused, but for clearing it before the schedule.
+        if (key === 'length') return target.length;
+        if (key === 'fill' && !turns.armed) return target.fill.bind(target);
+        throw new TypeError(`${String(key)} of watched memory`);
       },
       set(target, key, value) {
         const index = typeof key === 'string' ? Number(key) : Number.NaN;
