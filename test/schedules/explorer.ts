@@ -156,9 +156,9 @@ export function seeded(seed: number): () => number {
 /** Steps over which random preemptions are strewn. */
 const RANDOM_STEPS = 400;
 
-/** A schedule with a preemption before every second to sixteenth step on average. */
+/** A schedule with a preemption before every second to thirty-second step on average. */
 export function randomSchedule(random: () => number): number[] {
-  const share = 1 / 2 ** (1 + Math.floor(random() * 4));
+  const share = 1 / 2 ** (1 + Math.floor(random() * 5));
   const schedule: number[] = [];
   for (let step = 0; step < RANDOM_STEPS; step++) if (random() < share) schedule.push(step);
   return schedule;

@@ -2,8 +2,9 @@
 import { parseArgs } from 'node:util';
 import { explore } from './explore.ts';
 import { describeScenario, type Scenario } from './scenario.ts';
-import { RANDOM_SCENARIOS, SCENARIOS } from './scenarios.ts';
+import { NUMBERED, RANDOM_SCENARIOS, replayFlag, SCENARIOS } from './scenarios.ts';
 import type { Task, TaskResult } from './tasks.ts';
+import { MAX_STEPS } from './turns.ts';
 
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
@@ -26,11 +27,9 @@ Flags:
   --random N       random schedules in all (default ${RANDOM}); 0: none
   --seed N         of the random schedules (default: drawn, and printed)
   --filter WORDS   only scenarios whose description has all these words
-  --list           print the scenarios and explore nothing
-  --replay STEPS   run this one schedule (steps, with commas) of the one
-                   scenario left by --filter; with --random-scenarios of one
-                   of theirs
-  --random-scenarios  --list and --replay mean those of the random schedules
+  --list           print the scenarios with their numbers and explore nothing
+  --replay N:STEPS run one schedule of scenario N: the steps, with commas,
+                   before which the running side is preempted
   --help           this text
 
 Exit code: 0 nothing found; 1 something was; 2 a bad flag; 130 interrupted.
@@ -38,7 +37,7 @@ Exit code: 0 nothing found; 1 something was; 2 a bad flag; 130 interrupted.
 Examples:
   npm run schedules -- --preemptions 4 --random 0
   npm run schedules -- --filter 'packed event-idx' --seed 7
-  npm run schedules -- --filter 'split size 1' --replay 93,105
+  npm run schedules -- --replay 12:93,105
 `;
 
 function print(text: string): void {
@@ -68,10 +67,22 @@ function matching(scenarios: readonly Scenario[], words: string): Scenario[] {
 function report(scenarios: readonly Scenario[], results: readonly TaskResult[]): number {
   const findings = results.flatMap((result) => result.findings);
   for (const { scenario, text, schedule } of findings.slice(0, MAX_FINDINGS_SHOWN)) {
-    print(`FOUND ${describeScenario(scenarios[scenario])}\n  ${text}\n  --replay ${schedule.join(',')}\n`);
+    print(`FOUND ${describeScenario(scenarios[scenario])}\n  ${text}\n  ${replayFlag(scenarios[scenario], schedule)}\n`);
   }
   if (findings.length > MAX_FINDINGS_SHOWN) print(`and ${findings.length - MAX_FINDINGS_SHOWN} more\n`);
   return findings.length;
+}
+
+async function replay(text: string, signal: AbortSignal): Promise<number> {
+  const match = /^(\d+):([\d,]*)$/.exec(text);
+  const scenario = match === null ? undefined : NUMBERED[Number(match[1])];
+  if (match === null || scenario === undefined) usage(`--replay takes a scenario's number and steps, as in 12:93,105, not ${text}`);
+  const steps = match[2].split(',').filter((step) => step !== '');
+  const schedule = steps.map((step) => numberOf('replay', step, MAX_STEPS));
+  const results = await explore({ scenarios: [scenario], tasks: [{ kind: 'replay', scenario: 0, schedule }], signal });
+  const found = report([scenario], results);
+  if (found === 0 && results.length > 0) print(`${describeScenario(scenario)}: nothing wrong in ${results[0].steps} steps\n`);
+  return signal.aborted ? EXIT_INTERRUPTED : found > 0 ? 1 : 0;
 }
 
 async function main(): Promise<number> {
@@ -83,7 +94,6 @@ async function main(): Promise<number> {
       filter: { type: 'string', default: '' },
       list: { type: 'boolean', default: false },
       replay: { type: 'string' },
-      'random-scenarios': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -97,9 +107,10 @@ async function main(): Promise<number> {
   const scenarios = matching(SCENARIOS, values.filter);
   const randomScenarios = matching(RANDOM_SCENARIOS, values.filter);
   if (scenarios.length === 0 && randomScenarios.length === 0) usage(`no scenario has all of: ${values.filter}`);
-  const meant = values['random-scenarios'] ? randomScenarios : scenarios;
   if (values.list) {
-    for (const scenario of meant) print(`${describeScenario(scenario)}\n`);
+    for (const [i, scenario] of NUMBERED.entries()) {
+      if (scenarios.includes(scenario) || randomScenarios.includes(scenario)) print(`${i} ${describeScenario(scenario)}\n`);
+    }
     return 0;
   }
 
@@ -107,15 +118,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupted.abort());
   const { signal } = interrupted;
 
-  if (values.replay !== undefined) {
-    if (meant.length !== 1) usage(`--replay needs --filter to leave one scenario, it leaves ${meant.length}; see --list`);
-    const schedule = values.replay.split(',').filter((step) => step !== '');
-    const steps = schedule.map((step) => numberOf('replay', step, 4000));
-    const results = await explore({ scenarios: meant, tasks: [{ kind: 'replay', scenario: 0, schedule: steps }], signal });
-    const found = report(meant, results);
-    if (found === 0) print(`nothing wrong: ${describeScenario(meant[0])}, ${results[0]?.steps ?? 0} steps\n`);
-    return found > 0 ? 1 : 0;
-  }
+  if (values.replay !== undefined) return await replay(values.replay, signal);
 
   const start = performance.now();
   const seconds = (): string => `${((performance.now() - start) / 1000).toFixed(0)} s`;
@@ -128,16 +131,17 @@ async function main(): Promise<number> {
     progress: ({ task, run, findings }) => {
       if (task.kind !== 'all') return;
       const end = findings.length === 0 ? 'ok' : `${findings.length} FOUND`;
-      print(`${String(++done).padStart(3)}/${tasks.length} ${describeScenario(scenarios[task.scenario])}: ${run}, ${end}\n`);
+      print(`${String(++done).padStart(2)}/${tasks.length} ${describeScenario(scenarios[task.scenario])}: ${run}, ${end}\n`);
     },
   });
   let found = report(scenarios, all);
   const sum = (key: 'run' | 'passed'): number => all.reduce((total, result) => total + result[key], 0);
-  print(`every schedule of at most ${preemptions} preemptions: ${sum('run')} run in ${seconds()},\n`);
+  const extent = signal.aborted ? `${done} of ${tasks.length} scenarios, each` : 'every';
+  print(`${extent} schedule of at most ${preemptions} preemptions: ${sum('run')} run in ${seconds()},\n`);
   print(`${sum('passed')} preemptions passed over that come to the same as another\n`);
 
   if (random > 0 && !signal.aborted) {
-    print(`random schedules, --seed ${seed}\n`);
+    print(`random schedules, seed ${seed}\n`);
     const shares: Task[] = [];
     for (let from = 0; from < random; from += SHARE) shares.push({ kind: 'random', seed, from, count: Math.min(SHARE, random - from) });
     let ran = 0;
@@ -150,9 +154,7 @@ async function main(): Promise<number> {
         if (ran % (4 * SHARE) === 0 || ran === random) print(`${ran} of ${random}, ${seconds()}\n`);
       },
     });
-    const foundNow = report(randomScenarios, results);
-    if (foundNow > 0) print('replay these with --random-scenarios\n');
-    found += foundNow;
+    found += report(randomScenarios, results);
   }
   if (signal.aborted) {
     print(`interrupted; ${found} found so far\n`);

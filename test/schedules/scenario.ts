@@ -25,9 +25,10 @@ export interface Scenario {
   readonly before: number;
 }
 
+/** The last words: where the indices start and the chains before the schedule. */
 export const describeScenario = (s: Scenario): string =>
   `${s.ring}${s.inOrder ? ' in-order' : ''}${s.eventIdx ? ' event-idx' : ''} size ${s.size}, ${s.buffers} ${s.chain}` +
-  `${s.batch ? ' batched' : ''}${s.start > 0 ? `, from ${s.start}` : ''}${s.before > 0 ? `, after ${s.before}` : ''}`;
+  `${s.batch ? ' batched' : ''}, ${s.start} + ${s.before}`;
 
 /** Bytes of guest memory that each buffer has to itself. */
 export const BUFFER_STRIDE = 64;

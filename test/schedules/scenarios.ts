@@ -40,3 +40,10 @@ export const RANDOM_SCENARIOS: readonly Scenario[] = everyKind((kind) =>
     })),
   ),
 );
+
+/** All of them; their numbers are the places here. */
+export const NUMBERED: readonly Scenario[] = [...SCENARIOS, ...RANDOM_SCENARIOS];
+
+/** The flag that runs one schedule of a scenario of these again. */
+export const replayFlag = (scenario: Scenario, schedule: readonly number[]): string =>
+  `--replay ${NUMBERED.indexOf(scenario)}:${schedule.join(',')}`;

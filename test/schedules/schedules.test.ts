@@ -4,7 +4,7 @@ import { explore } from './explore.ts';
 import { exploreAll, type Run } from './explorer.ts';
 import { PLANTED } from './planted.ts';
 import { describeScenario, type Scenario } from './scenario.ts';
-import { RANDOM_SCENARIOS, SCENARIOS } from './scenarios.ts';
+import { RANDOM_SCENARIOS, replayFlag, SCENARIOS } from './scenarios.ts';
 import type { TaskResult } from './tasks.ts';
 import { LOG_DEVICE, LOG_SHIFT, LOG_SWITCHABLE, LOG_WRITE } from './turns.ts';
 
@@ -13,7 +13,9 @@ const MINUTES = 60_000;
 
 const found = (scenarios: readonly Scenario[], results: readonly TaskResult[]): string[] =>
   results.flatMap(({ findings }) =>
-    findings.map(({ scenario, text, schedule }) => `${describeScenario(scenarios[scenario])}: ${text}, --replay ${schedule.join(',')}`),
+    findings.map(
+      ({ scenario, text, schedule }) => `${describeScenario(scenarios[scenario])}: ${text}, ${replayFlag(scenarios[scenario], schedule)}`,
+    ),
   );
 
 describe('schedules of the two sides of a ring', () => {
@@ -33,7 +35,7 @@ describe('schedules of the two sides of a ring', () => {
 
   test('random schedules: nothing is lost, doubled or wrong', { timeout: 10 * MINUTES }, async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    console.log(`random schedules, --seed ${seed}`);
+    console.log(`random schedules, seed ${seed}`);
     const half = { kind: 'random', seed, count: RANDOM / 2 } as const;
     const tasks = [
       { ...half, from: 0 },
