@@ -44,7 +44,11 @@ export class Workshop {
   async try(mutant: Mutant, boundMs: number): Promise<Outcome> {
     const path = join(this.root, mutant.file);
     const original = readFileSync(path, 'utf8');
-    writeFileSync(path, mutate(mutant, original));
+    try {
+      writeFileSync(path, mutate(mutant, original));
+    } catch (error) {
+      return { end: 'faulty', by: error instanceof Error ? error.message : String(error), seconds: 0 };
+    }
     try {
       return await this.run(mutant.tests, boundMs);
     } finally {

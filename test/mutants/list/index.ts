@@ -1,5 +1,6 @@
 import type { Mutant } from '../mutant.ts';
 import { DMABUF } from './dmabuf.ts';
+import { FAULTS } from './faults.ts';
 import { GUEST } from './guest.ts';
 import { HOST } from './host.ts';
 import { LEDGER } from './ledger.ts';
@@ -7,4 +8,4 @@ import { MEMORY } from './memory.ts';
 import { PROTOCOL } from './protocol.ts';
 
 /** Every mutant, by subject. */
-export const MUTANTS: readonly Mutant[] = [...MEMORY, ...PROTOCOL, ...DMABUF, ...HOST, ...GUEST, ...LEDGER];
+export const MUTANTS: readonly Mutant[] = [...MEMORY, ...PROTOCOL, ...DMABUF, ...HOST, ...GUEST, ...LEDGER, ...FAULTS];

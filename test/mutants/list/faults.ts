@@ -1,0 +1,56 @@
+import { mutantsOf } from '../mutant.ts';
+
+/** What keeps a machine sound when a side dies, a notification is lost or a clock steps (hostile-guest "Faults"). */
+export const FAULTS = [
+  ...mutantsOf('faults/driver', 'core/guest/driver.ts', ['fault/host-restart', 'fault/frames'], {
+    'another-host-not-noticed': 'if (generation !== this.#generation) throw',
+    'reset-recycles-first': [
+      'this.#queuesOpen = false;\n    this.#setStatus(0);',
+      'this.commands.cancelFences();\n    this.#setStatus(0);',
+    ],
+    'ids-of-an-old-session-again': ['new ResourceIds(options.firstResourceId)', 'new ResourceIds()'],
+    'cancelled-fences-not-counted': [
+      'this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());',
+      'this.commands.cancelFences();',
+    ],
+    'reset-leaves-fences': ['this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());', ''],
+  }),
+  ...mutantsOf('faults/plane', 'core/guest/plane.ts', ['fault/frames', 'unit/guest/plane'], {
+    'cancelled-fence-is-a-sample': ["if (fence !== null && fence.state === 'cancelled')", 'if (false)'],
+    'overdue-buffer-drawn-again': 'if (fb !== null) fb.overdue = fence;',
+  }),
+  ...mutantsOf('faults/device', 'core/host/device.ts', ['fault/host-restart'], {
+    'old-driver-taken': 'this.#status = STALE;\n      this.#broken = true;',
+    'reset-of-an-old-driver-unseen': 'this.#status = STALE;',
+  }),
+  ...mutantsOf('faults/session', 'workers/supervisor.ts', ['fault/threads', 'fault/host-restart', 'fault/worker-exit'], {
+    'same-session-after-a-death': 'registers.generation = (registers.generation + 1) | 0;',
+    'device-not-marked': 'registers.deviceStatus = Status.NEEDS_RESET;',
+    'more-deaths-than-planned': ' || this.#left[role] === 0',
+    'reset-not-asked-for': 'registers.status = 0;',
+  }),
+  ...mutantsOf('faults/loop', 'workers/loop.ts', ['fault/notifications'], {
+    'no-timed-re-check': 'if (recheck) bell.deadline[0] = times[0];',
+    'loss-not-counted': 'if (!bell.blockUntilDeadline(sample)) counters.add(Counter.lostNotifications, 1);',
+    'late-ring-counted': ['if (!bell.blockUntilDeadline(sample)) counters', 'counters'],
+  }),
+  ...mutantsOf('faults/clock', 'workers/clock-check.ts', ['fault/clock'], {
+    'steps-not-counted': 'if (!(moved <= TOLERANCE_NS)) this.#counters.add(Counter.clockSteps, 1);',
+    'no-number-is-fine': ['!(moved <= TOLERANCE_NS)', 'moved > TOLERANCE_NS'],
+    'only-ahead': ['Math.abs(difference(this.#clock) - this.#difference)', 'difference(this.#clock) - this.#difference'],
+  }),
+  ...mutantsOf('faults/guest', 'workers/guest-life.ts', ['fault/host-restart', 'fault/threads'], {
+    'not-reset': 'lost.driver.reset();',
+    'ids-begin-again': [', lost.driver.ids.next)', ')'],
+    'never-stuck': 'throw new DeviceLost(`${inFlight} commands are not answered`);',
+  }),
+  ...mutantsOf('faults/samples', 'benchmarks/samples.ts', ['fault/frames'], {
+    'cancelled-frame-sampled': ['if (!timedOut && !cancelled) sampleFrame(', 'if (!timedOut) sampleFrame('],
+  }),
+  ...mutantsOf('faults/checks', 'benchmarks/faults.ts', ['fault/clock'], {
+    'clock-step-believed': 'if (clockSteps !== undefined)',
+    'everything-explained': ['counters[name] !== undefined && !explained(name, options)', 'false'],
+    'left-behind-unseen': ["left === 0 ? 'pass' : 'fail'", "'pass'"],
+    'never-injected-unseen': ["whole > 0 ? 'pass' : 'fail'", "'pass'"],
+  }),
+];
