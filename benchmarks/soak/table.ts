@@ -11,7 +11,14 @@ const WIDTH = 80;
 export function progressText({ frames, torn, events, moves, rssBytes }: SoakProgress): string {
   const { resize, unplug, plug, layout } = events;
   const mib = Math.round(rssBytes / 2 ** 20);
-  return `${frames} frames, ${torn} torn; size ${resize} plug ${unplug + plug} layout ${layout} move ${moves}; ${mib} MiB`;
+  const counts = `size ${short(resize)} plug ${short(unplug + plug)} new ${short(layout)} move ${short(moves)}`;
+  return `${short(frames)} frames, ${short(torn)} torn, ${mib} MiB, ${counts}`;
+}
+
+/** At most four characters: `9999`, `123k`, `45M`. */
+function short(count: number): string {
+  if (count < 10_000) return String(count);
+  return count < 1e6 ? `${Math.floor(count / 1e3)}k` : `${Math.floor(count / 1e6)}M`;
 }
 
 export function soakText(document: SoakDocument): string {

@@ -57,6 +57,21 @@ describe('scanout soak', () => {
     expect(document.checks.filter((check) => check.status === 'fail').map(({ name }) => name)).toEqual(['flat: heap, workers']);
   });
 
+  it('a guest and a host that die in the middle of it: the machine goes on, follows its displays and leaves nothing', async () => {
+    const faults = [
+      { name: 'guest-dies-scanning', frame: 10 },
+      { name: 'host-dies-holding', frame: 40 },
+    ] as const;
+    const document = await soak({
+      maxRounds: 1,
+      warmUpRounds: 0,
+      machine: { path: 'udmabuf', width: 640, height: 360, heads: 2, rateHz: 120, scanoutUs: 2000, faults },
+    });
+    expect(document.checks.filter((check) => check.status === 'fail')).toEqual([]);
+    expect(document.rounds[0].faults).toEqual(['guest-dies-scanning', 'host-dies-holding']);
+    expect(document.rounds[0].compared).toBeGreaterThan(0);
+  });
+
   it('stopped: it ends within a second, prints what it has, marks it partial and exits with 130', async () => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 1200);

@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { checkScenario } from '../../../../benchmarks/scenarios.ts';
 import { drawEvent, drawMachine, EVENT_KINDS, roundRandom } from '../../../../benchmarks/soak/draw.ts';
 import { differences } from '../../../../benchmarks/soak/round.ts';
+import { progressText } from '../../../../benchmarks/soak/table.ts';
 import { PATHS } from '../../../../core/machine/options.ts';
 
 describe('what a soak draws', () => {
@@ -70,4 +71,11 @@ describe('a settled machine against its displays', () => {
     expect(differences(options, displays, { ...gauges, gpuBuffers: 4 })).toEqual(["the guest's GPU has 4 buffers, not 2"]);
     expect(differences(options, displays, { ...gauges, buffers: 4 })).toEqual(['the guest has 4 buffers, not 2']);
   });
+});
+
+test("an hour's line of progress fits a terminal", () => {
+  const events = { resize: 9500, unplug: 700, plug: 700, layout: 8000 };
+  const line = `[3599/3600] ${progressText({ elapsed: 3599, frames: 12_345_678, torn: 0, events, moves: 123_456, rssBytes: 512 * 2 ** 20 })}`;
+  expect(line).toBe('[3599/3600] 12M frames, 0 torn, 512 MiB, size 9500 plug 1400 new 8000 move 123k');
+  expect(line.length).toBeLessThanOrEqual(79);
 });
