@@ -21,8 +21,8 @@ const BODY = 6;
 const BODY_END = 16;
 /** Times that a word has gone to and fro when its chain becomes visible. */
 const PUBLISH_AT = 3;
-/** Looks for an answer before the next chain goes off without it. */
-const MOST_LOOKS = 1500;
+/** Times that a word goes to and fro, unless the answer comes before. */
+const MOST_FLIPS = 300;
 /** Lengths of descriptors: what is legitimate, a little less, and what reaches past the region's end. */
 const LENGTHS = [0, 8, 23, 24, 56, 1056, 4096, RACE.regionBytes, 0xffffffff];
 /** Upper halves of addresses: none of them is memory but 0. */
@@ -43,10 +43,14 @@ export class HostileDriver {
   readonly #driver: DriverQueue;
   #token = 0;
   #next = 0;
-  /** Of the step: how often a word goes to and fro, whether it ends wrong, whether its chain is still invisible. */
+  /** Of the step: how often a word goes to and fro, how long it stays, whether it ends wrong; its chain is still invisible; it was answered. */
   #flips = 0;
   #ends = false;
   #offered = false;
+  #answered = false;
+  #holds = 0;
+  /** Nobody else's. */
+  readonly #idle = new Int32Array(new SharedArrayBuffer(4));
   /** A queue that its own driver cannot follow any more is only written to. */
   #lost = false;
 
@@ -79,15 +83,16 @@ export class HostileDriver {
     const word = fixed > 0 && random.below(3) > 0 ? BODY + random.below(fixed) : random.below(words.length);
     const value = random.next();
     const choice = random.below(64);
-    this.#flips = 4 + random.below(120);
+    this.#holds = random.below(40);
+    this.#flips = 4 + random.below(random.below(4) > 0 ? MOST_FLIPS : 40);
     this.#ends = random.below(12) === 0;
-    const waits = random.below(4) > 0;
+    this.#answered = false;
     this.#offered = !this.#lost && this.#offer(at, bytes.length, cut, response, room, split);
     if (target < 13) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value);
     else if (target < 15) this.#flipDescriptor(choice, value);
     else this.#flipIndex(choice, value);
     this.#publish();
-    this.#takeBack(waits ? MOST_LOOKS : 1);
+    this.#takeBack(4);
   }
 
   /** @returns what a guest sends that shows frames, of its few resources one at random */
@@ -160,7 +165,9 @@ export class HostileDriver {
   #takeBack(looks: number): void {
     if (this.#lost) return;
     try {
-      for (let i = 0; i < looks; i++) if (this.#driver.popUsed() && this.#driver.usedToken === this.#token) return;
+      for (let i = 0; i < looks && !this.#answered; i++) {
+        if (this.#driver.popUsed() && this.#driver.usedToken === this.#token) this.#answered = true;
+      }
     } catch {
       this.#lost = true;
     }
@@ -172,12 +179,20 @@ export class HostileDriver {
     // A table's address may be one of those that lead out of memory.
     if (word >= RACE.end / 4) return;
     const right = Atomics.load(cells, word);
-    for (let i = 0; i < this.#flips; i++) {
+    for (let i = 0; i < this.#flips && !this.#answered; i++) {
       Atomics.store(cells, word, wrong | 0);
+      this.#hold();
       Atomics.store(cells, word, right);
+      this.#hold();
       if (i === PUBLISH_AT) this.#publish();
+      else if (i % 4 === 0) this.#takeBack(1);
     }
     if (this.#ends) Atomics.store(cells, word, wrong | 0);
+  }
+
+  /** Some nanoseconds in which the device may see what a word is. */
+  #hold(): void {
+    for (let i = 0; i < this.#holds; i++) Atomics.load(this.#idle, 0);
   }
 
   /** A descriptor of a chain that was offered lately, in the ring or in its table. */

@@ -7,7 +7,7 @@ import { hold, same } from './failure.ts';
 import { FuzzHost, HEADS, type Part } from './host.ts';
 import type { FuzzMemory } from './memory.ts';
 import { HostModel, type Limits, NOTHING } from './model.ts';
-import type { RingKind } from './plan.ts';
+import type { RingKind, Watched } from './plan.ts';
 
 const LIMITS: Limits = { heads: HEADS, maxEntries: 8, maxBytes: 100_000, listLimit: 4, sizeLimit: 1 << 20 };
 const SLOTS = 24;
@@ -20,25 +20,26 @@ interface Real {
   readonly expected: Map<number, { readonly bytes: Uint8Array; readonly type: number }>;
 }
 
-/** Sequences of commands whose every answer the model foretells. @param begun called before each */
+/** Sequences of commands whose every answer the model foretells. @param watched runs each of them */
 export function modelProperty(
   fc: typeof FastCheck,
   memory: FuzzMemory,
   kind: RingKind,
-  begun: () => void,
+  watched: Watched,
   replayPath?: string,
 ): FastCheck.IProperty<[Iterable<FastCheck.Command<HostModel, Real>>]> {
   const steps = stepArbitrary(fc).map((step) => new StepCommand(step));
   const constraints = { maxCommands: MOST_STEPS, size: 'max' as const, ...(replayPath === undefined ? {} : { replayPath }) };
   return fc.property(fc.commands([steps], constraints), (commands) => {
-    begun();
-    const host = newHost(memory, kind);
-    const regions = host.rig.regions.map(({ gpa, size, device }) => ({ gpa, size, device: device !== null }));
-    const model = new HostModel(LIMITS, regions);
-    const real: Real = { host, expected: new Map() };
-    fc.modelRun(() => ({ model, real }), commands);
-    compare(model, real);
-    host.finish();
+    watched(() => {
+      const host = newHost(memory, kind);
+      const regions = host.rig.regions.map(({ gpa, size, device }) => ({ gpa, size, device: device !== null }));
+      const model = new HostModel(LIMITS, regions);
+      const real: Real = { host, expected: new Map() };
+      fc.modelRun(() => ({ model, real }), commands);
+      compare(model, real);
+      host.finish();
+    });
   });
 }
 

@@ -20,7 +20,7 @@ const SLOT_BYTES = 2048;
 
 /** Where guest and host of the raw-ring part put things, in region 0. */
 export const RACE = {
-  regionBytes: 1 << 19,
+  regionBytes: 0x50000,
   slots: SLOTS,
   slotBytes: SLOT_BYTES,
   requests: QUEUE_MEMORY[1],
@@ -99,3 +99,6 @@ function mix(seed: number, index: number): number {
   word = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
   return word ^ (word >>> 15);
 }
+
+/** Runs one input; may count it, or leave it out. */
+export type Watched = (input: () => void) => void;

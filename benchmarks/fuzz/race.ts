@@ -9,7 +9,7 @@ import { FuzzHost } from './host.ts';
 import type { FuzzMemory } from './memory.ts';
 import { Cell, RACE, RING_KINDS } from './plan.ts';
 
-const STEPS = 150;
+const STEPS = 250;
 /** Virtual time a poll takes, ns. */
 const POLL_NS = 500;
 /** Polls between two times that the host says it goes to sleep. */

@@ -85,8 +85,9 @@ class Threads {
   readonly #cells = new Int32Array(new SharedArrayBuffer(Cell.cells * 4));
   readonly #host: Worker;
   readonly #guest: Worker;
-  /** Why a thread ended that should not have. */
+  /** Why the host's thread ended, and what the other one threw: that is a fault of the fuzzer. */
   #death: string | null = null;
+  #fault: unknown = null;
   readonly #ready: Promise<unknown>;
 
   constructor(traces: string) {
@@ -95,16 +96,19 @@ class Threads {
     const start = (entry: string): Worker => {
       const file = new URL(`./${entry}${extname(import.meta.url)}`, import.meta.url);
       const worker = new Worker(file, { workerData: { cells, memories, traces }, execArgv: [] });
-      worker.on('error', (error) => {
-        this.#death ??= error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      });
-      worker.on('exit', (code) => {
-        this.#death ??= `a thread ended with code ${code}`;
-      });
       return worker;
     };
     this.#host = start('host-thread');
+    this.#host.on('error', (error) => {
+      this.#death ??= error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    });
+    this.#host.on('exit', (code) => {
+      this.#death ??= `the host's thread ended with code ${code}`;
+    });
     this.#guest = start('guest-thread');
+    this.#guest.on('error', (error) => {
+      this.#fault ??= error;
+    });
     this.#ready = once(this.#host, 'message');
     // A thread that cannot start is told of by `ready`.
     this.#ready.catch(() => {});
@@ -134,6 +138,7 @@ class Threads {
       await later(LOOK_MS, undefined, { signal: awake }).catch(() => {});
       if (answer !== null) return answer;
       if (signal?.aborted === true) return null;
+      if (this.#fault !== null) throw this.#fault;
       const inputs = Atomics.load(cells, Cell.inputs);
       if (inputs !== seen) since = performance.now();
       seen = inputs;

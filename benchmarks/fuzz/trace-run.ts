@@ -4,7 +4,7 @@ import type { CorpusChain, CorpusTrace } from './corpus.ts';
 import { hold } from './failure.ts';
 import { FuzzHost, type Part } from './host.ts';
 import type { FuzzMemory } from './memory.ts';
-import type { RingKind } from './plan.ts';
+import type { RingKind, Watched } from './plan.ts';
 
 /** Bytes of each region: a 4K frame in one piece, requests of 8100 entries. */
 export const TRACE_REGION_BYTES = 16 << 20;
@@ -35,13 +35,13 @@ interface Input {
   readonly edits: readonly Edit[];
 }
 
-/** What recorded guests did, a few things changed. @param begun called before each */
+/** What recorded guests did, a few things changed. @param watched runs each of them */
 export function traceProperty(
   fc: typeof FastCheck,
   memory: FuzzMemory,
   kind: RingKind,
   corpus: readonly CorpusTrace[],
-  begun: () => void,
+  watched: Watched,
 ): FastCheck.IProperty<[Input]> {
   const value = fc.oneof(
     fc.nat(16),
@@ -56,8 +56,7 @@ export function traceProperty(
     edits: fc.array(edit, { maxLength: 6 }),
   });
   return fc.property(input, (chosen) => {
-    begun();
-    play(newHost(memory, kind), corpus[chosen.trace], chosen);
+    watched(() => play(newHost(memory, kind), corpus[chosen.trace], chosen));
   });
 }
 

@@ -20,7 +20,7 @@ const PLANTED: readonly Planted[] = [
   {
     what: 'a memory entry whose end is not looked at',
     part: 'model',
-    finds: /an answer: .*not ERR_UNSPEC|exception|Error/,
+    finds: /an answer: .*, not ERR_UNSPEC/,
     replacements: [
       {
         file: 'core/host/entries.ts',
@@ -32,7 +32,7 @@ const PLANTED: readonly Planted[] = [
   {
     what: 'a transfer whose end is not held against the backing',
     part: 'traces',
-    finds: /RangeError/,
+    finds: /RangeError: .* do not lie in a buffer/,
     replacements: [
       {
         file: 'core/host/commands-2d.ts',
@@ -44,7 +44,7 @@ const PLANTED: readonly Planted[] = [
   {
     what: 'a framebuffer that may end past its blob',
     part: 'model',
-    finds: /not ERR_INVALID_PARAMETER|Error/,
+    finds: /an answer: OK_NODATA, not ERR_INVALID_PARAMETER|TypeError: Cannot read/,
     replacements: [
       { file: 'core/host/commands-scanout.ts', fixed: '  if (end > resource.size) return Response.ERR_INVALID_PARAMETER;\n', broken: '' },
     ],
@@ -52,7 +52,7 @@ const PLANTED: readonly Planted[] = [
   {
     what: 'a resource that is not freed when the sink lets go of it',
     part: 'model',
-    finds: /held/,
+    finds: /held: .*bytes, .*segments/,
     replacements: [
       { file: 'core/host/releases.ts', fixed: '          destroy(context, resource);\n', broken: '' },
       { file: 'core/host/releases.ts', fixed: "import { destroy } from './commands-2d.ts';\n", broken: '' },
@@ -61,7 +61,7 @@ const PLANTED: readonly Planted[] = [
   {
     what: 'a count of memory entries that is fetched twice',
     part: 'race',
-    finds: /left while its entries were in use|Error/,
+    finds: /region .* left while its entries were in use/,
     replacements: [
       {
         file: 'core/host/commands-2d.ts',
