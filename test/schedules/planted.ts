@@ -9,6 +9,9 @@ const PACKED_DRIVER = 'core/ring/packed/driver.ts';
 const PACKED_DEVICE = 'core/ring/packed/device.ts';
 const DOORBELL = 'core/ring/doorbell.ts';
 
+/** Where each side's `publish` begins. */
+const PUBLISH = '  publish(): boolean {\n';
+
 export interface Planted {
   readonly name: string;
   readonly edits: readonly Edit[];
@@ -69,10 +72,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DRIVER,
-        from: `    this.#availAtomics.store16(2 * (this.#avail + AVAIL_IDX), next);\n`,
-        to:
-          '    const event = this.#usedAtomics.load16(2 * this.#availEvent);\n' +
-          '    this.#availAtomics.store16(2 * (this.#avail + AVAIL_IDX), next);\n',
+        from: PUBLISH,
+        to: `${PUBLISH}    const event = this.#usedAtomics.load16(2 * this.#availEvent);\n`,
       },
       {
         file: SPLIT_DRIVER,
@@ -88,10 +89,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DEVICE,
-        from: `    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), next);\n`,
-        to:
-          '    const flags = this.#availAtomics.load16(2 * (this.#avail + AVAIL_FLAGS));\n' +
-          '    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), next);\n',
+        from: PUBLISH,
+        to: `${PUBLISH}    const flags = this.#availAtomics.load16(2 * (this.#avail + AVAIL_FLAGS));\n`,
       },
       {
         file: SPLIT_DEVICE,
@@ -169,10 +168,8 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DRIVER,
-        from: '    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);\n',
-        to:
-          '    const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);\n' +
-          '    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);\n',
+        from: PUBLISH,
+        to: `${PUBLISH}    const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);\n`,
       },
       {
         file: PACKED_DRIVER,
@@ -188,8 +185,10 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DRIVER,
-        from: '      this.#heldAt = at;\n      this.#heldWord = word;\n',
-        to: '      this.#heldAt = at;\n      this.#heldWord = word;\n      this.#words[at] = word;\n',
+        from: '  #fill(id: number, flags: number): void {\n',
+        to:
+          '  #fill(id: number, flags: number): void {\n' +
+          '    this.#words[this.#ringAt + (this.#next << 2) + FLAGS_WORD] = id | (flags << 16) | (this.#available << STATE_SHIFT);\n',
       },
     ],
     where: { ring: 'packed', size: 4, chain: 'pair' },
