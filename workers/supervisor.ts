@@ -89,16 +89,21 @@ export class Supervisor {
   async #resetDevice(): Promise<void> {
     const registers = this.#registers;
     registers.guestAlive = Alive.absent;
-    // It died before it had begun.
-    if (registers.status === 0) return;
+    // The host looks for changes: it may have taken the last 0 and not yet what the guest wrote afterwards.
+    await this.#write(Status.FAILED);
+    await this.#write(0);
+  }
+
+  /** Writes the status in the dead guest's stead and waits for the host. One that takes too long is waited for by the next driver. */
+  async #write(status: number): Promise<void> {
+    const registers = this.#registers;
     registers.statusSeen = UNSEEN;
-    registers.status = 0;
+    registers.status = status;
     ring(this.#cells, registers.hostDoorbell);
     const giveUp = performance.now() + RESET_MS;
-    while (registers.statusSeen !== 0 && performance.now() < giveUp && !registers.stopRequested) {
+    while (registers.statusSeen !== status && performance.now() < giveUp && !registers.stopRequested) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    if (registers.statusSeen !== 0) registers.statusSeen = 0;
   }
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { BUSY_COUNTERS } from '../../benchmarks/faults.ts';
 import { FAULTS, type FaultName, faultKind, unfitFault } from '../../core/machine/faults.ts';
 import { PATHS, type Path } from '../../core/machine/options.ts';
 import { Counter } from '../../core/measure/counters.ts';
@@ -47,10 +48,10 @@ function diesOnce(side: 'guest' | 'host'): (run: FaultRun) => void {
   };
 }
 
-/** A busy machine makes frames late by itself. */
+/** What neither a fault nor a busy machine explains. */
 const unexplained = ({ figures, plan }: FaultRun): string[] =>
   Object.entries(figures.counters)
-    .filter(([name, value]) => value > 0 && name !== 'fencesTimedOut')
+    .filter(([name, value]) => value > 0 && !BUSY_COUNTERS.includes(name))
     .map(([name]) => name)
     .filter((name) => !plan.options.faults.some((fault) => (faultKind(fault.name).explains as readonly string[]).includes(name)));
 
