@@ -4,9 +4,15 @@ import { AtomicsDoorbell } from '../../core/ring/doorbell.ts';
 import type { DriverQueue } from '../../core/ring/queue.ts';
 import { type CpuPair, pinThread } from './affinity.ts';
 import type { Prepared, Work } from './benchmark.ts';
-import { BUFFERS_AT, openRingDriver, ringMemory } from './ring-memory.ts';
-import { BUFFER_BYTES, mostOutstanding, RING_SIZE, type RingWork, TABLE_DESCRIPTORS } from './ring-work.ts';
+import * as ring from './ring-memory.ts';
+import { openRingDriver, ringMemory } from './ring-memory.ts';
+import * as sizes from './ring-work.ts';
+import { mostOutstanding, type RingWork } from './ring-work.ts';
 import { startThread } from './threads.ts';
+
+// Taken over: an imported binding is looked up at every use, a constant of the module is compiled in, as C's are.
+const { BUFFERS_AT } = ring;
+const { BUFFER_BYTES, RING_SIZE, TABLE_DESCRIPTORS } = sizes;
 
 /** Int32 cells that both sides see, on cache lines of their own. */
 export const STOP_CELL = 0;
@@ -60,14 +66,16 @@ function workOf(driver: DriverQueue, work: RingWork, cells: Int32Array): Work {
 /** Puts buffers in the ring: half of a chain's descriptors, at least one, are writable. */
 class Submitter {
   readonly #driver: DriverQueue;
-  readonly #readable: number;
-  readonly #descriptors: number;
+  readonly #readable: number = 0;
+  readonly #descriptors: number = 0;
+  readonly #written: number = 0;
   #token = 0;
 
   constructor(driver: DriverQueue, descriptors: number) {
     this.#driver = driver;
     this.#descriptors = descriptors;
     this.#readable = descriptors >> 1;
+    this.#written = (descriptors - this.#readable) * BUFFER_BYTES;
   }
 
   submit(): void {
@@ -85,7 +93,7 @@ class Submitter {
 
   /** After `popUsed`. */
   check(): void {
-    if (this.#driver.usedLength !== (this.#descriptors - this.#readable) * BUFFER_BYTES) throw new Error('a wrong length came back');
+    if (this.#driver.usedLength !== this.#written) throw new Error('a wrong length came back');
   }
 }
 

@@ -22,6 +22,29 @@ export class Chain {
   readonly offset = new Float64Array(MAX_CHAIN);
   readonly length = new Float64Array(MAX_CHAIN);
 
+  /**
+   * Makes one buffer the whole chain.
+   * @param offset where it is in its region, a u32, here as int32: so no double is passed
+   * @param length bytes, 0 < length < 2^31
+   */
+  setOne(head: number, region: number, offset: number, length: number, writable: boolean): void {
+    this.head = head;
+    this.indirect = false;
+    this.count = 1;
+    this.region[0] = region;
+    this.offset[0] = offset >>> 0;
+    this.length[0] = length;
+    if (writable) {
+      this.readableCount = 0;
+      this.readableBytes = 0;
+      this.writableBytes = length;
+    } else {
+      this.readableCount = 1;
+      this.readableBytes = length;
+      this.writableBytes = 0;
+    }
+  }
+
   clear(): void {
     this.head = 0;
     this.indirect = false;

@@ -65,15 +65,17 @@ export class PackedDevice implements DeviceQueue {
   readonly #driverEventAt: number = 0;
   readonly #deviceEventAtomics: RingAtomics;
   readonly #deviceEventAt: number = 0;
+  /** By id: ring slots of the chain in flight; 0: none is. */
+  readonly #slots: Int32Array = new Int32Array(0);
   /**
-   * [id]: ring slots of the chain in flight; 0: none is. [size + slot], 1: last written by the device, or never. Such a
-   * slot cannot hold a descriptor of the lap before. In one array, which the compiler looks up once.
+   * By slot, 1: passed over when the device last used slots, so it still holds what the driver wrote in the lap before.
+   * And whether there is any, 1: maybe.
    */
-  readonly #state: Int32Array = new Int32Array(0);
-  /** Chains taken and not returned yet. */
+  readonly #passed: Uint8Array = new Uint8Array(0);
+  #anyPassed = 0;
+  /** Chains that are not in the used ring yet, and how many of them were returned: with IN_ORDER they wait. */
   #taken = 0;
-  /** Ring slots of all chains that are not in the used ring yet. */
-  #slotsTaken = 0;
+  #waiting = 0;
   /** Next slot to take, and the state of a descriptor that is available there; slots from there on found available. */
   #next = 0;
   #available: number = STATE_AVAILABLE;
@@ -85,8 +87,6 @@ export class PackedDevice implements DeviceQueue {
   /** The first used descriptor since `publish`: its slot and its last word. −1: there is none. */
   #held = -1;
   #heldWord = 0;
-  /** Ring slots used since `publish`. */
-  #usedSlots = 0;
   /** The device's event structure says DISABLE. */
   #kicksOff = false;
 
@@ -111,14 +111,15 @@ export class PackedDevice implements DeviceQueue {
     this.#driverEventAt = driverEvent.offset / 4;
     this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.#deviceEventAt = deviceEvent.offset / 4;
-    this.#state = new Int32Array(2 * size).fill(1, size);
+    this.#slots = new Int32Array(size);
+    this.#passed = new Uint8Array(size);
   }
 
   pop(chain: Chain): boolean {
     if (this.#seen === 0 && !this.#lookForMore()) return false;
     const next = this.#next;
     const { size } = this;
-    const state = this.#state;
+    const slots = this.#slots;
     const words = this.#words;
     const { window } = this.#builder;
     if (window.generation !== this.#space.generation) window.refresh();
@@ -139,26 +140,10 @@ export class PackedDevice implements DeviceQueue {
       length > 0 &&
       length <= window.bytes - rel &&
       id < size &&
-      state[id] === 0
+      slots[id] === 0
     ) {
-      chain.head = id;
-      chain.region[0] = window.region;
-      chain.offset[0] = (window.offset + rel) >>> 0;
-      chain.length[0] = length;
-      chain.indirect = false;
-      chain.count = 1;
-      if ((last & WRITE_BIT) === 0) {
-        chain.readableCount = 1;
-        chain.readableBytes = length;
-        chain.writableBytes = 0;
-      } else {
-        chain.readableCount = 0;
-        chain.readableBytes = 0;
-        chain.writableBytes = length;
-      }
-      state[id] = 1;
-      state[size + next] = 0;
-      this.#slotsTaken++;
+      chain.setOne(id, window.region, window.offset + rel, length, (last & WRITE_BIT) !== 0);
+      slots[id] = 1;
       this.#seen--;
       if (next + 1 === size) {
         this.#next = 0;
@@ -176,21 +161,22 @@ export class PackedDevice implements DeviceQueue {
   }
 
   push(head: number, written: number): void {
-    const state = this.#state;
-    const slots = head >= 0 && head < this.size ? state[head] : 0;
-    if (slots === 0) throw notInFlight(head);
-    this.#taken--;
+    const slots = this.#slots;
+    const taken = head >= 0 && head < this.size ? slots[head] : 0;
+    if (taken === 0) throw notInFlight(head);
     if (this.#order !== null) {
       this.#order.finish(head, written);
+      this.#waiting++;
       return;
     }
-    state[head] = 0;
-    this.#use(head, written, slots);
+    slots[head] = 0;
+    this.#taken--;
+    this.#use(head, written, taken);
   }
 
   /** Chains taken and not returned yet. */
   get inFlight(): number {
-    return this.#taken;
+    return this.#taken - this.#waiting;
   }
 
   publish(): boolean {
@@ -198,11 +184,10 @@ export class PackedDevice implements DeviceQueue {
     if (this.#order !== null) this.#useInOrder(this.#order);
     const held = this.#held;
     if (held < 0) return false;
-    const slots = this.#usedSlots;
+    // All of the ring, where it is not a part: at least one slot was used.
+    const slots = (this.#usedNext - held + this.size) % this.size || this.size;
     this.#ringAtomics.store32(4 * (this.#ringAt + held * WORDS + FLAGS_WORD), this.#heldWord);
-    this.#state[this.size + held] = 1;
     this.#held = -1;
-    this.#usedSlots = 0;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.
     const event = this.#driverEventAtomics.load32(4 * this.#driverEventAt);
     return wantsEvent(event, this.#usedNext, this.#usedWrap, slots, this.size, this.#eventIdx);
@@ -235,22 +220,30 @@ export class PackedDevice implements DeviceQueue {
       this.#checkUnavailable((this.#ringAtomics.load32(at) >>> STATE_SHIFT) & STATE_MASK);
       return false;
     }
-    const room = this.size - this.#slotsTaken;
+    const room = this.size - this.#slotsTaken();
     if (room === 0) throw this.#broken('avail-ahead', next);
     this.#seen = Math.min(seen, room);
     return true;
   }
 
+  /** Ring slots of all chains that are not in the used ring yet: those from the next to use to the next to take. */
+  #slotsTaken(): number {
+    return this.#taken === 0 ? 0 : (this.#next - this.#usedNext + this.size) % this.size || this.size;
+  }
+
   /**
    * Looks at the state of the next slot, which was not available. Legitimate are: available by now; used in the lap
-   * before (or blank); and what the driver wrote there in the lap before, where the device has not written since.
+   * before (or blank); and what the driver wrote there in the lap before, where that slot was not used since, or not
+   * visibly, or passed over.
    */
   #checkUnavailable(state: number): void {
     const available = this.#available;
     const usedBefore = available === STATE_AVAILABLE ? STATE_USED ^ STATE_MASK : STATE_USED;
     if (state === usedBefore || state === available) return;
-    if (state === (available ^ STATE_MASK) && this.#state[this.size + this.#next] === 0) return;
-    throw this.#broken('wrong-wrap', this.#next);
+    const next = this.#next;
+    const unused = this.#held === next || this.#passed[next] !== 0 || this.#slotsTaken() === this.size;
+    if (state === (available ^ STATE_MASK) && unused) return;
+    throw this.#broken('wrong-wrap', next);
   }
 
   /** Takes the chain that starts at `#next`, whatever it is. */
@@ -258,6 +251,7 @@ export class PackedDevice implements DeviceQueue {
     const builder = this.#builder;
     const { size } = this;
     const words = this.#words;
+    const room = size - this.#slotsTaken();
     let at = this.#next;
     let available = this.#available;
     let slots = 0;
@@ -265,7 +259,7 @@ export class PackedDevice implements DeviceQueue {
     chain.clear();
     for (;;) {
       if (slots === size) throw this.#broken('loop', slots);
-      if (slots + this.#slotsTaken === size) throw this.#broken('avail-ahead', slots);
+      if (slots === room) throw this.#broken('avail-ahead', slots);
       slots++;
       const from = this.#ringAt + (at << 2);
       // RACE: as in `pop`.
@@ -293,15 +287,10 @@ export class PackedDevice implements DeviceQueue {
     // The id is the last descriptor's (virtio 1.3 § 2.8.6).
     const id = last & 0xffff;
     if (id >= size) throw this.#broken('head-range', id);
-    if (this.#state[id] !== 0) throw this.#broken('head-in-flight', id);
+    if (this.#slots[id] !== 0) throw this.#broken('head-in-flight', id);
     if (chain.count === 0) throw this.#broken('empty-chain', id);
     chain.head = id;
-    this.#state[id] = slots;
-    this.#slotsTaken += slots;
-    for (let i = 0, slot = this.#next; i < slots; i++) {
-      this.#state[size + slot] = 0;
-      if (++slot === size) slot = 0;
-    }
+    this.#slots[id] = slots;
     this.#next = at;
     this.#available = available;
     this.#seen = Math.max(0, this.#seen - slots);
@@ -330,8 +319,10 @@ export class PackedDevice implements DeviceQueue {
   #useInOrder(order: CompletionOrder): void {
     let slots = 0;
     for (let head = order.first(); head >= 0; ) {
-      slots += this.#state[head];
-      this.#state[head] = 0;
+      slots += this.#slots[head];
+      this.#slots[head] = 0;
+      this.#taken--;
+      this.#waiting--;
       order.drop();
       const next = order.first();
       if (next < 0 || order.complete[head] === 0) {
@@ -356,10 +347,8 @@ export class PackedDevice implements DeviceQueue {
       this.#heldWord = word;
     } else {
       words[from + 3] = word;
-      this.#state[this.size + at] = 1;
     }
-    this.#usedSlots += slots;
-    this.#slotsTaken -= slots;
+    if (slots + this.#anyPassed > 1) this.#markPassed(at, slots);
     const next = at + slots;
     if (next >= this.size) {
       this.#usedNext = next - this.size;
@@ -368,6 +357,13 @@ export class PackedDevice implements DeviceQueue {
     } else {
       this.#usedNext = next;
     }
+  }
+
+  /** Notes that of `slots` slots from `at` on the first one was written and the others were passed over. */
+  #markPassed(at: number, slots: number): void {
+    this.#anyPassed = 1;
+    this.#passed[at] = 0;
+    for (let i = 1; i < slots; i++) this.#passed[(at + i) % this.size] = 1;
   }
 
   /** Out of line, and thrown by the caller: the compiler then sees that nothing comes after. */

@@ -76,13 +76,11 @@ export class PackedDriver implements DriverQueue {
   #next = 0;
   #wrap = 1;
   #available: number = STATE_AVAILABLE;
-  /** The first head since `publish`: where its last word goes and what it is. −1: there is none. */
-  #heldAt = -1;
+  /** The first head since `publish`: its slot and its last word. −1: there is none. */
+  #held = -1;
   #heldWord = 0;
   /** Slots from `#lastUsed` on that were found used. */
   #seen = 0;
-  /** Ring slots filled since `publish`. */
-  #filled = 0;
   /** Next slot to find used, its wrap counter and the state it then has. */
   #lastUsed = 0;
   #usedWrap = 1;
@@ -160,8 +158,8 @@ export class PackedDriver implements DriverQueue {
     words[at] = from[0];
     words[at + 1] = from[1];
     words[at + 2] = from[2];
-    if (this.#heldAt < 0) {
-      this.#heldAt = at + 3;
+    if (this.#held < 0) {
+      this.#held = next;
       this.#heldWord = word;
     } else {
       words[at + 3] = word;
@@ -171,7 +169,6 @@ export class PackedDriver implements DriverQueue {
     state[own + TAKEN] = 1;
     this.#freeId = state[own + FOLLOWING];
     this.free = free - 1;
-    this.#filled++;
     if (next + 1 === this.size) {
       this.#next = 0;
       this.#wrap ^= 1;
@@ -183,11 +180,12 @@ export class PackedDriver implements DriverQueue {
   }
 
   publish(): boolean {
-    if (this.#heldAt < 0) return false;
-    const filled = this.#filled;
-    this.#ringAtomics.store32(4 * this.#heldAt, this.#heldWord);
-    this.#heldAt = -1;
-    this.#filled = 0;
+    const held = this.#held;
+    if (held < 0) return false;
+    this.#ringAtomics.store32(4 * (this.#ringAt + held * WORDS + FLAGS_WORD), this.#heldWord);
+    this.#held = -1;
+    // All of the ring, where it is not a part: at least one slot was filled.
+    const filled = (this.#next - held + this.size) % this.size || this.size;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.21.3.1.
     const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);
     return wantsEvent(event, this.#next, this.#wrap, filled, this.size, this.#eventIdx);
@@ -296,7 +294,6 @@ export class PackedDriver implements DriverQueue {
     this.#state[own + TAKEN] = taken;
     if (this.#inOrder) this.#state[own + WRITABLE] = buffers.writableBytes();
     this.free -= taken;
-    this.#filled += taken;
     return true;
   }
 
@@ -317,14 +314,14 @@ export class PackedDriver implements DriverQueue {
 
   /** Writes the last word of the next slot, unless it is the batch's first, and goes to the slot after it. */
   #fill(id: number, flags: number): void {
-    const at = this.#ringAt + (this.#next << 2) + FLAGS_WORD;
+    const next = this.#next;
     const word = id | (flags << 16) | (this.#available << STATE_SHIFT);
-    if (this.#heldAt < 0) {
-      this.#heldAt = at;
+    if (this.#held < 0) {
+      this.#held = next;
       this.#heldWord = word;
     } else {
       // RACE: as in #placeDirect.
-      this.#words[at] = word;
+      this.#words[this.#ringAt + (next << 2) + FLAGS_WORD] = word;
     }
     if (++this.#next === this.size) {
       this.#next = 0;
@@ -347,7 +344,8 @@ export class PackedDriver implements DriverQueue {
   /** Goes on from slot `at` by the `taken` ones of a used chain. */
   #passSlots(at: number, taken: number): void {
     this.free += taken;
-    this.#seen = Math.max(0, this.#seen - taken);
+    const seen = this.#seen;
+    this.#seen = seen > taken ? seen - taken : 0;
     const next = at + taken;
     if (next >= this.size) {
       this.#lastUsed = next - this.size;

@@ -102,8 +102,7 @@ export class SplitDevice implements DeviceQueue {
     // RACE: the driver wrote the entry before its store16 of idx, which #lookForMore loaded. Read once.
     const head = this.#availU16[this.#availRing + (at & this.#mask)];
     const taken = this.#taken;
-    if (head >= this.size) throw this.#broken('head-range', head);
-    if (taken[head] !== 0) throw this.#broken('head-in-flight', head);
+    if (head >= this.size || taken[head] !== 0) throw this.#broken(head >= this.size ? 'head-range' : 'head-in-flight', head);
     const { window } = this.#builder;
     if (window.generation !== this.#space.generation) window.refresh();
     const words = this.#descriptors;
@@ -114,21 +113,7 @@ export class SplitDevice implements DeviceQueue {
     const rel = (words[from] - window.lo) | 0;
     // One buffer in the window: nothing to loop over, and nothing to sum.
     if ((last & NOT_ALONE) === 0 && words[from + 1] === window.hi && rel >= 0 && length > 0 && length <= window.bytes - rel) {
-      chain.head = head;
-      chain.region[0] = window.region;
-      chain.offset[0] = (window.offset + rel) >>> 0;
-      chain.length[0] = length;
-      chain.indirect = false;
-      chain.count = 1;
-      if ((last & WRITE) === 0) {
-        chain.readableCount = 1;
-        chain.readableBytes = length;
-        chain.writableBytes = 0;
-      } else {
-        chain.readableCount = 0;
-        chain.readableBytes = 0;
-        chain.writableBytes = length;
-      }
+      chain.setOne(head, window.region, window.offset + rel, length, (last & WRITE) !== 0);
     } else {
       // Anew: nothing of what was read above is used.
       this.#take(chain, head);
