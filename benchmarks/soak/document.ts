@@ -25,6 +25,8 @@ export interface SoakRound {
   readonly fallbacks: number;
   /** Commits whose 50 ms ran out: the machine was busy, or a fault. */
   readonly timedOut: number;
+  /** ms: how late this machine let a timer of the main thread be at most. Seconds of it stall guest and host as well. */
+  readonly latestMs: number;
   /** Error responses that neither an EDID of a scanout without a display nor an injected fault explains. */
   readonly errors: number;
   /** Changes after which both sides were asked what they hold. */

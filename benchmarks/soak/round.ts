@@ -32,6 +32,8 @@ const FRAMES_AFTER = 2;
 /** How often the sides are asked again when they do not agree, and after how long, ms. */
 const COMPARE_ATTEMPTS = 4;
 const COMPARE_PAUSE_MS = 300;
+/** Between two looks at the main thread's own lateness, ms. */
+const LATENESS_MS = 20;
 /** Problems kept of each round: the first say most. */
 const MAX_PROBLEMS = 20;
 
@@ -56,6 +58,7 @@ export async function runRound(of: RoundOptions): Promise<SoakRound> {
     return result;
   });
   const ended = (): boolean => outcome !== null;
+  const lateness = new Lateness();
 
   const problems: { check: ProblemCheck; what: string }[] = [];
   const problem = (check: ProblemCheck, what: string): void => {
@@ -130,6 +133,7 @@ export async function runRound(of: RoundOptions): Promise<SoakRound> {
     movesRefused: guest.get(Counter.movesRefused),
     fallbacks: host.get(Counter.importFallbacks),
     timedOut: guest.get(Counter.fencesTimedOut),
+    latestMs: lateness.end(),
     errors,
     compared,
     faults,
@@ -185,6 +189,26 @@ function unexplained(options: MachineOptions, plan: MachinePlan, { guest, host }
   const found = scenarioFaults(options, [faultFigures(plan, guest, host)]);
   if (found === null) return [];
   return found.unexplained.filter((name) => name !== 'fencesTimedOut').map((name) => `${name} ${found.counters[name] ?? 0}`);
+}
+
+/** How late the main thread's timers are at most. */
+class Lateness {
+  #latest = 0;
+  #due = performance.now() + LATENESS_MS;
+  readonly #timer = setInterval(() => this.#look(), LATENESS_MS);
+
+  /** ms */
+  end(): number {
+    clearInterval(this.#timer);
+    this.#look();
+    return Math.round(this.#latest);
+  }
+
+  #look(): void {
+    const now = performance.now();
+    this.#latest = Math.max(this.#latest, now - this.#due);
+    this.#due = now + LATENESS_MS;
+  }
 }
 
 /** @returns a head that is on and shows no frames; null: all do, or the machine has ended */

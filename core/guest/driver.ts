@@ -190,8 +190,8 @@ export class VirtioGpuDriver {
   /**
    * Blocks until `done` holds, as the kernel's uninterruptible waits do (move_notify, probing). For slow paths.
    * @param againNs when to look again at the latest, ns; Infinity: only when the host has rung
-   * @throws DriverError when the host has been silent for 10 s, needs a reset, or the session was asked to stop;
-   *   DeviceLost when another host has taken its place
+   * @throws DriverError when the host needs a reset, or the session was asked to stop; DeviceLost when another host has taken its
+   *   place, or it has been silent for 10 s
    */
   waitFor(done: () => boolean, againNs = Number.POSITIVE_INFINITY): void {
     const { guestDoorbell, registers, clock } = this.#options;
@@ -209,7 +209,11 @@ export class VirtioGpuDriver {
       }
       if (registers.stopRequested) throw new DriverError('stopped while waiting for the host');
       clock.read();
-      if (clock.slot[0] >= giveUp) throw new DriverError('the host has not answered for 10 s');
+      if (clock.slot[0] >= giveUp) {
+        const silent = 'the host has not answered for 10 s';
+        // Once it has answered the probe, a reset may bring it back; a host that does not even answer that is gone.
+        throw this.#queuesOpen && this.display.generation > 0 && !this.#resetting ? new DeviceLost(silent) : new DriverError(silent);
+      }
       if (this.#queuesOpen && this.prepareSleep()) continue;
       const until = Math.min(clock.slot[0] < againNs ? Math.min(giveUp, againNs) : giveUp, clock.slot[0] + RECHECK_NS);
       unrung = guestDoorbell.sleep(sample, until) ? -1 : sample;

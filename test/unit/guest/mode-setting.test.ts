@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Compositor, type HeadPlan, type Surface } from '../../../core/guest/compositor.ts';
+import { DeviceLost } from '../../../core/guest/errors.ts';
 import { type Mode, ModeSetting, type SurfaceSource } from '../../../core/guest/mode-setting.ts';
 import { Plane } from '../../../core/guest/plane.ts';
 import { StampRenderer } from '../../../core/guest/renderer.ts';
@@ -192,6 +193,14 @@ describe('mode setting after a config change (virtio-gpu §2, §4)', () => {
     step();
     expect(source.made).toHaveLength(made);
     expect(modeSetting.settled).toBe(true);
+  });
+});
+
+describe('a host that falls silent in the middle of a mode set', () => {
+  it('has lost the device: the guest may reset it and begin anew', () => {
+    const { modeSetting, step } = desktop({ hold: ({ name }) => name === 'RESOURCE_UNREF' });
+    modeSetting.remake(0);
+    expect(() => step()).toThrow(DeviceLost);
   });
 });
 
