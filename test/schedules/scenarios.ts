@@ -11,6 +11,8 @@ const SHAPES: readonly Pick<Scenario, 'size' | 'chain' | 'batch'>[] = [
   { size: 1, chain: 'single', batch: false },
   { size: 2, chain: 'single', batch: false },
   { size: 2, chain: 'single', batch: true },
+  { size: 4, chain: 'single', batch: false },
+  { size: 4, chain: 'single', batch: true },
   { size: 4, chain: 'pair', batch: false },
   { size: 4, chain: 'pair', batch: true },
   { size: 2, chain: 'indirect', batch: true },
