@@ -4,8 +4,8 @@
  * formatter's layout (a method begins at two spaces, a function at none).
  */
 
-/** The views of a region: what they are given to, and typed arrays that a method is given, are shared memory too. */
-const VIEW = /\.(?:u8|u16|u32|i32)\b/;
+/** The views of a region, and an indirect table: what they are given to, and typed arrays that a method is given, are shared too. */
+const VIEW = /\.(?:u8|u16|u32|i32|table)\b/;
 const VIEW_TYPE = /\b(\w+): (?:Uint8|Uint16|Uint32|Int32)Array\b/g;
 /** Functions whose result is a view, and those that do for their caller what he would do by an index. */
 const VIEW_FUNCTION = /#findTable\(/;
@@ -74,7 +74,7 @@ interface Call {
 }
 
 function accessorCalls(text: string): Call[] {
-  return [...text.matchAll(/this\.#(\w+)\.((?:load|store)(?:16|32))\(/g)].map((match) => ({
+  return [...text.matchAll(/this\.#(\w+)\.((?:load|store)(?:16|32)|scan)\(/g)].map((match) => ({
     at: match.index,
     open: match.index + match[0].length - 1,
     operation: match[2],
@@ -111,10 +111,20 @@ export function cellViolations(source: string): string[] {
   return [plain, renamed].flatMap((rule) => [...text.matchAll(rule)].map((match) => `line ${lineOf(text, match.index)}: ${match[0]}`));
 }
 
-const LOCAL_GET = 0x20;
-const END = 0x0b;
 const ATOMIC = 0xfe;
 const CODE_SECTION = 10;
+/** With one number: block, loop, br, br_if, local.get, local.set, local.tee, i32.const. */
+const WITH_NUMBER = new Set([0x02, 0x03, 0x0c, 0x0d, 0x20, 0x21, 0x22, 0x41]);
+/** Those and end, i32.ne, i32.ge_s, i32.add, i32.and, i32.shr_u. */
+const WITHOUT_MEMORY = new Set([...WITH_NUMBER, 0x0b, 0x47, 0x4e, 0x6a, 0x71, 0x76]);
+
+/** Bytes of the LEB128 number after the operation at `at`, if it has one. */
+function immediates(bytes: readonly number[], at: number): number {
+  if (!WITH_NUMBER.has(bytes[at])) return 0;
+  let length = 1;
+  while (bytes[at + length] >= 0x80) length++;
+  return length;
+}
 
 /** What breaks the rule of the WebAssembly module that the accessors are: bodies of nothing but arguments and atomic accesses. */
 export function moduleViolations(source: string): string[] {
@@ -130,12 +140,13 @@ export function moduleViolations(source: string): string[] {
   for (let body = 0; body < bodies; body++) {
     const end = at + 1 + bytes[at];
     let accesses = 0;
-    // Size and number of locals first.
-    for (at += 2; at < end; ) {
+    // Its size, then groups of locals.
+    at += 2 + 2 * bytes[at + 1];
+    while (at < end) {
       const operation = bytes[at];
       if (operation === ATOMIC) accesses++;
-      else if (operation !== LOCAL_GET && operation !== END) found.push(`body ${body}: operation ${operation}`);
-      at += operation === ATOMIC ? 4 : operation === LOCAL_GET ? 2 : 1;
+      else if (!WITHOUT_MEMORY.has(operation)) found.push(`body ${body}: operation ${operation}`);
+      at += operation === ATOMIC ? 4 : 1 + immediates(bytes, at);
     }
     if (accesses !== 1) found.push(`body ${body}: ${accesses} atomic accesses`);
     at = end;
@@ -195,6 +206,9 @@ function sharedNames(text: string): Set<string> {
     for (const match of line.matchAll(VIEW_TYPE)) if (line.slice(0, match.index).includes('(')) shared.add(match[1]);
   }
   const assignments = [...text.matchAll(/(?:(?:const|let) |this\.)(#?\w+)(?:: \w+)? = ([^;]*);/g)];
+  for (const match of text.matchAll(/const \{ ([^}]*) \} = /g)) {
+    for (const name of match[1].split(', ')) if (VIEW.test(`.${name}`)) shared.add(name);
+  }
   for (let size = -1; size !== shared.size; ) {
     size = shared.size;
     for (const [, name, value] of assignments) if (isView(value, shared)) shared.add(name);

@@ -27,7 +27,7 @@ export const FAULTS = [
     'same-session-after-a-death': 'registers.generation = (registers.generation + 1) | 0;',
     'device-not-marked': 'registers.deviceStatus = Status.NEEDS_RESET;',
     'more-deaths-than-planned': ' || this.#left[role] === 0',
-    'reset-not-asked-for': 'registers.status = 0;',
+    'reset-not-asked-for': 'await this.#write(0);',
   }),
   ...mutantsOf('faults/loop', 'workers/loop.ts', ['fault/notifications'], {
     'no-timed-re-check': 'if (recheck) bell.deadline[0] = times[0];',
@@ -42,7 +42,7 @@ export const FAULTS = [
   ...mutantsOf('faults/guest', 'workers/guest-life.ts', ['fault/host-restart', 'fault/threads'], {
     'not-reset': 'lost.driver.reset();',
     'ids-begin-again': [', lost.driver.ids.next)', ')'],
-    'never-stuck': 'throw new DeviceLost(`${inFlight} commands are not answered`);',
+    'never-stuck': ['else if (this.#clock.slot[0] - this.#since[0] > this.#limitNs)', 'else if (false)'],
   }),
   ...mutantsOf('faults/samples', 'benchmarks/samples.ts', ['fault/frames'], {
     'cancelled-frame-sampled': ['if (!timedOut && !cancelled) sampleFrame(', 'if (!timedOut) sampleFrame('],

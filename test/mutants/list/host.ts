@@ -1,9 +1,10 @@
 import { mutantsOf } from '../mutant.ts';
 
-const COMMANDS = ['unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/resources'];
-const SCANOUTS = ['unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/scanouts'];
+const CHECKS = ['unit/host/resource-checks', 'unit/host/display-checks'];
+const COMMANDS = [...CHECKS, 'unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/resources'];
+const SCANOUTS = [...CHECKS, 'unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/scanouts'];
 const FRAMING = ['unit/host/commands', 'unit/host/frames', 'hostile/framing'];
-const DEVICE = ['unit/host/commands', 'unit/host/limits', 'unit/host/frames', 'unit/host/rings', 'hostile/transport'];
+const DEVICE = [...CHECKS, 'unit/host/commands', 'unit/host/limits', 'unit/host/frames', 'unit/host/rings', 'hostile/transport'];
 
 export const HOST = [
   ...mutantsOf('host/commands-2d', 'core/host/commands-2d.ts', COMMANDS, {
@@ -37,6 +38,7 @@ export const HOST = [
     'attach-blob-while-the-sink-reads': [
       'if (resource.held > 0) return STALL;\n  if (resource.attached) dropBuffer',
       'if (resource.attached) dropBuffer',
+      'a revoked buffer was stopped: the poll that takes this command has released it before',
     ],
     'attach-blob-keeps-the-revoked-buffer': 'if (resource.attached) dropBuffer(context, resource);',
     'attach-blob-not-shown-again': 'if (code === Response.OK_NODATA) context.scanouts.showAll(resource);',
@@ -44,7 +46,6 @@ export const HOST = [
       "if (!resource.attached) return Response.ERR_UNSPEC;\n  if (resource.kind === '2d')",
       "if (resource.kind === '2d')",
     ],
-    'detach-keeps-the-backing': ['resource.backing = null;\n    resource.attached = false;', 'resource.attached = false;'],
     'detach-keeps-the-segments': [
       'resource.attached = false;\n    context.resources.chargeSegments(resource, 0);',
       'resource.attached = false;',
@@ -118,8 +119,6 @@ export const HOST = [
     'blob-of-a-2d-resource': "if (resource.kind !== 'blob') return Response.ERR_INVALID_PARAMETER;",
     'blob-without-pixels': ['resource.pixels === null || (!resource.attached', '(!resource.attached'],
     'blob-format': ['if (bpp === 0 || width === 0', 'if (width === 0'],
-    'blob-width-0': ['width === 0 || height === 0) return', 'height === 0) return'],
-    'blob-height-0': ['width === 0 || height === 0) return', 'width === 0) return'],
     'blob-end-past-its-size': 'if (end > resource.size)',
     'blob-end-off-by-one': ['if (end > resource.size)', 'if (end > resource.size + 1)'],
     'blob-last-row-unchecked': ['(height - 1) * stride + width * bpp;', '(height - 1) * stride;'],
@@ -152,17 +151,20 @@ export const HOST = [
     ],
     'flush-not-held': 'resource.held++;',
     'flush-copy-not-refreshed': "if (resource.buffer.state === 'copied') refresh(context, resource, x, y, width, height);",
-    'refresh-past-the-copy': ['end > copy.length || end > backing.length', 'end > backing.length'],
+    'refresh-past-the-copy': [
+      'end > copy.length || end > backing.length',
+      'end > backing.length',
+      "SET_SCANOUT_BLOB has held the scanout's end against the blob's size, which is the copy's",
+    ],
     'refresh-past-the-pages': ['end > copy.length || end > backing.length', 'end > copy.length'],
   }),
   ...mutantsOf('host/dispatch', 'core/host/dispatch.ts', FRAMING, {
     'shorter-than-a-header': ['if (bytes < Size.header) return false;', ''],
-    'old-request-kept': 'for (let i = 0; i < body.length; i++) body[i] = 0;',
     'request-past-its-snapshot': ['Math.min(chain.readableBytes, Size.setScanoutBlob)', 'chain.readableBytes'],
-    'request-partly-gone': [' === bytes;', ' > 0;'],
+    'request-partly-gone': [' === bytes;', ' > 0;', 'no region comes or goes between pop and this: all of the chain is there'],
     'ring-idx-not-negotiated': ['!context.has(Feature.CONTEXT_INIT) || ', ''],
     'ring-idx-past-63': [' || (body[Header.ringIdx] & 0xff) > MAX_RING_IDX', ''],
-    'unknown-type': 'if (needed === 0)',
+    'unknown-type': ['if (needed === 0)', 'if (false)', 'the switch answers the same by its default'],
     'body-short': 'if (context.chain.readableBytes < needed)',
     'body-short-by-one': ['context.chain.readableBytes < needed', 'context.chain.readableBytes < needed - 1'],
     'reply-without-room': 'if (context.chain.writableBytes < responseBytes(type))',
@@ -184,12 +186,11 @@ export const HOST = [
     'more-than-max-entries': [' || count > context.options.maxEntries', ''],
     'one-more-than-max-entries': ['count > context.options.maxEntries', 'count > context.options.maxEntries + 1'],
     'fewer-than-claimed': 'if (context.chain.readableBytes < from + bytes)',
-    'fewer-than-claimed-by-one': ['context.chain.readableBytes < from + bytes', 'context.chain.readableBytes < from + bytes - 1'],
-    'header-counted-as-entries': ['< from + bytes', '< bytes'],
     'table-never-grows': 'if (context.entryRegion.length < count) grow(context, count);',
     'partly-gone': [
       'if (readChain(space, context.chain, from, context.entryBytes, 0, bytes) !== bytes) return false;',
       'readChain(space, context.chain, from, context.entryBytes, 0, bytes);',
+      'the length was held against the chain before, and no region comes or goes between pop and this',
     ],
     'empty-entry': 'if (length === 0)',
     'outside-memory': ['if (!space.translate(address, length)) return false;', 'space.translate(address, length);'],
@@ -212,7 +213,6 @@ export const HOST = [
     'export-refused': ['if (!made.ok) return `vfio', 'if (false) return `vfio'],
     'attach-refused': 'if (!attached.ok)',
     'refused-export-kept': ['made.value.put();\n    return', 'return'],
-    'ram-as-a-device': [" || region.kind !== 'device'", ''],
     'device-of-another-name': ['if (device.name === region.device) return device;', 'return device;'],
     'copy-past-the-budget': ['if (image === null) return', 'if (false) return'],
     'reasons-without-bound': ['if (context.fallbacks.length < MAX_REASONS) context', 'context'],
@@ -236,9 +236,8 @@ export const HOST = [
       'resource.images.length = 0;\n}\n\nfunction clone',
     ],
     'revoke-keeps-the-backing': ['resource.backing = null;\n  // A 2D image', '// A 2D image'],
-    'revoke-twice': "if (buffer.state === 'revoked') return;",
   }),
-  ...mutantsOf('host/resources', 'core/host/resources.ts', [...COMMANDS, 'hostile/invariants'], {
+  ...mutantsOf('host/resources', 'core/host/resources.ts', ['unit/host/resource-checks', 'unit/host/commands', 'unit/host/frames'], {
     'bytes-past-the-budget': 'if (this.#bytes + bytes > this.#maxBytes)',
     'bytes-past-by-one': ['this.#bytes + bytes > this.#maxBytes', 'this.#bytes + bytes > this.#maxBytes + 1'],
     'bytes-not-charged': 'this.#bytes += bytes;',
@@ -289,7 +288,7 @@ export const HOST = [
     'image-of-another-stride': ['image.stride === head.stride &&', ''],
     'image-of-another-format': ['image.stride === head.stride &&\n      image.format === head.format', 'image.stride === head.stride'],
   }),
-  ...mutantsOf('host/flushes', 'core/host/flushes.ts', ['unit/host/frames', 'hostile/scanouts'], {
+  ...mutantsOf('host/flushes', 'core/host/flushes.ts', ['unit/host/resource-checks', 'unit/host/frames', 'hostile/scanouts'], {
     'no-slot-left': ['this.#freeCount > 0 && ', ''],
     'frame-still-in-the-works': [
       'this.#freeCount > 0 && this.#byFrame[head * FRAMES + (frame & (FRAMES - 1))] === 0',
@@ -299,42 +298,59 @@ export const HOST = [
     'answered-at-the-first-release': ['--this.#remaining[slot] === 0', '--this.#remaining[slot] >= 0'],
     'slot-never-free': 'this.#free[this.#freeCount++] = slot;',
   }),
-  ...mutantsOf('host/fence-timeline', 'core/host/fence-timeline.ts', ['unit/host/frames', 'unit/host/commands'], {
-    'later-overtakes': 'if (this.#done[at] === 0) break;',
-    'never-finished': 'this.#done[entry] = 1;',
-    'kept-over-a-reset': ['this.#first = 0;\n    this.#next = 0;', ''],
-  }),
-  ...mutantsOf('host/releases', 'core/host/releases.ts', ['unit/host/frames', 'hostile/scanouts', 'hostile/resources'], {
-    'unknown-frame': 'if (slot < 0) continue;',
-    'never-released': 'resource.held--;',
-    'freed-while-held': ['resource.held === 0 && resource.doomed', 'resource.doomed'],
-    'doomed-never-freed': ['if (resource.held === 0 && resource.doomed)', 'if (false)'],
-    'answered-too-early': 'if (!flushes.countDown(slot)) continue;',
-    'fenced-never-answered': ['if (answer === FlushAnswer.fenced) timeline.finish(token);\n      else if', 'if'],
-    'unfenced-never-answered': 'queue.push(token, Size.respNodata);',
-  }),
-  ...mutantsOf('host/cursor', 'core/host/cursor.ts', ['unit/host/commands', 'hostile/framing', 'hostile/scanouts'], {
-    short: 'if (chain.readableBytes < Size.updateCursor)',
-    'short-by-one': ['chain.readableBytes < Size.updateCursor', 'chain.readableBytes < Size.updateCursor - 1'],
-    'partly-gone': [
-      'if (readChain(context.options.space, chain, 0, context.cursorBytes, 0, Size.updateCursor) !== Size.updateCursor) return false;',
-      'readChain(context.options.space, chain, 0, context.cursorBytes, 0, Size.updateCursor);',
-    ],
-    'command-of-the-other-queue': 'if (type !== Command.UPDATE_CURSOR && type !== Command.MOVE_CURSOR)',
-    'head-unknown': 'if (head >= context.cursors.length)',
-    'resource-unknown': 'if (resource === null)',
-    'width-not-64': ['resource.width !== CURSOR_SIZE || resource.height !== CURSOR_SIZE', 'resource.height !== CURSOR_SIZE'],
-    'height-not-64': ['resource.width !== CURSOR_SIZE || resource.height !== CURSOR_SIZE', 'resource.width !== CURSOR_SIZE'],
-    'no-pixels': ['pixels === null || pixels.length', 'pixels.length'],
-    'pages-too-few': ['pixels.length < CURSOR_BYTES || ', ''],
-    'blob-too-small': [' || resource.size < CURSOR_BYTES', ''],
-    'no-memory': 'if (image === null)',
-    'images-kept-over-a-reset': 'if (cursor.image !== null) context.options.freeImage(cursor.image.region[0]);',
-  }),
-  ...mutantsOf('host/control-queue', 'core/host/control-queue.ts', [...FRAMING, 'unit/host/limits'], {
+  ...mutantsOf(
+    'host/fence-timeline',
+    'core/host/fence-timeline.ts',
+    ['unit/host/resource-checks', 'unit/host/frames', 'unit/host/commands'],
+    {
+      'later-overtakes': 'if (this.#done[at] === 0) break;',
+      'never-finished': 'this.#done[entry] = 1;',
+      'kept-over-a-reset': ['this.#first = 0;\n    this.#next = 0;', ''],
+    },
+  ),
+  ...mutantsOf(
+    'host/releases',
+    'core/host/releases.ts',
+    ['unit/host/resource-checks', 'unit/host/frames', 'hostile/scanouts', 'hostile/resources'],
+    {
+      'unknown-frame': 'if (slot < 0) continue;',
+      'never-released': 'resource.held--;',
+      'freed-while-held': ['resource.held === 0 && resource.doomed', 'resource.doomed'],
+      'doomed-never-freed': ['if (resource.held === 0 && resource.doomed)', 'if (false)'],
+      'answered-too-early': 'if (!flushes.countDown(slot)) continue;',
+      'fenced-never-answered': ['if (answer === FlushAnswer.fenced) timeline.finish(token);\n      else if', 'if'],
+      'unfenced-never-answered': 'queue.push(token, Size.respNodata);',
+    },
+  ),
+  ...mutantsOf(
+    'host/cursor',
+    'core/host/cursor.ts',
+    ['unit/host/display-checks', 'unit/host/commands', 'hostile/framing', 'hostile/scanouts'],
+    {
+      short: [
+        'if (chain.readableBytes < Size.updateCursor) return false;\n  if (readChain(context.options.space, chain, 0, context.cursorBytes, 0, Size.updateCursor) !== Size.updateCursor) return false;',
+        'readChain(context.options.space, chain, 0, context.cursorBytes, 0, Math.min(chain.readableBytes, Size.updateCursor));',
+      ],
+      'command-of-the-other-queue': 'if (type !== Command.UPDATE_CURSOR && type !== Command.MOVE_CURSOR)',
+      'head-unknown': 'if (head >= context.cursors.length)',
+      'resource-unknown': 'if (resource === null)',
+      'width-not-64': ['resource.width !== CURSOR_SIZE || resource.height !== CURSOR_SIZE', 'resource.height !== CURSOR_SIZE'],
+      'height-not-64': ['resource.width !== CURSOR_SIZE || resource.height !== CURSOR_SIZE', 'resource.width !== CURSOR_SIZE'],
+      'no-pixels': ['pixels === null || pixels.length', 'pixels.length'],
+      'pages-too-few': ['pixels.length < CURSOR_BYTES || ', ''],
+      'blob-too-small': [' || resource.size < CURSOR_BYTES', ''],
+      'no-memory': 'if (image === null)',
+      'images-kept-over-a-reset': 'if (cursor.image !== null) context.options.freeImage(cursor.image.region[0]);',
+    },
+  ),
+  ...mutantsOf('host/control-queue', 'core/host/control-queue.ts', ['unit/host/display-checks', ...FRAMING, 'unit/host/limits'], {
     'no-room-for-a-header': ['context.chain.writableBytes < Size.header', 'false'],
     'no-room-for-a-header-by-one': ['context.chain.writableBytes < Size.header', 'context.chain.writableBytes < Size.header - 1'],
-    'unreadable-request-executed': ['} else if (readRequest(context)) {', '} else if (readRequest(context) || true) {'],
+    'unreadable-request-executed': [
+      '} else if (readRequest(context)) {',
+      '} else if (readRequest(context) || true) {',
+      'the body is all zeros then, and type 0 is answered the same',
+    ],
     'more-than-a-queue-a-poll': ['served < queue.size && !this.#stalled', '!this.#stalled'],
     'more-than-a-slice-a-poll': 'if (served > 0 && context.nowNs - context.workNs > SLICE_NS) return;',
     'serves-past-a-stalled-command': ['served < queue.size && !this.#stalled', 'served < queue.size'],
@@ -342,8 +358,6 @@ export const HOST = [
       'if (takeReleases(this.#context, this.#timeline, this.#queue) > 0) this.#retry = true;',
       'takeReleases(this.#context, this.#timeline, this.#queue);',
     ],
-    'error-reply-of-full-length': ['error ? Size.header : context.responseBytes', 'context.responseBytes'],
-    'error-answered-at-a-release': ['error ? -1 : context.flushSlot', 'context.flushSlot'],
     'flush-answered-at-once': ['slot >= 0 && options.fencesOff !== true', 'false'],
     'fenced-overtakes': ['fenced && !this.#timeline.empty', 'false'],
     'timeline-kept-over-a-reset': 'this.#timeline.clear();',
@@ -354,7 +368,6 @@ export const HOST = [
     ],
   }),
   ...mutantsOf('host/device', 'core/host/device.ts', DEVICE, {
-    'serves-before-driver-ok': ['if (!this.#control.isOpen) return progressed;\n    const context', 'const context'],
     'serves-a-broken-ring': ['if (this.#broken) {\n      // Nobody', 'if (false) {\n      // Nobody'],
     'feature-not-offered-lo': ['(driverLo & ~lo) !== 0 || ', ''],
     'feature-not-offered-hi': [' || (driverHi & ~hi) !== 0', ''],

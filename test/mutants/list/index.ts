@@ -6,6 +6,7 @@ import { HOST } from './host.ts';
 import { LEDGER } from './ledger.ts';
 import { MEMORY } from './memory.ts';
 import { PROTOCOL } from './protocol.ts';
+import { RING_MUTANTS } from './ring.ts';
 
 /** Every mutant, by subject. */
-export const MUTANTS: readonly Mutant[] = [...MEMORY, ...PROTOCOL, ...DMABUF, ...HOST, ...GUEST, ...LEDGER, ...FAULTS];
+export const MUTANTS: readonly Mutant[] = [...MEMORY, ...PROTOCOL, ...DMABUF, ...HOST, ...GUEST, ...LEDGER, ...FAULTS, ...RING_MUTANTS];
