@@ -1,6 +1,7 @@
 import type { Clock } from '../core/measure/clock.ts';
 import { Counter, type Counters } from '../core/measure/counters.ts';
 import type { AtomicsDoorbell } from '../core/ring/doorbell.ts';
+import { SpinBudget } from './spin-budget.ts';
 
 /** One side as its thread's outer loop drives it. */
 export interface Side {
@@ -22,28 +23,37 @@ const RECHECK_NS = 100e6;
 const LATE_RING_NS = 5e6;
 
 /**
- * Runs a side until it has finished: turns while there is work, then spins (turning) for the budget, then asks to be
- * woken and sleeps on its doorbell until rung or until its deadline.
+ * Runs a side until it has finished: turns while there is work, then spins (turning) for a budget that adapts to its
+ * sleeps, then asks to be woken and sleeps on its doorbell until rung or until its deadline.
+ * @param spinNs the most that it spins before a sleep
  */
 export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counters: Counters, spinNs: number): void {
   // A slot, not an argument: a double that is passed on would be boxed.
   const times = new Float64Array(2);
+  const budget = new SpinBudget(spinNs);
   while (!side.finished) {
     const sample = bell.sample();
     if (side.turn()) continue;
     clock.read();
     times[0] = clock.slot[0];
-    times[1] = times[0] + spinNs;
-    const progressed = spin(side, clock, times);
-    clock.read();
-    counters.add(Counter.spinNs, clock.slot[0] - times[0]);
-    if (progressed) continue;
+    if (budget.ns[0] > 0) {
+      times[1] = times[0] + budget.ns[0];
+      const progressed = spin(side, clock, times);
+      clock.read();
+      counters.add(Counter.spinNs, clock.slot[0] - times[0]);
+      if (progressed) continue;
+    }
+    budget.slept[0] = clock.slot[0];
     bell.deadline[0] = side.deadline[0];
     if (!side.prepareSleep() && clock.slot[0] < bell.deadline[0]) {
       times[0] = clock.slot[0] + RECHECK_NS;
       const recheck = times[0] < bell.deadline[0];
       if (recheck) bell.deadline[0] = times[0];
-      if (!bell.blockUntilDeadline(sample) && recheck) {
+      const rung = bell.blockUntilDeadline(sample);
+      clock.read();
+      budget.slept[0] = clock.slot[0] - budget.slept[0];
+      budget.adapt();
+      if (!rung && recheck) {
         side.endSleep();
         lookAgain(side, bell, sample, clock, counters);
         continue;

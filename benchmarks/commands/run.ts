@@ -55,7 +55,8 @@ How each is run:
   --no-fences         negative control: answer flushes before the last read
   --fault LIST        inject faults, each as NAME or NAME@FRAME; 'scanout list'
                       names them. The run checks their outcome, no headline
-  --spin-us N         how long a thread spins before it sleeps (50)
+  --spin-us N         the most a thread spins before it sleeps (50); it
+                      spins less where that spares it no sleep
   --seed N            for page layouts
   --memory-mb N       memory that the run may take (half of the machine's)
 Output:

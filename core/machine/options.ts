@@ -57,7 +57,7 @@ export interface MachineOptions {
   /** Each frame's damage, when the framebuffer stays the same (one buffer); null: whole frames. */
   readonly damage: { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | null;
   readonly seed: number;
-  /** How long a thread spins before it sleeps, µs. */
+  /** The most that a thread spins before it sleeps, µs. */
   readonly spinUs: number;
   /** Name of the copy kernel. */
   readonly copier: string;
