@@ -25,8 +25,10 @@ export interface SoakRound {
   readonly fallbacks: number;
   /** Commits whose 50 ms ran out: the machine was busy, or a fault. */
   readonly timedOut: number;
-  /** ms: how late this machine let a timer of the main thread be at most. Seconds of it stall guest and host as well. */
+  /** ms: how late a timer of the main thread was at most. What stalls it stalls guest and host as well. */
   readonly latestMs: number;
+  /** So late that what is due to time alone is no problem of the machine's: changes not followed in time, resets of a device that was slow. */
+  readonly disturbed: boolean;
   /** Error responses that neither an EDID of a scanout without a display nor an injected fault explains. */
   readonly errors: number;
   /** Changes after which both sides were asked what they hold. */

@@ -135,14 +135,16 @@ export function added(a: EventCounts, b: EventCounts): EventCounts {
 export function roundChecks(rounds: readonly SoakRound[]): Check[] {
   const frames = rounds.reduce((sum, { verified }) => sum + verified, 0);
   const compared = rounds.reduce((sum, round) => sum + round.compared, 0);
+  const disturbed = rounds.filter((round) => round.disturbed).length;
+  const apart = disturbed === 0 ? '' : `; of ${disturbed} machines not judged: this computer stalled`;
   const seen: Record<ProblemCheck, string> = {
     ends: `${rounds.length} machines`,
     torn: `${frames} frames verified`,
     errors: 'none but for the EDID of a head without a display',
-    follows: `${compared} times`,
+    follows: `${compared} times${apart}`,
     holds: `${compared} times`,
     leaks: `${rounds.length} machines`,
-    faults: `${rounds.reduce((sum, { faults }) => sum + faults.length, 0)} faults injected`,
+    faults: `${rounds.reduce((sum, { faults }) => sum + faults.length, 0)} faults injected${apart}`,
   };
   return Object.entries(PROBLEM_CHECKS).map(([key, name]): Check => {
     const found = rounds.flatMap(({ round, options, problems }) =>
