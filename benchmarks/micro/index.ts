@@ -5,7 +5,7 @@ import { DMABUF_BENCHMARKS } from './dmabuf.ts';
 import { MEMORY_BENCHMARKS } from './memory.ts';
 import { PEER_BENCHMARKS } from './peers.ts';
 import { setUpRing } from './ring-driver.ts';
-import { RING_WORKS } from './ring-work.ts';
+import { RING_WORKS, UNPADDED_WORKS } from './ring-work.ts';
 
 const RING_BENCHMARKS: readonly MicroBenchmark[] = [...RING_WORKS].map(([name, work]) => ({
   name,
@@ -15,8 +15,17 @@ const RING_BENCHMARKS: readonly MicroBenchmark[] = [...RING_WORKS].map(([name, w
   setUp: (cpus) => setUpRing(work, cpus),
 }));
 
+const UNPADDED_BENCHMARKS: readonly MicroBenchmark[] = [...UNPADDED_WORKS].map(([name, work]) => ({
+  name,
+  unit: 'ns/buffer',
+  limit: null,
+  threads: 2,
+  setUp: (cpus) => setUpRing(work, cpus),
+}));
+
 export const MICRO_BENCHMARKS: readonly MicroBenchmark[] = [
   ...RING_BENCHMARKS,
+  ...UNPADDED_BENCHMARKS,
   ...PEER_BENCHMARKS,
   ...DECODE_BENCHMARKS,
   ...MEMORY_BENCHMARKS,

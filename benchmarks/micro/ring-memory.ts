@@ -3,11 +3,11 @@ import { AddressSpace } from '../../core/memory/address-space.ts';
 import { createSharedMemory, MemoryRegion } from '../../core/memory/region.ts';
 import { PackedDevice } from '../../core/ring/packed/device.ts';
 import { PackedDriver } from '../../core/ring/packed/driver.ts';
-import { placePackedQueue } from '../../core/ring/packed/layout.ts';
+import { EVENT_BYTES, placePackedQueue } from '../../core/ring/packed/layout.ts';
 import type { DeviceQueue, DriverQueue, QueueConfig } from '../../core/ring/queue.ts';
 import { SplitDevice } from '../../core/ring/split/device.ts';
 import { SplitDriver } from '../../core/ring/split/driver.ts';
-import { placeSplitQueue } from '../../core/ring/split/layout.ts';
+import { availBytes, descriptorBytes, placeSplitQueue, USED_ALIGN } from '../../core/ring/split/layout.ts';
 import { RING_SIZE, type RingWork, TABLE_DESCRIPTORS } from './ring-work.ts';
 
 const RAM_BYTES = 1 << 20;
@@ -38,8 +38,20 @@ function spaceOf(memory: WebAssembly.Memory): AddressSpace {
   return space;
 }
 
-function configOf({ layout, indirect }: RingWork): QueueConfig {
-  const place = layout === 'split' ? placeSplitQueue : placePackedQueue;
-  const { descriptorAddress, driverAddress, deviceAddress } = place(QUEUE_AT, RING_SIZE);
-  return { size: RING_SIZE, descriptorAddress, driverAddress, deviceAddress, indirect, eventIdx: true };
+function configOf(work: RingWork): QueueConfig {
+  return { size: RING_SIZE, ...placementOf(work), indirect: work.indirect, eventIdx: true };
+}
+
+function placementOf({ layout, unpadded }: RingWork): Pick<QueueConfig, 'descriptorAddress' | 'driverAddress' | 'deviceAddress'> {
+  const driverAddress = QUEUE_AT + descriptorBytes(RING_SIZE);
+  if (unpadded === true) {
+    const deviceAddress = layout === 'split' ? alignUp(driverAddress + availBytes(RING_SIZE), USED_ALIGN) : driverAddress + EVENT_BYTES;
+    return { descriptorAddress: QUEUE_AT, driverAddress, deviceAddress };
+  }
+  const placement = (layout === 'split' ? placeSplitQueue : placePackedQueue)(QUEUE_AT, RING_SIZE);
+  return { descriptorAddress: QUEUE_AT, driverAddress: placement.driverAddress, deviceAddress: placement.deviceAddress };
+}
+
+function alignUp(address: number, align: number): number {
+  return Math.ceil(address / align) * align;
 }

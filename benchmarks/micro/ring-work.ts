@@ -7,7 +7,8 @@ export const TABLE_DESCRIPTORS = 4;
 /** Bytes of each descriptor's buffer. */
 export const BUFFER_BYTES = 64;
 
-export type RingWork = CRingWork;
+/** `unpadded`: the queue's areas follow each other as closely as the specification allows, and share cache lines. */
+export type RingWork = CRingWork & { readonly unpadded?: boolean };
 
 export const LAYOUTS = ['split', 'packed'] as const;
 
@@ -21,6 +22,16 @@ export function mostOutstanding(descriptors: number, indirect: boolean): number 
 
 /** Every ring benchmark, by name. */
 export const RING_WORKS: ReadonlyMap<string, RingWork> = new Map(LAYOUTS.flatMap(worksOf));
+
+/** By name, as RING_WORKS: both sides' areas on shared cache lines. There is no such ring in C. */
+export const UNPADDED_WORKS: ReadonlyMap<string, RingWork> = new Map(
+  LAYOUTS.flatMap((layout) =>
+    [1, 16].map((batch): [string, RingWork] => {
+      const work = { layout, mode: 'throughput', batch, descriptors: 1, indirect: false, window: WINDOW.throughput } as const;
+      return [`ring/${layout}/threads/batch-${batch}/unpadded`, { ...work, unpadded: true }];
+    }),
+  ),
+);
 
 function worksOf(layout: RingWork['layout']): [string, RingWork][] {
   const works: [string, RingWork][] = [];

@@ -8,7 +8,7 @@ import { type CpuPair, pickCpus } from './affinity.ts';
 import type { MicroBenchmark } from './benchmark.ts';
 import type { MicroDocument, MicroResult, Spread } from './document.ts';
 import type { Engine, HardwareCounters } from './engines.ts';
-import { RING_WORKS } from './ring-work.ts';
+import { RING_WORKS, UNPADDED_WORKS } from './ring-work.ts';
 import { measureInProcess } from './start-process.ts';
 
 export interface MicroOptions {
@@ -21,8 +21,9 @@ export interface MicroOptions {
   readonly onStep?: (done: number, total: number, what: string) => void;
 }
 
-/** Rings that a peer is measured beside: they carry what it carries. */
+/** Rings that a peer, or a ring whose sides share cache lines, is measured beside: they carry what it carries. */
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries([...UNPADDED_WORKS.keys()].map((name) => [name, [name.replace('/unpadded', '')]])),
   'peer/ringbuf.js/threads': ['split', 'packed'].flatMap((layout) => [`ring/${layout}/threads/batch-1`, `ring/${layout}/threads/batch-16`]),
 };
 

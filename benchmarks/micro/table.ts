@@ -13,7 +13,7 @@ export function microText(document: MicroDocument): string {
   if (others.length > 0) lines.push(...plainTable(others), '');
   for (const { name, rings } of others) {
     if (rings.length === 0) continue;
-    lines.push(`As fast as ${name}, in turns with it (times, 95% interval):`);
+    lines.push(...wrapped(`As fast as ${name}, in turns with it (times, 95% interval):`));
     for (const ring of rings) lines.push(`  ${ring.name.padEnd(NAME)} ${ratioWords(ring)}`);
     lines.push('');
   }
