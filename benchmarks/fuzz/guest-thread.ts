@@ -25,12 +25,9 @@ for (;;) {
   Atomics.wait(cells, Cell.episode, episode);
   episode = Atomics.load(cells, Cell.episode);
   if (episode < 0) break;
-  const driver = new HostileDriver(
-    space,
-    regions[0],
-    RING_KINDS[Atomics.load(cells, Cell.kind)],
-    new Random(Atomics.load(cells, Cell.seed)),
-  );
+  const kind = RING_KINDS[Atomics.load(cells, Cell.kind)];
+  const random = new Random(Atomics.load(cells, Cell.seed));
+  const driver = new HostileDriver(space, regions[0], kind, random, Atomics.load(cells, Cell.ringOnly) !== 0);
   let left = Atomics.load(cells, Cell.steps);
   for (let afterwards = 0; left > 0 && afterwards < AFTERWARDS; left--) {
     driver.step();

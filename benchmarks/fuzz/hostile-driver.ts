@@ -23,6 +23,9 @@ const BODY_END = 16;
 const PUBLISH_AT = 3;
 /** Times that a word goes to and fro, unless the answer comes before. */
 const MOST_FLIPS = 300;
+/** Of 16 steps so many go at requests, then so many in all at requests and descriptors; the others at indices. */
+const WHOLE = [13, 15] as const;
+const RING_ONLY = [1, 13] as const;
 /** Lengths of descriptors: what is legitimate, a little less, and what reaches past the region's end. */
 const LENGTHS = [0, 8, 23, 24, 56, 1056, 4096, RACE.regionBytes, 0xffffffff];
 /** Upper halves of addresses: none of them is memory but 0. */
@@ -36,6 +39,7 @@ const HIGHS = [0, 2, 63, 0x200000, 0xffffffff];
 export class HostileDriver {
   readonly #random: Random;
   readonly #kind: RingKind;
+  readonly #ringOnly: boolean;
   readonly #queue: PlacedQueue;
   readonly #words: Uint32Array;
   readonly #cells: Int32Array;
@@ -48,14 +52,16 @@ export class HostileDriver {
   #ends = false;
   #offered = false;
   #answered = false;
-  #holds = 0;
+  #rightFor = 0;
+  #wrongFor = 0;
   /** Nobody else's. */
   readonly #idle = new Int32Array(new SharedArrayBuffer(4));
   /** A queue that its own driver cannot follow any more is only written to. */
   #lost = false;
 
-  /** @param low region 0 */
-  constructor(space: AddressSpace, low: MemoryRegion, kind: RingKind, random: Random) {
+  /** @param low region 0 @param ringOnly nobody reads the requests */
+  constructor(space: AddressSpace, low: MemoryRegion, kind: RingKind, random: Random, ringOnly: boolean) {
+    this.#ringOnly = ringOnly;
     this.#random = random;
     this.#kind = kind;
     this.#queue = placeQueue(CONTROL_QUEUE, kind);
@@ -75,7 +81,9 @@ export class HostileDriver {
     const words = new Uint32Array(bytes.buffer);
     for (let i = 0; i < words.length; i++) this.#words[at / 4 + i] = words[i];
     const cut = random.below(3) === 0 ? 4 * (1 + random.below(words.length - 1)) : 0;
-    const room = random.below(4) === 0 ? 24 : 1056;
+    // Without one of its halves a chain is one buffer, and takes the shortest way through the device.
+    const half = random.below(8);
+    const room = half === 0 ? 0 : random.below(4) === 0 ? 24 : 1056;
     const split = random.below(4) === 0;
     // All that is drawn is drawn before it depends on the device's speed.
     const target = random.below(16);
@@ -83,13 +91,16 @@ export class HostileDriver {
     const word = fixed > 0 && random.below(3) > 0 ? BODY + random.below(fixed) : random.below(words.length);
     const value = random.next();
     const choice = random.below(64);
-    this.#holds = random.below(40);
+    this.#rightFor = random.below(40);
+    // The shorter, the more often a first look finds what is right and a second one what is wrong.
+    this.#wrongFor = random.below(3) === 0 ? random.below(40) : 0;
     this.#flips = 4 + random.below(random.below(4) > 0 ? MOST_FLIPS : 40);
     this.#ends = random.below(12) === 0;
     this.#answered = false;
-    this.#offered = !this.#lost && this.#offer(at, bytes.length, cut, response, room, split);
-    if (target < 13) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value);
-    else if (target < 15) this.#flipDescriptor(choice, value);
+    this.#offered = !this.#lost && this.#offer(at, half === 1 ? 0 : bytes.length, cut, response, room, split);
+    const [requests, descriptors] = this.#ringOnly ? RING_ONLY : WHOLE;
+    if (target < requests) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value);
+    else if (target < descriptors) this.#flipDescriptor(choice, value);
     else this.#flipIndex(choice, value);
     this.#publish();
     this.#takeBack(4);
@@ -144,9 +155,10 @@ export class HostileDriver {
     if (cut > 0 && cut < bytes) {
       driver.readable(at, cut);
       driver.readable(at + cut, bytes - cut);
-    } else {
+    } else if (bytes > 0) {
       driver.readable(at, bytes);
     }
+    if (room === 0) return driver.submit(this.#token);
     if (split) {
       driver.writable(response, 16);
       driver.writable(response + 16, room - 16);
@@ -181,9 +193,9 @@ export class HostileDriver {
     const right = Atomics.load(cells, word);
     for (let i = 0; i < this.#flips && !this.#answered; i++) {
       Atomics.store(cells, word, wrong | 0);
-      this.#hold();
+      this.#hold(this.#wrongFor);
       Atomics.store(cells, word, right);
-      this.#hold();
+      this.#hold(this.#rightFor);
       if (i === PUBLISH_AT) this.#publish();
       else if (i % 4 === 0) this.#takeBack(1);
     }
@@ -191,8 +203,8 @@ export class HostileDriver {
   }
 
   /** Some nanoseconds in which the device may see what a word is. */
-  #hold(): void {
-    for (let i = 0; i < this.#holds; i++) Atomics.load(this.#idle, 0);
+  #hold(loads: number): void {
+    for (let i = 0; i < loads; i++) Atomics.load(this.#idle, 0);
   }
 
   /** A descriptor of a chain that was offered lately, in the ring or in its table. */

@@ -44,6 +44,8 @@ export const Cell = {
   broken: 5,
   /** Inputs begun, counted by the host: while it changes, nothing hangs. */
   inputs: 6,
+  /** Not 0: the device side of the ring works alone. */
+  ringOnly: 7,
   cells: 8,
 } as const;
 

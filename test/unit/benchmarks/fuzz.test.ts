@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { hold } from '../../../benchmarks/fuzz/failure.ts';
+import { readFailure, writeFailure } from '../../../benchmarks/fuzz/failure-file.ts';
+import { FuzzHost } from '../../../benchmarks/fuzz/host.ts';
+import { FuzzMemory } from '../../../benchmarks/fuzz/memory.ts';
+import { modelProperty } from '../../../benchmarks/fuzz/model-run.ts';
+import { PARTS, RING_KINDS, roundOf, type Watched } from '../../../benchmarks/fuzz/plan.ts';
+import type { FuzzOutcome } from '../../../benchmarks/fuzz/run.ts';
+import { fuzzText } from '../../../benchmarks/fuzz/text.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'scanout-fuzz-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const FOUND = { message: 'RangeError: x', stack: 'RangeError: x\n  at y', path: '3:0:1', replayPath: 'AB:C', input: 'one\ntwo' };
+
+describe('rounds', () => {
+  test('the same seed gives the same rounds, another seed others', () => {
+    const seeds = (seed: number): number[] => Array.from({ length: 24 }, (_, i) => roundOf(seed, i).seed);
+    expect(seeds(7)).toEqual(seeds(7));
+    expect(new Set([...seeds(7), ...seeds(8)]).size).toBe(48);
+  });
+
+  test('every part has its turn on every kind of ring', () => {
+    const met = new Set(Array.from({ length: PARTS.length * RING_KINDS.length }, (_, i) => `${roundOf(1, i).part} ${roundOf(1, i).kind}`));
+    expect(met.size).toBe(PARTS.length * RING_KINDS.length);
+  });
+});
+
+describe('a failing input', () => {
+  test('is written to a file that is read back as its round', () => {
+    const file = join(folder, 'found.json');
+    const round = roundOf(5, 0);
+    writeFailure(file, round, FOUND);
+    expect(readFailure(file)).toEqual({ ...round, path: FOUND.path, replayPath: FOUND.replayPath });
+  });
+
+  test.each([
+    ['{}', '"fuzz" is not 1'],
+    ['null', '"fuzz" is not 1'],
+    ['{"fuzz":1,"part":"x"}', '"part" is none'],
+    ['{"fuzz":1,"part":"model","ring":"round"}', '"ring" and "inOrder" are none'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false}', '"seed" is no whole number'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"a"}', '"path" is none'],
+    ['no JSON', 'cannot be read'],
+  ])('is not taken from a file that holds %s', (text, why) => {
+    const file = join(folder, 'bad.json');
+    writeFileSync(file, text);
+    expect(() => readFailure(file)).toThrow(why);
+  });
+
+  test('is found, made smaller and played again from its path alone', () => {
+    const memory = new FuzzMemory();
+    const serve = FuzzHost.prototype.serve;
+    // Stands for a fault of the host: no frame is shown after a command that asks for an EDID.
+    let asked = false;
+    const post = FuzzHost.prototype.post;
+    FuzzHost.prototype.post = function (bytes, ...rest) {
+      if (bytes.length >= 4 && bytes[0] === 0x0a && bytes[1] === 0x01) asked = true;
+      return post.call(this, bytes, ...rest);
+    };
+    FuzzHost.prototype.serve = () => hold(!asked, 'planted');
+    const watched: Watched = (input) => {
+      asked = false;
+      input();
+    };
+    try {
+      const first = fc.check(modelProperty(fc, memory, RING_KINDS[0], watched), { seed: 1, numRuns: 200 });
+      expect(first.failed).toBe(true);
+      const text = fc.stringify(first.counterexample);
+      expect(text.split('GET_EDID')).toHaveLength(2);
+      // Of up to 60 commands.
+      expect(text.split(' bytes [').length).toBeLessThan(5);
+      const replayPath = /replayPath="([^"]*)"/.exec(text)?.[1] ?? '';
+      const again = fc.check(modelProperty(fc, memory, RING_KINDS[0], watched, replayPath), {
+        seed: 1,
+        path: first.counterexamplePath ?? '',
+        endOnFailure: true,
+      });
+      expect(again.failed).toBe(true);
+      expect(again.numRuns).toBe(1);
+      expect(again.numShrinks).toBe(0);
+    } finally {
+      FuzzHost.prototype.post = post;
+      FuzzHost.prototype.serve = serve;
+    }
+  });
+});
+
+test('what is printed has lines of at most 80 columns', () => {
+  const figures = { rounds: 10, inputs: 1234567, seconds: 600 };
+  const outcome: FuzzOutcome = {
+    seed: 2147483646,
+    seconds: 604799,
+    parts: { model: figures, traces: figures, race: figures },
+    chains: 123456789,
+    broken: 1234567,
+    failure: { round: roundOf(1, 0), found: { ...FOUND, input: 'x'.repeat(300) } },
+    interrupted: true,
+  };
+  for (const line of fuzzText(outcome).split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+describe('the guards notice', () => {
+  const memory = new FuzzMemory();
+  const options = { ring: 'split', inOrder: false, regionBytes: 1 << 20, scanoutNs: 1000, slots: 8, slotBytes: 512 } as const;
+
+  test('a byte written past the end of a region', () => {
+    const host = new FuzzHost(memory, options);
+    host.rig.regions[1].u8[options.regionBytes] ^= 1;
+    expect(() => host.finish()).toThrow('0 bytes past the end of ram-high');
+  });
+
+  test('a byte written in memory that no chain lends the host', () => {
+    const host = new FuzzHost(memory, options);
+    host.rig.regions[2].u8[77] ^= 1;
+    expect(() => host.finish()).toThrow('the host wrote byte 77 of bar0');
+  });
+
+  test('pixels of a valid frame that are others', () => {
+    const host = new FuzzHost(memory, options);
+    host.rig.regions[1].u8[options.regionBytes - 1] ^= 1;
+    expect(() => host.serve()).toThrow('was shown with other pixels');
+  });
+
+  test('nothing where a host does all that it should', () => {
+    expect(() => new FuzzHost(memory, options).finish()).not.toThrow();
+  });
+});
