@@ -23,7 +23,7 @@ length must be right. About half a minute on two cores.
 
 Flags:
   --preemptions N  every schedule of at most N preemptions (0 to 5, default ${PREEMPTIONS});
-                   4 takes about a minute, 5 several
+                   4 takes two minutes, 5 many
   --random N       random schedules in all (default ${RANDOM}); 0: none
   --seed N         of the random schedules (default: drawn, and printed)
   --filter WORDS   only scenarios whose description has all these words

@@ -4,7 +4,8 @@ import type { Scenario } from './scenario.ts';
 /** A multiple of every size: a ring used so often is as a new one but for its indices. Six chains later they turn. */
 export const NEAR_THE_END = 65532;
 
-const BUFFERS = 3;
+/** More than fit at a time, so that slots are used again. */
+const buffersOf = ({ size, chain }: Pick<Scenario, 'size' | 'chain'>): number => (size === 4 && chain === 'single' ? 5 : 3);
 
 /** Chains that fit: at size 1 there is no room for two descriptors. */
 const SHAPES: readonly Pick<Scenario, 'size' | 'chain' | 'batch'>[] = [
@@ -27,7 +28,7 @@ function everyKind(make: (kind: Pick<Scenario, 'ring' | 'inOrder' | 'eventIdx'>)
 
 /** Both layouts, sizes 1, 2 and 4; a split ring's indices pass 65535 under way, a packed ring's wrap counters turn. */
 export const SCENARIOS: readonly Scenario[] = everyKind((kind) =>
-  SHAPES.map((shape) => ({ ...kind, ...shape, buffers: BUFFERS, start: kind.ring === 'split' ? NEAR_THE_END : 0, before: 2 })),
+  SHAPES.map((shape) => ({ ...kind, ...shape, buffers: buffersOf(shape), start: kind.ring === 'split' ? NEAR_THE_END : 0, before: 2 })),
 );
 
 /** The same for random schedules: more buffers, and other places to start from. */
@@ -36,7 +37,7 @@ export const RANDOM_SCENARIOS: readonly Scenario[] = everyKind((kind) =>
     [0, 1, 2, 3].map((before) => ({
       ...kind,
       ...shape,
-      buffers: 5,
+      buffers: buffersOf(shape) + 2,
       start: kind.ring === 'split' && before > 0 ? NEAR_THE_END : 0,
       before,
     })),
