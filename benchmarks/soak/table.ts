@@ -34,7 +34,7 @@ export function soakText(document: SoakDocument): string {
     if (of.length > 0) lines.push(pathRow(path, of));
   }
   lines.push(pathRow('all', rounds), '', ...faultLines(rounds));
-  if (document.memory.length > 0) {
+  if (document.memory.some(({ samples }) => samples > 0)) {
     const [{ samples, warmUp }] = document.memory;
     lines.push(`Held after each round and a full collection (${samples} samples, ${warmUp} before them left out):`);
     lines.push(memoryRow('', 'first', 'last', 'growth [95%]', 'bound'));

@@ -1,9 +1,9 @@
-/** A worker's entry whose guest forgets to give back the old place of every fifth buffer that it moves. */
+/** A worker's entry whose guest forgets to give back the old place of every second buffer that it moves. */
 import { PassthroughGpu } from '../../core/dmabuf/gpu.ts';
 import type { GpuBuffer } from '../../core/dmabuf/gpu-buffer.ts';
 import { PageAllocator } from '../../core/memory/allocator.ts';
 
-const ONE_IN = 5;
+const ONE_IN = 2;
 
 let moves = 0;
 let moving: GpuBuffer | null = null;
