@@ -4,7 +4,7 @@ import { MUTANTS } from './list/index.ts';
 import type { Mutant } from './mutant.ts';
 import { type Outcome, Workshop } from './workshop.ts';
 
-const BOUND_SECONDS = 30;
+const BOUND_SECONDS = 45;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 

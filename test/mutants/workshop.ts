@@ -13,7 +13,7 @@ const PARTS = ['core', 'workers', 'benchmarks', 'reports', 'bin', 'test', 'docs'
 const CONFIG = `export default {
   cacheDir: '.vite',
   test: {
-    include: ['test/**/*.test.ts'], pool: 'forks', maxWorkers: 1, bail: 1, testTimeout: 15_000,
+    include: ['test/**/*.test.ts'], pool: 'forks', maxWorkers: 1, bail: 1, testTimeout: 30_000,
     reporters: ['json'], outputFile: 'result.json',
   },
 };

@@ -3,7 +3,7 @@ import { mutantsOf } from '../mutant.ts';
 /** What keeps a machine sound when a side dies, a notification is lost or a clock steps (hostile-guest "Faults"). */
 export const FAULTS = [
   ...mutantsOf('faults/driver', 'core/guest/driver.ts', ['fault/host-restart', 'fault/frames'], {
-    'another-host-not-noticed': 'if (generation !== this.#generation) throw',
+    'another-host-not-noticed': ['if (generation !== this.#generation) throw', 'if (false) throw'],
     'reset-recycles-first': [
       'this.#queuesOpen = false;\n    this.#setStatus(0);',
       'this.commands.cancelFences();\n    this.#setStatus(0);',

@@ -1,7 +1,9 @@
 import { mutantsOf } from '../mutant.ts';
 
-const QUEUE = ['unit/guest/command-queue'];
-const PROBE = ['unit/guest/probe', 'unit/guest/dumb', 'unit/guest/plane'];
+const QUEUE = ['unit/guest/checks', 'unit/guest/command-queue'];
+/** Of the cursor queue's slots and descriptors: one of each a command. */
+const BOTH_RUN_OUT = 'there is a slot for each descriptor: both run out together';
+const PROBE = ['unit/guest/checks', 'unit/guest/probe', 'unit/guest/dumb', 'unit/guest/plane'];
 
 export const GUEST = [
   ...mutantsOf('guest/command-queue', 'core/guest/command-queue.ts', [...QUEUE, 'unit/guest/plane'], {
@@ -12,7 +14,6 @@ export const GUEST = [
     'entries-past-a-page': ['Math.min(PAGE, entriesBytes - at)', 'PAGE'],
     'old-response-kept': 'this.#words[(request + RESPONSE_OFFSET) / 4] = 0;',
     'fence-id-does-not-grow': 'this.#fenceLo = (this.#fenceLo + 1) | 0;',
-    'fence-id-in-32-bits': 'if (this.#fenceLo === 0) this.#fenceHi = (this.#fenceHi + 1) | 0;',
     'notify-of-nothing': 'if (this.#unpublished === 0) return;',
     'kick-although-unwanted': ['if (this.#queue.publish())', 'if (this.#queue.publish() || true)'],
     'kick-not-rung': 'this.#hostDoorbell.ring();',
@@ -21,7 +22,7 @@ export const GUEST = [
       'this.#hostDoorbell.ring();\n    if (this.#queue.publish()) {\n      this.#counters.add(Counter.kicks, 1);',
     ],
     'error-response-not-counted': [' || type >= Response.ERR_UNSPEC', ''],
-    'owner-told-twice': 'this.#owner[slot] = null;',
+    'owner-told-twice': ['this.#owner[slot] = null;', '', 'submit writes it anew before it is read again: this lets the collector have it'],
     'slot-never-free': 'this.#freeSlots[this.#free++] = slot;',
     'unfenced-response-signals': ['if ((this.#words[at + Header.flags] & Flag.FENCE) !== 0)', 'if (true)'],
     'fence-of-another-high-half': [' && this.#pendingHi[at] === hi', ''],
@@ -31,9 +32,9 @@ export const GUEST = [
     ],
     'pending-fences-not-cancelled': 'while (this.#pendingCount > 0) this.#takeFirst()?.cancel();',
   }),
-  ...mutantsOf('guest/cursor', 'core/guest/cursor.ts', ['unit/guest/cursor'], {
-    'room-without-slots': ['this.#free > 0 && ', ''],
-    'room-without-descriptors': [' && this.#queue.free > 0', ''],
+  ...mutantsOf('guest/cursor', 'core/guest/cursor.ts', ['unit/guest/checks', 'unit/guest/cursor'], {
+    'room-without-slots': ['this.#free > 0 && ', '', BOTH_RUN_OUT],
+    'room-without-descriptors': [' && this.#queue.free > 0', '', BOTH_RUN_OUT],
     'sends-without-room': 'if (!this.hasRoom()) return false;',
     'slot-never-free': 'this.#freeSlots[this.#free++] = this.#queue.usedToken;',
     'kick-not-rung': 'this.#hostDoorbell.ring();',
@@ -47,12 +48,13 @@ export const GUEST = [
     'waits-for-a-broken-device': 'if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0)',
     'waits-although-stopped': 'if (registers.stopRequested)',
     'waits-for-ever': 'if (clock.slot[0] >= giveUp)',
-    'command-fits-no-ring': 'if (commands.inFlight === 0)',
-    'sleeps-on-what-has-come': ['if (this.#queuesOpen && this.prepareSleep()) continue;', ''],
-    'sample-after-the-look': [
-      'const sample = guestDoorbell.sample();\n      const answered = this.#queuesOpen && this.poll();',
-      'const answered = this.#queuesOpen && this.poll();\n      const sample = guestDoorbell.sample();',
+    'command-fits-no-ring': [
+      'if (commands.inFlight === 0)',
+      'if (false)',
+      'a chain that fits no empty ring is refused by the ring itself, with an error',
     ],
+    'sleeps-on-what-has-come': ['if (this.#queuesOpen && this.prepareSleep()) continue;', ''],
+    'sample-after-the-look': ['guestDoorbell.sleep(sample, until)', 'guestDoorbell.sleep(guestDoorbell.sample(), until)'],
     'pending-fence-pooled': ["fence.state !== 'pending' && ", ''],
     'fences-without-bound': [' && this.#fences.length < 64', ''],
     'dumb-buffer-without-pages': ['if (pages === null) throw', 'if (false) throw'],
@@ -72,7 +74,6 @@ export const GUEST = [
     ],
   }),
   ...mutantsOf('guest/display', 'core/guest/display.ts', PROBE, {
-    'edid-of-another-answer': ['} else if (response === Response.OK_EDID) {', '} else if (response !== 0) {'],
     'bad-edid': ["'error' in edid ? null : edid", 'edid as { width: number; height: number; refreshHz: number }'],
     'heads-past-num-scanouts': ['.slice(0, this.#scanouts)', ''],
     'display-info-of-another-answer': ['if (response === Response.OK_DISPLAY_INFO) this', 'this'],
@@ -84,7 +85,7 @@ export const GUEST = [
     ],
     'events-never-cleared': 'registers.clearEvents(Event.DISPLAY);',
   }),
-  ...mutantsOf('guest/plane', 'core/guest/plane.ts', ['unit/guest/plane', 'unit/guest/prime', 'e2e/later-fixes'], {
+  ...mutantsOf('guest/plane', 'core/guest/plane.ts', ['unit/guest/checks', 'unit/guest/plane', 'unit/guest/prime', 'e2e/later-fixes'], {
     'begin-without-room': 'if (!this.hasRoom) return false;',
     'begin-although-prepare-failed': 'if (!prepared.ok)',
     'implicit-fences-not-waited-for': ["if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.WRITE)) return false;", ''],
@@ -106,7 +107,7 @@ export const GUEST = [
     'cleanup-keeps-the-pin': 'resource.attachment.unpin();',
     'fence-given-back-pending': ['fence.cancel();\n  driver', 'driver'],
   }),
-  ...mutantsOf('guest/prime', 'core/guest/prime.ts', ['unit/guest/prime', 'unit/guest/plane', 'e2e/later-fixes'], {
+  ...mutantsOf('guest/prime', 'core/guest/prime.ts', ['unit/guest/checks', 'unit/guest/prime', 'unit/guest/plane', 'e2e/later-fixes'], {
     'without-the-blob-feature': ['if (!driver.hasBlob) return', 'if (false) return'],
     'attach-refused': 'if (!attached.ok)',
     'import-refused': 'if (!initialised.ok)',
@@ -133,15 +134,12 @@ export const GUEST = [
     'attachment-kept': 'dmabuf.detach(attachment);',
     'resource-kept': 'if (buffer.created) driver.unref(buffer.id);',
   }),
-  ...mutantsOf('guest/compositor', 'core/guest/compositor.ts', ['unit/guest/compositor', 'unit/guest/plane'], {
+  ...mutantsOf('guest/compositor', 'core/guest/compositor.ts', ['unit/guest/checks', 'unit/guest/compositor', 'unit/guest/plane'], {
     'head-without-surfaces': 'if (head.surfaces.length < 1)',
     'drawn-into-what-is-shown': ['head.busy[i] === 1 && ', 'false && '],
     'drawn-into-what-the-host-reads': "if (framebuffer.overdue.state === 'pending') continue;",
     'drawn-into-what-has-fences': "if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.READ)) continue;",
     'shown-before-its-tick': 'if (late < 0) return false;',
     'read-back-without-room': ['if (!head.plane.hasRoom) return false;', ''],
-  }),
-  ...mutantsOf('guest/resource', 'core/guest/resource.ts', ['unit/guest/prime', 'unit/guest/dumb'], {
-    'ids-used-up': 'if (this.#next > 0xffffffff)',
   }),
 ];

@@ -49,6 +49,8 @@ export interface ScriptOptions {
   hold?: (seen: Seen) => boolean;
   /** What a request is answered with; undefined: as it should be. */
   answer?: (seen: Seen) => number | undefined;
+  /** DRIVER_OK is refused. */
+  refuseQueues?: boolean;
   /** Told of each command, in order. */
   onCommand?: (seen: Seen) => void;
 }
@@ -106,6 +108,7 @@ export class ScriptedHost {
         this.#queues = [null, null];
         registers.reset();
       } else if (this.refuseFeatures) accepted &= ~Status.FEATURES_OK;
+      if (this.options.refuseQueues === true) accepted &= ~Status.DRIVER_OK;
       if ((status & Status.DRIVER_OK) !== 0 && this.#queues[0] === null) {
         this.#queues = [CONTROL_QUEUE, CURSOR_QUEUE].map((queue) => this.#open(queue));
       }
