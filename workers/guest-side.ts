@@ -1,10 +1,9 @@
-import { DriverError } from '../core/guest/driver.ts';
 import { GuestMachine } from '../core/machine/guest-machine.ts';
 import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { openDriverQueue } from '../core/machine/queues.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
-import { Alive, Status } from '../core/ring/registers.ts';
+import { Alive } from '../core/ring/registers.ts';
 import { ClockCheck } from './clock-check.ts';
 import { guestFaults } from './faults.ts';
 import { keepsDevice, type MakeGuest, openGuest, reopenGuest, StuckCheck } from './guest-life.ts';
@@ -128,8 +127,6 @@ export function runGuest(task: SideTask): GuestReport {
     },
     prepareSleep(): boolean {
       const came = driver.prepareSleep();
-      // A broken ring is never answered: without this the guest would wait for its time-out.
-      if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset: it found a broken ring');
       if (!came) stuck.look(compositor.committed, driver.commands.inFlight);
       return came;
     },

@@ -115,9 +115,10 @@ export function beginSession(plan: MachinePlan): void {
   const cells = new Int32Array(plan.control);
   const registers = new DeviceRegisters(cells);
   registers.hostAlive = Alive.absent;
-  registers.deviceStatus = Status.NEEDS_RESET;
   registers.statusSeen = UNSEEN;
+  // In this order: a driver that sees that a reset is needed sees why.
   registers.generation = (registers.generation + 1) | 0;
+  registers.deviceStatus = Status.NEEDS_RESET;
   registers.raiseInterrupt(Interrupt.CONFIG_CHANGE);
   ring(cells, registers.guestDoorbell);
 }

@@ -67,9 +67,8 @@ export interface GuestOptions {
 }
 
 const bit = (features: number, number: number): boolean => (features & (1 << number)) !== 0;
-/** A wait for the host that lasts this long means that it is gone. */
+/** A wait for the host that lasts this long means that it is gone; it looks again by itself in between. */
 const HOST_GONE_NS = 10e9;
-/** A wait looks again by itself after so long, whatever happens to the notification. */
 const RECHECK_NS = 100e6;
 
 /** The virtio-gpu driver: probe, resources, commands. Planes, PRIME import and cursor are files of their own. */
@@ -176,7 +175,7 @@ export class VirtioGpuDriver {
 
   /** Before sleeping on the doorbell: asks for interrupts. @returns true if something came meanwhile: poll again */
   prepareSleep(): boolean {
-    this.#checkGeneration();
+    this.checkDevice();
     const control = this.commands.enableInterrupts();
     const cursor = this.cursor.enableInterrupts();
     return control || cursor;
@@ -203,10 +202,7 @@ export class VirtioGpuDriver {
       const answered = this.#queuesOpen && this.poll();
       if (answered && sample === unrung) this.counters.add(Counter.lostNotifications, 1);
       if (done()) return;
-      if (!this.#resetting) {
-        this.#checkGeneration();
-        if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0) throw new DriverError('the device needs a reset');
-      }
+      if (!this.#resetting) this.checkDevice();
       if (registers.stopRequested) throw new DriverError('stopped while waiting for the host');
       clock.read();
       if (clock.slot[0] >= giveUp) {
@@ -349,10 +345,17 @@ export class VirtioGpuDriver {
     this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());
   }
 
-  /** @throws DeviceLost when the host is not the one that this driver has set up */
-  #checkGeneration(): void {
-    const { generation } = this.#options.registers;
+  /**
+   * Before each wait: a host that is gone, or a ring that it found broken, is never answered from.
+   * @throws DeviceLost when the host is not the one that this driver has set up; DriverError when it needs a reset
+   */
+  checkDevice(): void {
+    const { registers } = this.#options;
+    // In this order: a new session begins with its number, and then needs a reset.
+    const needsReset = (registers.deviceStatus & Status.NEEDS_RESET) !== 0;
+    const { generation } = registers;
     if (generation !== this.#generation) throw new DeviceLost(`session ${this.#generation} of the host has ended, ${generation} has begun`);
+    if (needsReset) throw new DriverError('the device needs a reset: it found a broken ring');
   }
 
   #sendUnref(id: number, reply: Reply): void {

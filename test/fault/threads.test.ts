@@ -55,7 +55,7 @@ const unexplained = ({ figures, plan }: FaultRun): string[] =>
     .map(([name]) => name)
     .filter((name) => !plan.options.faults.some((fault) => (faultKind(fault.name).explains as readonly string[]).includes(name)));
 
-describe('each fault once in threads: it happens, frames go on, nothing is torn, kept or left unexplained', () => {
+describe('each fault once in threads: it happens, frames go on, nothing is torn, kept or left unexplained', { timeout: 90_000 }, () => {
   const sessions = new SessionRunner();
   afterAll(() => sessions.close());
   // The out of memory of a worker can take this process along: see worker-exit.test.ts.

@@ -22,6 +22,8 @@ export interface FaultRun {
   readonly generation: number;
 }
 
+/** A new worker compiles everything anew, which takes long on a busy machine. */
+const TIMEOUT_MS = 60_000;
 /** Frames to be measured in all: enough for every fault to have come and gone. */
 export const FRAMES = 40;
 
@@ -37,7 +39,7 @@ export async function runFaults(
   const all = smallOptions({ path, rateHz: 120, buffers: 3, width: 320, height: 200, scanoutUs: 1000, faults: planned, ...options });
   const plan = planMachine(all, monotonicNowNs());
   const window = { warmupMs: 0, warmupFrames: 3, measureMs: 0, measureFrames: frames, usageWindows: 1 };
-  const outcome = await sessions.run(plan, window, 25_000);
+  const outcome = await sessions.run(plan, window, TIMEOUT_MS);
   if (outcome.kind !== 'done') throw new Error(`${faults} on ${path}: ${JSON.stringify(outcome)}`);
   const { guest, host } = outcome;
   return {
