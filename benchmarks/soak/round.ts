@@ -41,6 +41,8 @@ const LATENESS_MS = 20;
 const DISTURBED_MS = 500;
 /** Counters that rise when a side was merely slow: the timed re-check found what its ring was about to announce, a silent device was reset. */
 const SLOW_COUNTERS = /^(lostNotifications|reinitialisations|fencesCancelled) /;
+/** A machine that came to no end in its time (workers/session.ts). */
+const NO_END = 'the session: no end after';
 /** Problems kept of each round: the first say most. */
 const MAX_PROBLEMS = 20;
 
@@ -202,7 +204,7 @@ function unexplained(options: MachineOptions, plan: MachinePlan, { guest, host }
 }
 
 const dueToTime = ({ check, what }: { check: ProblemCheck; what: string }): boolean =>
-  check === 'follows' || (check === 'faults' && SLOW_COUNTERS.test(what));
+  check === 'follows' || (check === 'ends' && what.startsWith(NO_END)) || (check === 'faults' && SLOW_COUNTERS.test(what));
 
 /** How late the main thread's timers are at most. */
 class Lateness {

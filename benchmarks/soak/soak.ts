@@ -138,7 +138,7 @@ export function roundChecks(rounds: readonly SoakRound[]): Check[] {
   const disturbed = rounds.filter((round) => round.disturbed).length;
   const apart = disturbed === 0 ? '' : `; of ${disturbed} machines not judged: this computer stalled`;
   const seen: Record<ProblemCheck, string> = {
-    ends: `${rounds.length} machines`,
+    ends: `${rounds.length} machines${apart}`,
     torn: `${frames} frames verified`,
     errors: 'none but for the EDID of a head without a display',
     follows: `${compared} times${apart}`,
