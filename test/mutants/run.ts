@@ -4,7 +4,9 @@ import { MUTANTS } from './list/index.ts';
 import type { Mutant } from './mutant.ts';
 import { type Outcome, Workshop } from './workshop.ts';
 
+/** A mutant's run is taken to hang after this, and not before it lasts several times as long as all tests did without any. */
 const BOUND_SECONDS = 45;
+const TIMES_PLAIN = 4;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
@@ -76,11 +78,12 @@ async function tryAll(mutants: readonly Mutant[], jobs: number): Promise<number>
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   let next = 0;
+  let boundMs = BOUND_SECONDS * 1000;
   let done = 0;
   const work = async (workshop: Workshop): Promise<void> => {
     while (next < mutants.length && !stopped) {
       const mutant = mutants[next++];
-      const outcome = await workshop.try(mutant, BOUND_SECONDS * 1000);
+      const outcome = await workshop.try(mutant, boundMs);
       if (outcome.end === 'aborted') return;
       const end = endOf(mutant, outcome);
       ends.set(end, (ends.get(end) ?? 0) + 1);
@@ -100,6 +103,7 @@ async function tryAll(mutants: readonly Mutant[], jobs: number): Promise<number>
       print(`The tests fail without any mutant; make them pass first:\n  ${plain.by}\n`);
       return 1;
     }
+    boundMs = Math.max(boundMs, TIMES_PLAIN * plain.seconds * 1000);
     if (!stopped) await Promise.all(workshops.map(work));
   } finally {
     for (const workshop of workshops) workshop.close();

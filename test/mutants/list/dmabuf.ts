@@ -84,6 +84,7 @@ export const DMABUF = [
     'released-still-listed': 'if (at >= 0) this.#exported.splice(at, 1);',
   }),
   ...mutantsOf('dmabuf/dma-buf', 'core/dmabuf/dma-buf.ts', DMA_BUF, {
+    'used-after-release': 'if (this.#refcount <= 0)',
     'get-after-release': "this.#assertAlive('get');",
     'get-under-the-lock': "this.resv.assertNotHeld('get');",
     'put-after-release': "this.#assertAlive('put');",

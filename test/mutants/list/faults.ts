@@ -23,7 +23,7 @@ export const FAULTS = [
     'old-driver-taken': 'this.#status = STALE;\n      this.#broken = true;',
     'reset-of-an-old-driver-unseen': 'this.#status = STALE;',
   }),
-  ...mutantsOf('faults/session', 'workers/supervisor.ts', ['fault/threads', 'fault/host-restart', 'fault/worker-exit'], {
+  ...mutantsOf('faults/session', 'workers/supervisor.ts', ['fault/supervisor', 'fault/host-restart'], {
     'same-session-after-a-death': 'registers.generation = (registers.generation + 1) | 0;',
     'device-not-marked': 'registers.deviceStatus = Status.NEEDS_RESET;',
     'more-deaths-than-planned': ' || this.#left[role] === 0',
@@ -39,7 +39,7 @@ export const FAULTS = [
     'no-number-is-fine': ['!(moved <= TOLERANCE_NS)', 'moved > TOLERANCE_NS'],
     'only-ahead': ['Math.abs(difference(this.#clock) - this.#difference)', 'difference(this.#clock) - this.#difference'],
   }),
-  ...mutantsOf('faults/guest', 'workers/guest-life.ts', ['fault/host-restart', 'fault/threads'], {
+  ...mutantsOf('faults/guest', 'workers/guest-life.ts', ['fault/host-restart', 'fault/supervisor'], {
     'not-reset': 'lost.driver.reset();',
     'ids-begin-again': [', lost.driver.ids.next)', ')'],
     'never-stuck': ['else if (this.#clock.slot[0] - this.#since[0] > this.#limitNs)', 'else if (false)'],

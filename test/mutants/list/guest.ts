@@ -45,7 +45,8 @@ export const GUEST = [
     'queues-refused': 'if ((registers.deviceStatus & Status.DRIVER_OK) === 0)',
     'more-than-16-scanouts': ['Math.min(registers.numScanouts, MAX_SCANOUTS)', 'registers.numScanouts'],
     'feature-not-offered': ['registers.deviceFeaturesLo & options.wantedFeatures.lo', 'options.wantedFeatures.lo'],
-    'waits-for-a-broken-device': 'if ((registers.deviceStatus & Status.NEEDS_RESET) !== 0)',
+    'waits-for-a-broken-device': 'if (needsReset)',
+    'waits-for-a-host-that-is-another': 'if (generation !== this.#generation)',
     'waits-although-stopped': 'if (registers.stopRequested)',
     'waits-for-ever': 'if (clock.slot[0] >= giveUp)',
     'command-fits-no-ring': [
@@ -134,12 +135,18 @@ export const GUEST = [
     'attachment-kept': 'dmabuf.detach(attachment);',
     'resource-kept': 'if (buffer.created) driver.unref(buffer.id);',
   }),
-  ...mutantsOf('guest/compositor', 'core/guest/compositor.ts', ['unit/guest/checks', 'unit/guest/compositor', 'unit/guest/plane'], {
-    'head-without-surfaces': 'if (head.surfaces.length < 1)',
-    'drawn-into-what-is-shown': ['head.busy[i] === 1 && ', 'false && '],
-    'drawn-into-what-the-host-reads': "if (framebuffer.overdue.state === 'pending') continue;",
-    'drawn-into-what-has-fences': "if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.READ)) continue;",
-    'shown-before-its-tick': 'if (late < 0) return false;',
-    'read-back-without-room': ['if (!head.plane.hasRoom) return false;', ''],
-  }),
+  ...mutantsOf(
+    'guest/compositor',
+    'core/guest/compositor.ts',
+    ['unit/guest/checks', 'unit/guest/compositor', 'unit/guest/mode-setting', 'unit/guest/plane'],
+    {
+      'other-surfaces-during-a-commit': 'if (!this.quiet(head))',
+      'head-without-surfaces': 'if (head.surfaces.length < 1)',
+      'drawn-into-what-is-shown': ['head.busy[i] === 1 && ', 'false && '],
+      'drawn-into-what-the-host-reads': "if (framebuffer.overdue.state === 'pending') continue;",
+      'drawn-into-what-has-fences': "if (resource.kind === 'imported' && !resource.resv.idle(FenceUsage.READ)) continue;",
+      'shown-before-its-tick': 'if (late < 0) return false;',
+      'read-back-without-room': ['if (!head.plane.hasRoom) return false;', ''],
+    },
+  ),
 ];

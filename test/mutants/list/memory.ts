@@ -133,4 +133,13 @@ export const MEMORY = [
     'views-kept-of-the-image-before': 'this.views.length = 0;',
     'regions-kept-of-the-image-before': 'this.#regions.length = 0;',
   }),
+  ...mutantsOf('memory/random', 'core/memory/random.ts', ['unit/memory/random'], {
+    'seed-not-finite': 'if (!Number.isFinite(seed))',
+    'bound-not-an-integer': ['!Number.isInteger(n) || ', ''],
+    'bound-below-1': ['n < 1 || ', ''],
+    'bound-past-32-bits': [' || n > 0x1_0000_0000', ''],
+  }),
+  ...mutantsOf('memory/pick-copy-kernel', 'core/memory/pick-copy-kernel.ts', COPIER, {
+    'no-kernels': 'if (kernels.length === 0)',
+  }),
 ];

@@ -1,8 +1,8 @@
 import { mutantsOf } from '../mutant.ts';
 
 /** The order of accesses that only another thread could see is held by the rule on the text, in `ordered-accesses`. */
-const RING = ['unit/ring/hostile', 'unit/ring/pair', 'unit/ring/in-order', 'unit/ring/ordered-accesses'];
-const HOSTILE = ['unit/ring/hostile', 'unit/ring/pair', 'hostile/transport'];
+const RING = ['unit/ring/window', 'unit/ring/hostile', 'unit/ring/pair', 'unit/ring/in-order', 'unit/ring/ordered-accesses'];
+const HOSTILE = ['unit/ring/window', 'unit/ring/hostile', 'unit/ring/pair', 'hostile/transport'];
 
 export const RING_MUTANTS = [
   ...mutantsOf('ring/split-driver', 'core/ring/split/driver.ts', RING, {
@@ -62,7 +62,11 @@ export const RING_MUTANTS = [
   }),
   ...mutantsOf('ring/split-device', 'core/ring/split/device.ts', RING, {
     'pops-what-was-not-published': ['if (at === this.#availSeen && !this.#lookForMore()) return false;', 'this.#lookForMore();'],
-    'head-past-the-ring': ['if (head >= this.size || taken[head] !== 0)', 'if (taken[head] !== 0)'],
+    'head-past-the-ring': [
+      'if (head >= this.size || taken[head] !== 0)',
+      'if (taken[head] !== 0)',
+      'past the array nothing is 0: the same check refuses such a head, and names the same rule',
+    ],
     'head-in-flight': ['if (head >= this.size || taken[head] !== 0)', 'if (head >= this.size)'],
     'head-not-noted-as-in-flight': 'taken[head] = 1;',
     'regions-that-left': 'if (window.generation !== this.#space.generation) window.refresh();',
@@ -291,7 +295,7 @@ export const RING_MUTANTS = [
     'packed-event-disabled': 'if (flags === EVENT_DISABLE)',
     'packed-event-of-the-other-lap': ['=== wrap ? offset : offset - size', '=== wrap ? offset : offset'],
   }),
-  ...mutantsOf('ring/buffer-list', 'core/ring/buffer-list.ts', ['unit/ring/pair'], {
+  ...mutantsOf('ring/buffer-list', 'core/ring/buffer-list.ts', ['unit/ring/window', 'unit/ring/pair'], {
     'readable-after-writable': 'if (this.readableCount !== count)',
     'more-than-1024': ['count === MAX_CHAIN || ', ''],
     'length-0': ['!(length > 0 && length < TWO_32)', '!(length < TWO_32)'],

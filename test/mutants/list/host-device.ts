@@ -1,99 +1,12 @@
 import { mutantsOf } from '../mutant.ts';
 
 const CHECKS = ['unit/host/resource-checks', 'unit/host/display-checks'];
-const COMMANDS = [...CHECKS, 'unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/resources'];
 const SCANOUTS = [...CHECKS, 'unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/scanouts'];
 const FRAMING = ['unit/host/commands', 'unit/host/frames', 'hostile/framing'];
 const DEVICE = [...CHECKS, 'unit/host/commands', 'unit/host/limits', 'unit/host/frames', 'unit/host/rings', 'hostile/transport'];
 
-export const HOST = [
-  ...mutantsOf('host/commands-2d', 'core/host/commands-2d.ts', COMMANDS, {
-    'create-id-0': ['id === 0 || context.resources.find(id) !== null', 'context.resources.find(id) !== null'],
-    'create-id-taken': ['id === 0 || context.resources.find(id) !== null', 'id === 0'],
-    'create-bad-format': ['bpp === 0 || ', ''],
-    'create-width-0': ['width === 0 || height === 0', 'height === 0'],
-    'create-height-0': ['width === 0 || height === 0', 'width === 0'],
-    'create-table-full': 'if (context.resources.full)',
-    'create-past-the-budget': ['if (image === null) return', 'if (false) return'],
-    'unref-unknown': [
-      'const resource = context.resources.find(context.body[ResourceWords.resource]);\n  if (resource === null) return Response.ERR_INVALID_RESOURCE_ID;\n  context.scanouts',
-      'const resource = context.resources.find(context.body[ResourceWords.resource]);\n  if (resource === null) return Response.OK_NODATA;\n  context.scanouts',
-    ],
-    'unref-stays-on-scanouts': 'context.scanouts.disableAll(resource);',
-    'unref-while-the-sink-reads': ['if (resource.held === 0) destroy', 'destroy'],
-    'unref-frees-nothing': 'if (resource.held === 0) destroy(context, resource);',
-    'destroy-keeps-the-blob': "if (resource.kind === 'blob') dropBuffer(context, resource);",
-    'destroy-keeps-the-image': ['    freeImage(context, resource, resource.image);\n', ''],
-    'destroy-keeps-the-segments': [
-      'resource.images.length = 0;\n  context.resources.chargeSegments(resource, 0);',
-      'resource.images.length = 0;',
-    ],
-    'attach-twice': 'if (resource.attached && !revoked)',
-    'attach-entries-unresolved': [
-      'if (!resolveEntries(context, Size.attachBacking, count)) return',
-      'if (!resolveEntries(context, Size.attachBacking, count) && count === 0) return',
-    ],
-    'attach-past-the-segments': ['if (!context.resources.chargeSegments(resource, count)) return', 'if (false) return'],
-    'attach-blob-past-its-entries': 'if (context.entryTotal < resource.size)',
-    'attach-blob-while-the-sink-reads': [
-      'if (resource.held > 0) return STALL;\n  if (resource.attached) dropBuffer',
-      'if (resource.attached) dropBuffer',
-      'a revoked buffer was stopped: the poll that takes this command has released it before',
-    ],
-    'attach-blob-keeps-the-revoked-buffer': 'if (resource.attached) dropBuffer(context, resource);',
-    'attach-blob-not-shown-again': 'if (code === Response.OK_NODATA) context.scanouts.showAll(resource);',
-    'detach-unbacked': [
-      "if (!resource.attached) return Response.ERR_UNSPEC;\n  if (resource.kind === '2d')",
-      "if (resource.kind === '2d')",
-    ],
-    'detach-keeps-the-segments': [
-      'resource.attached = false;\n    context.resources.chargeSegments(resource, 0);',
-      'resource.attached = false;',
-    ],
-    'detach-as-qemu-without-buffer': "if (resource.buffer.state === 'none') return Response.ERR_UNSPEC;",
-    'detach-while-the-sink-reads': [
-      'context.options.sink.stop(resource.id);\n    return STALL;',
-      'context.options.sink.stop(resource.id);',
-    ],
-    'detach-waits-for-a-later-command': ['context.options.sink.stop(resource.id);\n    return STALL;', 'return STALL;'],
-    'detach-leaves-the-sink': ['context.options.sink.stop(resource.id);\n  dropBuffer', 'dropBuffer'],
-    'transfer-unbacked': [
-      "if (!resource.attached) return Response.ERR_UNSPEC;\n  if (resource.kind === 'blob')",
-      "if (resource.kind === 'blob')",
-    ],
-    'transfer-of-a-blob-without-pages': ["resource.buffer.state === 'none' || resource.buffer.state === 'revoked' ?", 'false ?'],
-    'transfer-without-pages': ['backing === null || image === null', 'false'],
-    'transfer-right-of-the-image': ['x + width > resource.width || ', ''],
-    'transfer-below-the-image': [' || y + height > resource.height', ''],
-    'transfer-right-by-one': ['x + width > resource.width', 'x + width > resource.width + 1'],
-    'transfer-of-no-rows': 'if (rows === 0 || rowBytes === 0)',
-    'transfer-past-the-backing': 'if (from + (rows - 1) * stride + rowBytes > backing.length)',
-    'transfer-past-the-backing-off-by-one': ['stride + rowBytes > backing.length', 'stride + rowBytes > backing.length + 1'],
-    'transfer-last-row-unchecked': ['from + (rows - 1) * stride + rowBytes', 'from + (rows - 1) * stride'],
-    'transfer-high-half-of-the-offset': ['body[Transfer.offsetHi] * TWO_32 + ', ''],
-    'transfer-past-the-backing-as-qemu': 'if (!(rows > 0)) return Response.OK_NODATA;',
-    'transfer-while-the-sink-reads': ['if (resource.held > 0) return STALL;\n  context.now();', 'context.now();'],
-  }),
-  ...mutantsOf('host/commands-blob', 'core/host/commands-blob.ts', COMMANDS, {
-    'id-0': 'if (id === 0)',
-    'kind-of-memory':
-      '} else if (memory !== BlobMem.GUEST) {\n    // HOST3D needs VIRGL, which is never offered.\n    return Response.ERR_INVALID_PARAMETER;\n  ',
-    'kind-of-memory-as-qemu':
-      'if (memory !== BlobMem.GUEST && body[CreateBlob.blobFlags] !== BlobFlag.SHAREABLE) return Response.ERR_INVALID_PARAMETER;',
-    'id-taken': ['if (context.resources.find(id) !== null) return', 'if (false) return'],
-    'table-full': 'if (context.resources.full)',
-    'no-entries': 'if (count === 0 && !context.qemu)',
-    'entries-unresolved': [
-      'if (!resolveEntries(context, Size.createBlob, count)) return',
-      'if (!resolveEntries(context, Size.createBlob, count) && count === 0) return',
-    ],
-    'size-0': ['size === 0 || ', ''],
-    'size-past-its-entries': ['size > context.entryTotal || ', ''],
-    'size-past-its-entries-by-one': ['size > context.entryTotal', 'size > context.entryTotal + 4096'],
-    'size-not-page-aligned': [' || (size % PAGE !== 0 && !direct)', ''],
-    'size-high-half': ['body[CreateBlob.sizeHi] * TWO_32 + ', ''],
-    'kept-after-a-failed-import': ['if (code === Response.OK_NODATA) context.resources.add', 'context.resources.add'],
-  }),
+/** The rest: framing, scanouts, cursor, queues, the device. */
+export const HOST_DEVICE = [
   ...mutantsOf('host/commands-info', 'core/host/commands-info.ts', SCANOUTS, {
     'display-info-past-the-heads': [
       'i < context.displays.length ? context.displays[i] : null',
@@ -114,6 +27,15 @@ export const HOST = [
       'body[SetScanoutBlob.scanout];\n  if (head >= context.scanouts.heads.length)',
       'body[SetScanoutBlob.scanout];\n  if (false)',
     ],
+    'resource-unknown': [
+      'if (resource === null) return Response.ERR_INVALID_RESOURCE_ID;\n  if (!resource.attached)',
+      'if (!resource.attached)',
+    ],
+    'blob-unknown': [
+      "if (resource === null) return Response.ERR_INVALID_RESOURCE_ID;\n  if (resource.kind !== 'blob')",
+      "if (resource.kind !== 'blob')",
+    ],
+    'flush-unknown': ['find(body[Flush.resource]);\n  if (resource === null)', 'find(body[Flush.resource]);\n  if (false)'],
     unattached: ['if (!resource.attached) return Response.ERR_UNSPEC;', ''],
     'blob-without-shape': "if (resource.kind === 'blob') return Response.ERR_UNSPEC;",
     'blob-of-a-2d-resource': "if (resource.kind !== 'blob') return Response.ERR_INVALID_PARAMETER;",
@@ -181,99 +103,6 @@ export const HOST = [
     'room-for-edid': ['return Size.respEdid;', 'return Size.respNodata;'],
     'room-for-uuid': ['return Size.respResourceUuid;', 'return Size.respNodata;'],
   }),
-  ...mutantsOf('host/entries', 'core/host/entries.ts', COMMANDS, {
-    none: ['count === 0 || ', ''],
-    'more-than-max-entries': [' || count > context.options.maxEntries', ''],
-    'one-more-than-max-entries': ['count > context.options.maxEntries', 'count > context.options.maxEntries + 1'],
-    'fewer-than-claimed': 'if (context.chain.readableBytes < from + bytes)',
-    'table-never-grows': 'if (context.entryRegion.length < count) grow(context, count);',
-    'partly-gone': [
-      'if (readChain(space, context.chain, from, context.entryBytes, 0, bytes) !== bytes) return false;',
-      'readChain(space, context.chain, from, context.entryBytes, 0, bytes);',
-      'the length was held against the chain before, and no region comes or goes between pop and this',
-    ],
-    'empty-entry': 'if (length === 0)',
-    'outside-memory': ['if (!space.translate(address, length)) return false;', 'space.translate(address, length);'],
-    'before-the-region-of-the-one-before': ['address < region.gpa || ', ''],
-    'past-the-region-of-the-one-before': [' || address + length > region.gpa + region.size', ''],
-    'past-by-one': ['address + length > region.gpa + region.size', 'address + length > region.gpa + region.size + 1'],
-    'high-half-of-the-address': ['entries[at + MemEntry.addrHi] * TWO_32 + ', ''],
-    'several-regions-as-one': ['if (region !== null) oneRegion = false;', ''],
-    'no-file-behind': ['if (region.id >= memfds.length || memfds[region.id] === null) allFds = false;', ''],
-  }),
-  ...mutantsOf('host/import', 'core/host/import.ts', COMMANDS, {
-    'past-the-segments': ['if (!context.resources.chargeSegments(resource, count)) return', 'if (false) return'],
-    'segments-kept-after-a-failure': 'if (code !== Response.OK_NODATA) context.resources.chargeSegments(resource, 0);',
-    'direct-a-whole-page': ['context.entryTotal < DIRECT_BYTES', 'context.entryTotal <= DIRECT_BYTES'],
-    'direct-several-entries': ['count === 1 && context.entryTotal', 'context.entryTotal'],
-    'files-not-asked-for': ['if (context.entriesHaveFds)', 'if (true)'],
-    'list-limit-not-named': ['if (count > limits.listLimit) reason', 'if (false) reason'],
-    'size-limit-not-named': ['else if (context.entryTotal > limits.sizeLimitMb * MIB)', 'else if (false)'],
-    'entries-in-several-regions': ['if (!context.entriesInOneRegion) return', 'if (false) return'],
-    'export-refused': ['if (!made.ok) return `vfio', 'if (false) return `vfio'],
-    'attach-refused': 'if (!attached.ok)',
-    'refused-export-kept': ['made.value.put();\n    return', 'return'],
-    'device-of-another-name': ['if (device.name === region.device) return device;', 'return device;'],
-    'copy-past-the-budget': ['if (image === null) return', 'if (false) return'],
-    'reasons-without-bound': ['if (context.fallbacks.length < MAX_REASONS) context', 'context'],
-    'drop-keeps-the-attachment': [
-      'if (buffer.attachment !== null) buffer.dmabuf.detach(buffer.attachment);\n    buffer.dmabuf.put();\n  }',
-      'buffer.dmabuf.put();\n  }',
-    ],
-    'drop-keeps-the-dma-buf': ['buffer.dmabuf.put();\n  } else', '} else'],
-    'drop-keeps-the-copy': [
-      'freeImage(context, resource, buffer.image);\n  }\n  resource.buffer = NO_BUFFER;',
-      '}\n  resource.buffer = NO_BUFFER;',
-    ],
-    'drop-keeps-the-segments': ['context.resources.chargeSegments(resource, 0);\n}\n\n/**\n * qemu', '}\n\n/**\n * qemu'],
-    'revoke-leaves-the-sink': 'context.options.sink.stop(resource.id);',
-    'revoke-keeps-the-copy': [
-      "if (buffer.state === 'copied') freeImage(context, resource, buffer.image);\n  resource.buffer = buffer",
-      'resource.buffer = buffer',
-    ],
-    'revoke-keeps-the-pixels': [
-      'resource.pixels = null;\n  resource.images.length = 0;\n}\n\nfunction clone',
-      'resource.images.length = 0;\n}\n\nfunction clone',
-    ],
-    'revoke-keeps-the-backing': ['resource.backing = null;\n  // A 2D image', '// A 2D image'],
-  }),
-  ...mutantsOf('host/resources', 'core/host/resources.ts', ['unit/host/resource-checks', 'unit/host/commands', 'unit/host/frames'], {
-    'bytes-past-the-budget': 'if (this.#bytes + bytes > this.#maxBytes)',
-    'bytes-past-by-one': ['this.#bytes + bytes > this.#maxBytes', 'this.#bytes + bytes > this.#maxBytes + 1'],
-    'bytes-not-charged': 'this.#bytes += bytes;',
-    'bytes-not-given-back': 'this.#bytes -= bytes;',
-    'segments-past-the-bound': 'if (this.#segments - resource.segments + count > MAX_SEGMENTS)',
-    'segments-not-charged': 'this.#segments += count - resource.segments;',
-    'segments-charged-twice': 'resource.segments = count;',
-    'more-than-16384': ['>= MAX_RESOURCES', '> MAX_RESOURCES'],
-    'doomed-not-counted': [' + this.#doomed.length', ''],
-    'held-not-doomed': ['resource.doomed = true;', ''],
-    'doomed-not-listed': 'this.#doomed.push(resource);',
-    'doomed-never-forgotten': 'if (at >= 0) this.#doomed.splice(at, 1);',
-  }),
-  ...mutantsOf('host/image', 'core/host/image.ts', [...COMMANDS, 'hostile/invariants'], {
-    'not-charged': ['if (!context.resources.charge(resource, bytes)) return null;', ''],
-    'charge-kept-without-memory': 'if (image === null) context.resources.discharge(resource, bytes);',
-    'of-0-bytes': ['Math.max(bytes, 1)', 'bytes'],
-    'discharge-forgotten': 'context.resources.discharge(resource, resource.size);',
-    'memory-not-freed': 'context.options.freeImage(image);',
-  }),
-  ...mutantsOf(
-    'host/memory-table',
-    'core/host/memory-table.ts',
-    ['unit/host/limits', 'unit/host/frames', 'hostile/resources', 'hostile/scanouts'],
-    {
-      'unknown-region': 'if (region === undefined)',
-      'no-change': 'if (there === present)',
-      'device-not-restored': 'owner?.restore();',
-      'device-not-revoked': 'owner?.revoke();',
-      'buffers-not-revoked': 'if (pages !== null && touches(pages, region)) revokeResource(context, resource);',
-      'buffers-elsewhere-revoked': ['pages !== null && touches(pages, region)', 'pages !== null'],
-      'region-stays': 'space.remove(regionId);',
-      'segments-past-the-count': ['i < pages.count', 'i < pages.region.length'],
-      'ids-past-the-mask': 'if (region.id < 32)',
-    },
-  ),
   ...mutantsOf('host/scanouts', 'core/host/scanouts.ts', SCANOUTS, {
     'intersects-left': ['x < this.x + this.width && ', ''],
     'intersects-right': ['this.x < x + width && ', ''],
