@@ -73,7 +73,7 @@ Examples:
   scanout run --path udmabuf,copy --resolution 4k --rate 60
   scanout run --path copy --resolution 4k --buffers 1 --damage 256x256+64+64
   scanout run --suite quick --layout 4k --list-limit 8192 --json > run.json
-  scanout run --path vfio --resolution 1080p --rate 60 --fault host-dies-holding@20
+  scanout run --path vfio --resolution 1080p --rate 60 --fault host-exits@9
 `;
 
 const REPORT_FILES = ['run.json', 'report.md', 'report.html'];

@@ -13,7 +13,7 @@ export interface FaultKind {
   /** The thread that ends because of it; a new one takes its place. */
   readonly kills: 'guest' | 'host' | null;
   /** What it acts on: the blob feature, a GPU with buffers that move, or such buffers imported where they lie; null: any path. */
-  readonly needs: 'blob' | 'gpu' | 'import' | null;
+  readonly needs: 'blob' | 'gpu' | 'imported' | null;
   /** What is done, one line. */
   readonly summary: string;
   /** What must come of it. */
@@ -245,7 +245,7 @@ const KINDS = [
     name: 'pinned-move',
     side: 'guest',
     kills: null,
-    needs: 'import',
+    needs: 'imported',
     summary: 'a move of the buffer on screen is asked for',
     outcome: 'refused: it is pinned',
     explains: [],
@@ -336,7 +336,7 @@ const hasGpu = (path: Path): boolean => path !== 'copy';
 export function unfitFault(fault: Fault, path: Path): string | null {
   const { needs } = faultKind(fault.name);
   if (needs === 'blob' && !pathUsesBlob(path)) return `${fault.name} needs flush fences, which ${path} does not have`;
-  if (needs === 'import' && path !== 'vfio' && path !== 'udmabuf')
+  if (needs === 'imported' && path !== 'vfio' && path !== 'udmabuf')
     return `${fault.name} needs an imported buffer of the GPU, which ${path} does not have`;
   if (needs === 'gpu' && !hasGpu(path)) return `${fault.name} needs a buffer of the GPU, which ${path} does not have`;
   return null;
@@ -344,7 +344,7 @@ export function unfitFault(fault: Fault, path: Path): string | null {
 
 /** Whether any of the faults moves buffers, which needs memory to move to. */
 export function faultsMove(faults: readonly Fault[]): boolean {
-  return faults.some(({ name }) => ['gpu', 'import'].includes(faultKind(name).needs ?? ''));
+  return faults.some(({ name }) => ['gpu', 'imported'].includes(faultKind(name).needs ?? ''));
 }
 
 /** A fault for a path, drawn at random, at a frame below `frames`. Equal seeds draw equal faults. */
