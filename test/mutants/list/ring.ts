@@ -166,7 +166,11 @@ export const RING_MUTANTS = [
     'one-buffer-before-the-window': ['rel >= 0 &&\n', ''],
     'one-buffer-of-no-length': ['length > 0 &&\n', ''],
     'one-buffer-past-the-window': ['length <= window.bytes - rel &&\n', ''],
-    'one-buffer-with-an-id-past-the-ring': ['id < size &&\n', ''],
+    'one-buffer-with-an-id-past-the-ring': [
+      'id < size &&\n',
+      '',
+      'past the array nothing is 0: the chain is then taken the long way, which refuses it',
+    ],
     'one-buffer-with-an-id-in-flight': [' &&\n      slots[id] === 0', ''],
     'serves-when-broken': ['if (this.broken) return false;\n    const next', 'const next'],
     'publishes-when-broken': ['if (this.broken) return false;\n    if (this.#order', 'if (this.#order'],
@@ -256,7 +260,7 @@ export const RING_MUTANTS = [
     'region-past-by-one': ['stop <= end[at]) return at', 'stop <= end[at] + 1) return at'],
     'window-kept-when-regions-change': ['this.bytes = -1;\n    this.generation', 'this.generation'],
   }),
-  ...mutantsOf('ring/chain', 'core/ring/chain.ts', ['unit/ring/pair', 'unit/ring/hostile', 'unit/host/frames'], {
+  ...mutantsOf('ring/chain', 'core/ring/chain.ts', ['unit/ring/window', 'unit/ring/pair', 'unit/ring/hostile', 'unit/host/frames'], {
     'read-target-too-small': 'if (!(at >= 0 && length >= 0 && at + length <= into.length))',
     'write-source-too-small': 'if (!(at >= 0 && length >= 0 && at + length <= from.length))',
     'read-past-its-segment': ['Math.min(there - skip, length - done)', 'length - done'],
@@ -268,7 +272,7 @@ export const RING_MUTANTS = [
     'region-that-left': ['region !== null && region !== undefined && end', 'end'],
     'region-that-came-back-smaller': [' && end <= region.size', ''],
   }),
-  ...mutantsOf('ring/areas', 'core/ring/areas.ts', ['unit/ring/hostile', 'unit/host/commands', 'hostile/transport'], {
+  ...mutantsOf('ring/areas', 'core/ring/areas.ts', ['unit/ring/window', 'unit/ring/hostile', 'unit/host/commands', 'hostile/transport'], {
     'address-not-exact': ['!Number.isSafeInteger(address) || address < 0', 'address < 0'],
     'address-negative': ['address < 0 || ', ''],
     'end-past-2^53': [' || !Number.isSafeInteger(address + bytes)', ''],
@@ -301,7 +305,7 @@ export const RING_MUTANTS = [
     'length-0': ['!(length > 0 && length < TWO_32)', '!(length < TWO_32)'],
     'length-past-32-bits': ['!(length > 0 && length < TWO_32)', '!(length > 0)'],
   }),
-  ...mutantsOf('ring/indirect-tables', 'core/ring/indirect-tables.ts', ['unit/ring/pair'], {
+  ...mutantsOf('ring/indirect-tables', 'core/ring/indirect-tables.ts', ['unit/ring/indirect-tables', 'unit/ring/pair'], {
     'long-table-in-use': 'if (this.longUser >= 0)',
     'longer-than-a-chain': ['Math.min(descriptors, MAX_CHAIN)', 'descriptors'],
     'no-descriptors': ['!(descriptors > 0) ||', ''],

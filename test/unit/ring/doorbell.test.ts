@@ -63,6 +63,7 @@ describe('doorbell', () => {
     const counters = new Counters();
     const clock = new VirtualClock();
     expect(() => new AtomicsDoorbell(cellsOf(2), 1, clock, counters, options)).toThrow(RangeError);
+    expect(() => new AtomicsDoorbell(cellsOf(2), -1, clock, counters, options)).toThrow(RangeError);
     expect(() => new AtomicsDoorbell(new Int32Array(4), 0, clock, counters, options)).toThrow(RangeError);
     expect(() => new AtomicsDoorbell(cellsOf(2), 0, clock, counters, { ...options, spinNs: Number.NaN })).toThrow(RangeError);
   });
