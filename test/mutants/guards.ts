@@ -4,7 +4,7 @@
  */
 export interface Guard {
   readonly line: number;
-  readonly text: string;
+  readonly condition: string;
   /** Offsets in the file, from `if` to the end of the condition's outcome. */
   readonly from: number;
   readonly to: number;
@@ -16,7 +16,7 @@ const REFUSAL =
 export function guardsOf(text: string): Guard[] {
   return [...text.matchAll(REFUSAL)].map((match) => ({
     line: text.slice(0, match.index).split('\n').length,
-    text: match[1],
+    condition: match[1],
     from: match.index,
     to: match.index + match[0].length,
   }));

@@ -1,10 +1,20 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { guardsOf } from './guards.ts';
 import { MUTANTS } from './list/index.ts';
 import { mutantsOf, mutate } from './mutant.ts';
 import { ROOT } from './workshop.ts';
+
+const DATA_PATH = ['memory', 'protocol', 'dmabuf', 'ring', 'host', 'guest', 'sink', 'trace'];
+/** Checks that no test can bring about: they would be a fault of the code around them, or need 2^32 steps. */
+const UNREACHED = new Set([
+  'core/guest/resource.ts: this.#next > 0xffffffff',
+  'core/host/entries.ts: region === null || region === undefined',
+  'core/host/scanouts.ts: pixels === null',
+  'core/ring/chain-builder.ts: region === null',
+]);
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
@@ -23,6 +33,26 @@ describe('the list of mutants', () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  test('every check of the data path that refuses something has one, or a reason why not', () => {
+    const missing: string[] = [];
+    for (const layer of DATA_PATH) {
+      for (const entry of readdirSync(join(ROOT, 'core', layer), { recursive: true, encoding: 'utf8' })) {
+        if (!entry.endsWith('.ts')) continue;
+        const file = `core/${layer}/${entry}`;
+        const text = read(file);
+        const edits = MUTANTS.filter((mutant) => mutant.file === file).map(({ find }) => [
+          text.indexOf(find),
+          text.indexOf(find) + find.length,
+        ]);
+        for (const { line, condition, from, to } of guardsOf(text)) {
+          if (edits.some(([first, end]) => first < to && end > from) || UNREACHED.has(`${file}: ${condition}`)) continue;
+          missing.push(`${file}:${line}: if (${condition})`);
+        }
+      }
+    }
+    expect(missing, 'add a mutant to test/mutants/list, and the test that catches it').toEqual([]);
   });
 
   test('the tests that must catch each exist', () => {
