@@ -23,7 +23,7 @@ export interface CorpusTrace {
 const TWO_32 = 4294967296;
 const PAGE = 4096;
 /** Most bytes of an entry: a frame in one piece is longer than a region. */
-const PIECE = 4 << 20;
+const PIECE = 1 << 20;
 
 /**
  * The traces of a folder as a corpus, in the order of their names.

@@ -9,8 +9,8 @@ import { Cell, RACE, RING_KINDS } from './plan.ts';
 
 /** Chains after the host has stopped: it has to ignore them. */
 const AFTERWARDS = 3;
-/** Some milliseconds. */
-const SPINS = 300_000;
+/** Some tenths of a millisecond. */
+const SPINS = 30_000;
 
 const { cells, memories } = workerData as { cells: Int32Array; memories: WebAssembly.Memory[] };
 const memory = new FuzzMemory(memories);
@@ -34,4 +34,5 @@ for (;;) {
     if (Atomics.load(cells, Cell.broken) !== 0) afterwards++;
   }
   Atomics.store(cells, Cell.done, episode);
+  Atomics.notify(cells, Cell.done);
 }

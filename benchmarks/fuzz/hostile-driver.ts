@@ -3,6 +3,7 @@ import type { AddressSpace } from '../../core/memory/address-space.ts';
 import type { Random } from '../../core/memory/random.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
 import { Command, Format } from '../../core/protocol/constants.ts';
+import { AttachBacking, CreateBlob } from '../../core/protocol/layout.ts';
 import type { DriverQueue } from '../../core/ring/queue.ts';
 import { CONTROL_QUEUE } from '../../core/ring/registers.ts';
 import type { RingKind } from './plan.ts';
@@ -16,9 +17,10 @@ const WORDS = 4;
 const EDGES = [0, 1, 2, 3, 4, 5, 16, 24, 64, 255, 256, 1024, 4096, 16384, 16385, 65536, 0x7fffffff, 0x80000000, 0xffffffff];
 /** What a guest does with its resources, as numbers of `#body`. */
 const USUAL = [0, 1, 2, 3, 4, 5, 6, 4, 8, 1, 2, 4, 7, 7];
-/** Words of a request between its header and its list of memory entries. */
+/** First word behind a request's header. */
 const BODY = 6;
-const BODY_END = 16;
+/** Numbers of memory entries: about as many as there are, what the host's arrays begin with, its limit. */
+const COUNTS = [0, 1, 2, 7, 64, 1024, 1025, 2048, 4096, 8192, 16383, 16384, 16385, 0xffffffff];
 /** Times that a word has gone to and fro when its chain becomes visible. */
 const PUBLISH_AT = 3;
 /** Times that a word goes to and fro, unless the answer comes before. */
@@ -87,19 +89,21 @@ export class HostileDriver {
     const split = random.below(4) === 0;
     // All that is drawn is drawn before it depends on the device's speed.
     const target = random.below(16);
-    const fixed = Math.min(words.length, BODY_END) - BODY;
-    const word = fixed > 0 && random.below(3) > 0 ? BODY + random.below(fixed) : random.below(words.length);
+    const fixed = bodyWords(words[0]);
+    const word = random.below(4) > 0 ? BODY + random.below(fixed) : random.below(words.length);
     const value = random.next();
     const choice = random.below(64);
     this.#rightFor = random.below(40);
-    // The shorter, the more often a first look finds what is right and a second one what is wrong.
-    this.#wrongFor = random.below(3) === 0 ? random.below(40) : 0;
+    // The looks at a descriptor lie next to each other: the shorter it is wrong, the more often the first one finds it right and
+    // a second one wrong. Those at a request lie apart.
+    this.#wrongFor = this.#ringOnly && random.below(3) > 0 ? 0 : random.below(40);
     this.#flips = 4 + random.below(random.below(4) > 0 ? MOST_FLIPS : 40);
     this.#ends = random.below(12) === 0;
     this.#answered = false;
     this.#offered = !this.#lost && this.#offer(at, half === 1 ? 0 : bytes.length, cut, response, room, split);
     const [requests, descriptors] = this.#ringOnly ? RING_ONLY : WHOLE;
-    if (target < requests) this.#flip(at / 4 + word, choice < 48 ? EDGES[choice % EDGES.length] : value);
+    const values = word === countWord(words[0]) ? COUNTS : EDGES;
+    if (target < requests) this.#flip(at / 4 + word, choice < 56 ? values[choice % values.length] : value);
     else if (target < descriptors) this.#flipDescriptor(choice, value);
     else this.#flipIndex(choice, value);
     this.#publish();
@@ -267,4 +271,18 @@ export class HostileDriver {
       this.#flip(word + 1 + size / 2, value);
     }
   }
+}
+
+/** Words between a request's header and its list of memory entries. */
+function bodyWords(type: number): number {
+  if (type === Command.RESOURCE_CREATE_BLOB) return CreateBlob.entries - BODY;
+  if (type === Command.RESOURCE_ATTACH_BACKING) return AttachBacking.entries - BODY;
+  if (type === Command.RESOURCE_UNREF || type === Command.RESOURCE_DETACH_BACKING) return 2;
+  return type === Command.RESOURCE_CREATE_2D ? 4 : type === Command.SET_SCANOUT_BLOB ? 15 : 6;
+}
+
+/** The word that says how many memory entries follow; −1: none do. */
+function countWord(type: number): number {
+  if (type === Command.RESOURCE_CREATE_BLOB) return CreateBlob.nrEntries;
+  return type === Command.RESOURCE_ATTACH_BACKING ? AttachBacking.nrEntries : -1;
 }

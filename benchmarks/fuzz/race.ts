@@ -12,6 +12,8 @@ import type { FuzzMemory } from './memory.ts';
 import { Cell, RACE, RING_KINDS } from './plan.ts';
 
 const STEPS = 250;
+/** Polls without work after which the other thread is taken not to be running. */
+const MOST_IDLE = 2000;
 /** Rings of an episode of the ring alone: they break soon, and take next to no time to make. */
 const RINGS = 16;
 /** Virtual time a poll takes, ns. */
@@ -54,9 +56,11 @@ export class Race {
     const before = counters.get(Counter.commands);
     host.start();
     const episode = this.#begin(seed, 0);
+    let idle = 0;
     for (let polls = 0; Atomics.load(this.#cells, Cell.done) !== episode; polls++) {
-      device.poll();
+      idle = device.poll() ? 0 : idle + 1;
       clock.advance(POLL_NS);
+      if (idle % MOST_IDLE === MOST_IDLE - 1) this.#letRun(episode);
       if (device.needsReset) Atomics.store(this.#cells, Cell.broken, 1);
       else if (polls % SLEEP_EVERY === 0 && !device.prepareSleep()) device.endSleep();
     }
@@ -84,9 +88,12 @@ export class Race {
     const { config } = rig.placed(CONTROL_QUEUE);
     const queue = new (RING_KINDS[this.#kind].ring === 'packed' ? PackedDevice : SplitDevice)(space, config);
     const episode = this.#begin(seed, 1);
+    let idle = 0;
     try {
       while (Atomics.load(cells, Cell.done) !== episode) {
-        for (let i = 0; i < 8 && queue.pop(this.#chain); i++) this.#use(space, queue);
+        idle++;
+        for (let i = 0; i < 8 && queue.pop(this.#chain); i++, idle = 0) this.#use(space, queue);
+        if (idle > MOST_IDLE) this.#letRun(episode);
         queue.publish();
         queue.enableKicks();
         queue.disableKicks();
@@ -97,7 +104,13 @@ export class Race {
       hold(!queue.pop(this.#chain) && !queue.publish(), 'a broken queue goes on');
     }
     Atomics.store(cells, Cell.broken, 1);
-    while (Atomics.load(cells, Cell.done) !== episode);
+    while (Atomics.load(cells, Cell.done) !== episode) this.#letRun(episode);
+  }
+
+  /** Leaves the processor to others for a moment: where there are not enough, the other thread may be waiting for this one's. */
+  #letRun(episode: number): void {
+    const done = Atomics.load(this.#cells, Cell.done);
+    if (done !== episode) Atomics.wait(this.#cells, Cell.done, done, 1);
   }
 
   #begin(seed: number, ringOnly: number): number {

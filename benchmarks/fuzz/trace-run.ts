@@ -6,10 +6,10 @@ import { FuzzHost, type Part } from './host.ts';
 import type { FuzzMemory } from './memory.ts';
 import type { RingKind, Watched } from './plan.ts';
 
-/** Bytes of each region: a 4K frame in one piece, requests of 8100 entries. */
-export const TRACE_REGION_BYTES = 16 << 20;
+/** Bytes of each region: requests of 8100 entries, and pages for them, which may be entered more than once. */
+export const TRACE_REGION_BYTES = 6 << 20;
 /** Pixels lie from here on. */
-export const TRACE_PIXELS = 4 << 20;
+export const TRACE_PIXELS = 2 << 20;
 const SLOTS = 8;
 const SLOT_BYTES = 160 << 10;
 const MOST_CHAINS = 64;

@@ -21,5 +21,5 @@ test.each([
     expect(outcome.chains).toBeGreaterThan(0);
     expect(outcome.broken).toBeGreaterThan(0);
   },
-  90_000,
+  200_000,
 );
