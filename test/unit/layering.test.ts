@@ -57,6 +57,24 @@ describe('layers of the project', () => {
   });
 });
 
+/** How Node reaches a network. */
+const NETWORK = /^(?:node:)?(?:dgram|dns|http|http2|https|net|tls|quic|inspector)(?:\/|$)/;
+const CALLS = /\bfetch\(|\bnew (?:WebSocket|EventSource)\b/;
+
+function networked(sources: Sources): string[] {
+  return [...sources].flatMap(([file, text]) => {
+    const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+    return CALLS.test(code) || importsOf(file, code).some((target) => NETWORK.test(target)) ? [file] : [];
+  });
+}
+
+it('no module of the program imports a module of the network, nor calls fetch', () => {
+  const launcher = 'bin/scanout.js';
+  expect(networked(readSources().set(launcher, readFileSync(join(root, launcher), 'utf8')))).toEqual([]);
+  const planted = ["import net from 'node:net';", "const http = await import('http');", 'await fetch(url);', 'new WebSocket(url);'];
+  for (const text of planted) expect(networked(new Map([['workers/x.ts', text]])), text).toEqual(['workers/x.ts']);
+});
+
 describe('each rule bites', () => {
   const imports = (target: string) => `import { x } from '${target}';\n`;
   const cases: [rule: string, reported: string, sources: [string, string][]][] = [

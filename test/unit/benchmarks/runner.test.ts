@@ -87,6 +87,22 @@ describe('a lost worker', () => {
   });
 });
 
+it('repetitions go round the scenarios in an order that alternates, each with a seed of its own', async () => {
+  const seen: { path: string; seed: number }[] = [];
+  class Watched extends SessionRunner {
+    override async run(...args: Parameters<SessionRunner['run']>): Promise<SessionOutcome> {
+      const { path, seed, logCapacity } = args[0].options;
+      if (logCapacity !== 1024) return { kind: 'aborted' };
+      seen.push({ path, seed });
+      return LOST;
+    }
+  }
+  await run(new Watched());
+  // Lost twice, each is given up before its verify repetition.
+  expect(seen.map(({ path }) => path)).toEqual(['udmabuf', 'copy', 'copy', 'udmabuf']);
+  expect(new Set(seen.map(({ seed }) => seed)).size).toBe(4);
+});
+
 describe('an aborted run', () => {
   it('keeps what was measured before, marked', async () => {
     const controller = new AbortController();

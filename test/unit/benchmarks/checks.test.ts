@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { checkRun, type Measured } from '../../../benchmarks/checks.ts';
+import { type Scenario, scenario } from '../../../benchmarks/scenarios.ts';
+import { suiteNamed } from '../../../benchmarks/suites.ts';
+import type { Limits } from '../../../reports/run-document.ts';
+
+const { timing } = suiteNamed('flatness');
+const NONE = { jsCopyToMemcpyRatio: null } as unknown as Limits;
+const UHD = { width: 3840, height: 2160 };
+
+/** What the checks look at of a repetition. */
+function repetition(hostServiceUs: number, framesTorn = 0): unknown {
+  return {
+    repetition: { hostServiceUs: { p50: hostServiceUs }, bytesCopiedPerFrame: 0, framesVerified: 20, framesTorn, importUs: null },
+    totals: { allFrames: 100, fallback: null, framesShown: 100, framesFromGuest: 100, errorResponses: 0 },
+    faults: { counters: {}, injected: 0, missed: [] },
+  };
+}
+
+function measured(of: Scenario, timed: readonly number[], torn = 0): Measured {
+  const samples = { presented: 100, disturbed: 0, service: () => ({ p50: timed[0] }) };
+  return {
+    scenario: of,
+    timed: timed.map((us) => repetition(us)),
+    verified: [repetition(timed[0], torn)],
+    samples,
+    failures: [],
+  } as unknown as Measured;
+}
+
+const statusOf = (entries: readonly Measured[], name: RegExp, limits = NONE): (string | undefined)[] =>
+  checkRun(entries, timing, [], limits)
+    .filter((check) => name.test(check.name))
+    .map(({ status }) => status);
+
+describe('the checks of a run', () => {
+  it.each([
+    [0.85, 0.95, 'pass'],
+    [0.8, 0.9, 'pass'],
+    [0.8, 0.899, 'fail'],
+  ])('the copier fails below 0.9 of memcpy only with its whole interval: [%d, %d]', (low, high, status) => {
+    const limits = { jsCopyToMemcpyRatio: { median: (low + high) / 2, low, high, pairs: 30 } } as unknown as Limits;
+    expect(statusOf([], /^the copier reaches 0\.9/, limits)).toEqual([status]);
+  });
+
+  it('host service at 4K fails over 1.1 times that at 1080p only with its whole interval, from 15 pairs', () => {
+    const check = (large: readonly number[]): (string | undefined)[] => {
+      const small = measured(
+        scenario({ path: 'vfio', width: 1920, height: 1080, rateHz: null, layout: '64k' }),
+        large.map(() => 1),
+      );
+      return statusOf([small, measured(scenario({ path: 'vfio', ...UHD, rateHz: null, layout: '64k' }), large)], /of vfio at 4K/);
+    };
+    const pairs = (us: (i: number) => number): number[] => Array.from({ length: 15 }, (_, i) => us(i));
+    expect(check(pairs(() => 1.1))).toEqual(['pass']);
+    expect(check(pairs(() => 1.2))).toEqual(['fail']);
+    // The median lies above, some pairs below: the interval reaches under the bound.
+    expect(check(pairs((i) => (i % 2 === 0 ? 1.3 : 0.9)))).toEqual(['pass']);
+    expect(check(pairs(() => 1.2).slice(1))).toEqual([]);
+  });
+
+  it.each([
+    [100, 'pass'],
+    [99, 'fail'],
+  ])('host service of a copied 4K frame is at least 100 times that of an imported one: %i times', (times, status) => {
+    const of = (path: 'copy' | 'udmabuf', us: number): Measured => measured(scenario({ path, ...UHD, rateHz: null }), [us]);
+    expect(statusOf([of('copy', times), of('udmabuf', 1)], /^host service of copy at 4K/)).toEqual([status]);
+  });
+
+  it('one torn frame fails a run; without fences, or with linux-pacing, nobody asks', () => {
+    const tears = (torn: number, options: object = {}): (string | undefined)[] =>
+      statusOf([measured(scenario({ path: 'udmabuf', ...UHD, rateHz: 60, ...options }), [1], torn)], /tears no frame$/);
+    expect(tears(0)).toEqual(['pass']);
+    expect(tears(1)).toEqual(['fail']);
+    expect(tears(1, { fences: false })).toEqual([]);
+    expect(tears(1, { linuxPacing: true })).toEqual([]);
+  });
+});
