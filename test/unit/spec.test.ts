@@ -7,6 +7,9 @@ const ROOT = join(import.meta.dirname, '..', '..');
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const isThere = (file: string): boolean => existsSync(join(ROOT, file));
 
+const COMMENT = /^\s*(?:\/\/|\/?\*).*$/gm;
+const LEFT_OUT = /\b(?:it|test|describe)\.(?:skip|todo|only)\(/;
+
 /** What is wrong with the promises, a line each. */
 function faultsOf(promises: readonly Promised[], exists = isThere, textOf = read): string[] {
   const faults: string[] = [];
@@ -27,7 +30,11 @@ function faultsOf(promises: readonly Promised[], exists = isThere, textOf = read
     if (tests.length === 0) faults.push(`${id} names no test`);
     for (const { file, title } of tests) {
       if (!file.endsWith('.test.ts') || !exists(file)) faults.push(`${id}: there is no ${file}`);
-      else if (!wordsOf(textOf(file)).includes(title)) faults.push(`${id}: no test of ${file} is called "${title}"`);
+      else {
+        const text = textOf(file).replaceAll(COMMENT, '');
+        if (!wordsOf(text).includes(title)) faults.push(`${id}: no test of ${file} is called "${title}"`);
+        if (LEFT_OUT.test(text)) faults.push(`${id}: a test of ${file} is left out`);
+      }
     }
   }
   return faults;
@@ -64,7 +71,7 @@ describe('SPEC.md', () => {
 describe('the rules notice', () => {
   const good: Promised = { id: 'R1', sentence: 'It holds.', source: 'ADR 0001', tests: [{ file: 'test/a.test.ts', title: 'it holds' }] };
   const there = (file: string): boolean => file === 'test/a.test.ts';
-  const text = (): string => "test('it holds', () => {});";
+  const text = (): string => "// 'it does'\ntest('it holds', () => {});";
   const faults = (...promises: Promised[]): string[] => faultsOf(promises, there, text);
 
   test('nothing where all is well', () => {
@@ -82,6 +89,10 @@ describe('the rules notice', () => {
     ['what is no sentence', 'is no sentence', [{ ...good, sentence: 'holds' }]],
   ])('%s', (_what, said, promises) => {
     expect(faults(...promises)).toContainEqual(expect.stringContaining(said));
+  });
+
+  test('a test that is left out', () => {
+    expect(faultsOf([good], there, () => "test.skip('it holds', () => {});")).toEqual(['R1: a test of test/a.test.ts is left out']);
   });
 
   test.each([
