@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkRun, type Measured } from '../../../benchmarks/checks.ts';
 import { type Scenario, scenario } from '../../../benchmarks/scenarios.ts';
 import { suiteNamed } from '../../../benchmarks/suites.ts';
+import { bytesPerFrame } from '../../../core/machine/plan.ts';
 import type { Limits } from '../../../reports/run-document.ts';
 
 const { timing } = suiteNamed('flatness');
@@ -65,6 +66,24 @@ describe('the checks of a run', () => {
   ])('host service of a copied 4K frame is at least 100 times that of an imported one: %i times', (times, status) => {
     const of = (path: 'copy' | 'udmabuf', us: number): Measured => measured(scenario({ path, ...UHD, rateHz: null }), [us]);
     expect(statusOf([of('copy', times), of('udmabuf', 1)], /^host service of copy at 4K/)).toEqual([status]);
+  });
+
+  it.each([
+    ['udmabuf', 100, 99],
+    ['copy', 0, 1],
+  ] as const)('%s: pixels that lay elsewhere than the path says fail a run, a fallback leaves it open', (path, right, wrong) => {
+    const where = (framesFromGuest: number, fallback: string | null = null): (string | undefined)[] => {
+      const of = scenario({ path, ...UHD, rateHz: null });
+      const entry = measured(of, [1]);
+      for (const one of [...entry.timed, ...entry.verified]) {
+        Object.assign(one.totals, { framesFromGuest, fallback });
+        one.repetition.bytesCopiedPerFrame = bytesPerFrame(of.options);
+      }
+      return statusOf([entry], / bytes a frame$/);
+    };
+    expect(where(right)).toEqual(['pass']);
+    expect(where(wrong)).toEqual(['fail']);
+    expect(where(wrong, 'list_limit')).toEqual(['inconclusive']);
   });
 
   it('one torn frame fails a run; without fences, or with linux-pacing, nobody asks', () => {
