@@ -132,3 +132,28 @@ test('what SECURITY.md names is there: files, scripts and commands', () => {
   expect(missing).toEqual([]);
   for (const [, target] of text.matchAll(/\]\(([^)#]+)\)/g)) if (!target.includes('://')) expect(isThere(target), target).toBe(true);
 });
+
+test.each([
+  ['| 1,024 descriptors', 'core/ring/chain.ts', 'MAX_CHAIN = 1024;'],
+  ['| 1,024 descriptors', 'core/ring/split/layout.ts', 'MAX_QUEUE_SIZE = 1024;'],
+  ['| 16,384 |', 'core/machine/options.ts', 'maxEntries: 16384,'],
+  ['| 16,384, those freed', 'core/host/resources.ts', 'MAX_RESOURCES = 16384;'],
+  ['| 4,194,304 in all', 'core/host/resources.ts', 'MAX_SEGMENTS = 4 * 1024 * 1024;'],
+  ['| 1 GiB in `run`', 'core/machine/options.ts', 'maxHostmem: 1024 * 1024 * 1024,'],
+  ['256 MiB in `replay`', 'core/machine/replay-machine.ts', 'MAX_HOSTMEM = 256 * 2 ** 20;'],
+  ['| 64, 512 MiB', 'core/machine/host-machine.ts', 'KEPT_REGIONS = 64; const KEPT_BYTES = 512 * 1024 * 1024;'],
+  ['| 2,048 a head', 'core/host/flushes.ts', 'FRAMES = 2048;'],
+  ['4,096 flushes', 'core/host/flushes.ts', 'SLOTS = 4096;'],
+  ['| 16 to 16,384 px', 'core/host/commands-scanout.ts', 'MIN_SIDE = 16;'],
+  ['| 16 to 16,384 px', 'core/host/commands-scanout.ts', 'MAX_SIDE = 16384;'],
+  ['| 1 GiB |', 'core/sink/display.ts', 'MAX_TEXTURE_BYTES = 1024 * 1024 * 1024;'],
+  ['4 ms are seen', 'core/host/control-queue.ts', 'SLICE_NS = 4e6;'],
+  ['more than 256 MiB', 'benchmarks/replay.ts', 'MOST_BYTES = 256 * 2 ** 20;'],
+  ['512 regions', 'core/machine/replay-plan.ts', 'MAX_REGIONS = 512;'],
+  ['4 GiB a region', 'core/machine/replay-plan.ts', 'MAX_REGION_BYTES = 4 * 2 ** 30;'],
+  ['64 MiB a chain', 'core/machine/replay-plan.ts', 'MAX_CHAIN_BYTES = 64 * 2 ** 20;'],
+])('the bound "%s" of SECURITY.md is that of %s: %s', (said, file, code) => {
+  expect(read('SECURITY.md')).toContain(said);
+  // Of constants one after the other, without the comment between them.
+  expect(wordsOf(read(file).replaceAll(COMMENT, ''))).toContain(code);
+});
