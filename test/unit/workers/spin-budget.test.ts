@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SpinBudget } from '../../../workers/spin-budget.ts';
 
-function after(budget: SpinBudget, ...slept: number[]): number[] {
+function budgetsAfter(budget: SpinBudget, ...slept: number[]): number[] {
   return slept.map((ns) => {
     budget.slept[0] = ns;
     budget.adapt();
@@ -15,16 +15,16 @@ describe('the spin budget', () => {
   });
 
   test('halves after sleeps longer than the most, down to nothing', () => {
-    expect(after(new SpinBudget(800), 801, 10_000, 10_000, 10_000, 10_000)).toEqual([400, 200, 100, 0, 0]);
+    expect(budgetsAfter(new SpinBudget(800), 801, 10_000, 10_000, 10_000, 10_000)).toEqual([400, 200, 100, 0, 0]);
   });
 
   test('doubles after sleeps that spinning would have spared, up to the most', () => {
     const budget = new SpinBudget(800);
-    after(budget, 10_000, 10_000, 10_000, 10_000);
-    expect(after(budget, 800, 0, 500, 800, 1)).toEqual([100, 200, 400, 800, 800]);
+    budgetsAfter(budget, 10_000, 10_000, 10_000, 10_000);
+    expect(budgetsAfter(budget, 800, 0, 500, 800, 1)).toEqual([100, 200, 400, 800, 800]);
   });
 
   test('of 0 stays 0', () => {
-    expect(after(new SpinBudget(0), 0, 1, 1e9)).toEqual([0, 0, 0]);
+    expect(budgetsAfter(new SpinBudget(0), 0, 1, 1e9)).toEqual([0, 0, 0]);
   });
 });
