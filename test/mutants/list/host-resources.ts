@@ -183,7 +183,7 @@ export const HOST_RESOURCES = [
   ...mutantsOf(
     'host/memory-table',
     'core/host/memory-table.ts',
-    ['unit/host/limits', 'unit/host/frames', 'hostile/resources', 'hostile/scanouts'],
+    ['unit/host/resource-checks', 'unit/host/limits', 'unit/host/frames', 'hostile/resources', 'hostile/scanouts'],
     {
       'unknown-region': 'if (region === undefined)',
       'no-change': 'if (there === present)',
