@@ -2,7 +2,7 @@ import { mutantsOf } from '../mutant.ts';
 
 const CHECKS = ['unit/host/resource-checks', 'unit/host/display-checks'];
 const SCANOUTS = [...CHECKS, 'unit/host/commands', 'unit/host/frames', 'unit/host/limits', 'hostile/scanouts'];
-const FRAMING = ['unit/host/commands', 'unit/host/frames', 'hostile/framing'];
+const FRAMING = ['unit/host/display-checks', 'unit/host/commands', 'unit/host/frames', 'hostile/framing'];
 const DEVICE = [...CHECKS, 'unit/host/commands', 'unit/host/limits', 'unit/host/frames', 'unit/host/rings', 'hostile/transport'];
 
 /** The rest: framing, scanouts, cursor, queues, the device. */
@@ -172,7 +172,7 @@ export const HOST_DEVICE = [
       'images-kept-over-a-reset': 'if (cursor.image !== null) context.options.freeImage(cursor.image.region[0]);',
     },
   ),
-  ...mutantsOf('host/control-queue', 'core/host/control-queue.ts', ['unit/host/display-checks', ...FRAMING, 'unit/host/limits'], {
+  ...mutantsOf('host/control-queue', 'core/host/control-queue.ts', [...FRAMING, 'unit/host/limits'], {
     'no-room-for-a-header': ['context.chain.writableBytes < Size.header', 'false'],
     'no-room-for-a-header-by-one': ['context.chain.writableBytes < Size.header', 'context.chain.writableBytes < Size.header - 1'],
     'unreadable-request-executed': [
@@ -231,7 +231,11 @@ export const HOST_DEVICE = [
     'reset-keeps-the-scanouts': 'context.scanouts.reset();',
     'reset-leaves-the-sink': ['for (const resource of resources) if (resource.held > 0) this.#options.sink.stop(resource.id);', ''],
     'reset-stops-every-resource': ['if (resource.held > 0) this.#options.sink.stop', 'this.#options.sink.stop'],
-    'reset-keeps-features-ok': ['this.#accepted = 0;\n    context.pickupNs', 'context.pickupNs'],
+    'reset-keeps-features-ok': [
+      'this.#accepted = 0;\n    context.pickupNs',
+      'context.pickupNs',
+      'each status written sets it anew before it is read',
+    ],
     'interrupt-not-raised': 'this.#options.registers.raiseInterrupt(bits);',
     'interrupt-rings-nobody': [
       'this.#options.registers.raiseInterrupt(bits);\n    this.#options.guestDoorbell.ring();',

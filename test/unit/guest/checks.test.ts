@@ -9,6 +9,9 @@ import { Plane, prepareFb } from '../../../core/guest/plane.ts';
 import { freeImported, importDmaBuf, reattach } from '../../../core/guest/prime.ts';
 import type { ImportedBuffer } from '../../../core/guest/resource.ts';
 import { Counter } from '../../../core/measure/counters.ts';
+import { FrameLog } from '../../../core/measure/frame-log.ts';
+import { Copier, copyKernels } from '../../../core/memory/copier.ts';
+import { Ledger } from '../../../core/memory/ledger.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { Command, Feature, Response } from '../../../core/protocol/constants.ts';
 import { Size } from '../../../core/protocol/layout.ts';
@@ -114,6 +117,7 @@ describe('the driver', () => {
         rig.registers.deviceStatus = 64;
       },
     ],
+    ['a host that another has taken the place of', /has ended/, (rig: Rig) => void rig.registers.generation++],
     ['a session that was asked to stop', /stopped/, (rig: Rig) => rig.registers.requestStop()],
   ])('waits no longer for %s', (_what, message, happens) => {
     const rig = new Rig();
@@ -160,6 +164,16 @@ describe('the driver', () => {
     }
     const again = new Set(Array.from({ length: 70 }, () => driver.newFence()));
     expect(fences.filter((fence) => again.has(fence)).length).toBe(64);
+  });
+
+  test('ends what was pending cancelled when it resets the device', () => {
+    const rig = new Rig({ hold: ({ name }) => name === 'RESOURCE_UNREF' });
+    const fence = new Fence(1, 1);
+    send(rig, fence);
+    rig.driver.commands.notify();
+    rig.run();
+    rig.driver.reset();
+    expect(fence.state).toBe('cancelled');
   });
 
   test('says that guest RAM has no room for entries', () => {
@@ -225,6 +239,37 @@ describe('planes and imports', () => {
     freeImported(rig.driver, freed);
     freed.attached = false;
     expect(errnoOf(reattach(rig.driver, freed))).toBe('ENODEV');
+  });
+
+  test("a free surface is not drawn into while the host's fence or another's reads its buffer", () => {
+    const rig = new Rig();
+    const { dmabuf, buffer } = imported(rig);
+    const drawn: number[] = [];
+    const target = { pages: dmabuf.pages, width: 64, height: 32, stride: 256 };
+    const compositor = new Compositor({
+      heads: [
+        {
+          plane: new Plane(rig.driver, 0, null, false),
+          surfaces: [{ target, framebuffer: framebuffer(buffer), gpu: null, readback: null }],
+        },
+      ],
+      renderer: { name: 'stamp', render: (_target, frame) => void drawn.push(frame) },
+      clock: rig.clock,
+      counters: rig.counters,
+      log: new FrameLog(new SharedArrayBuffer(FrameLog.bytes(1, 64)), 1, 64),
+      copier: new Copier(copyKernels()[0], new Ledger()),
+      periodNs: 0,
+      damage: null,
+    });
+    const reader = new Fence(9, 1);
+    dmabuf.resv.lock();
+    dmabuf.resv.addFence(reader, FenceUsage.READ);
+    dmabuf.resv.unlock();
+    compositor.poll();
+    expect(drawn).toEqual([]);
+    reader.signal();
+    compositor.poll();
+    expect(drawn).toEqual([0]);
   });
 
   test('a head without surfaces is refused', () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Counter } from '../../../core/measure/counters.ts';
 import { Command, Feature, Response } from '../../../core/protocol/constants.ts';
 import { writeFlush, writeGetEdid, writeResource, writeSimple, writeTransfer, writeUpdateCursor } from '../../../core/protocol/write.ts';
+import { Interrupt } from '../../../core/ring/registers.ts';
 import type { ScanoutImage } from '../../../core/sink/sink.ts';
 import { BLOB_FEATURES, frame, HIGH, MIB, PIXELS, Rig, type RigOptions } from './rig.ts';
 
@@ -170,7 +171,43 @@ describe('the cursor', () => {
   });
 });
 
+describe('interrupts', () => {
+  test('the guest is rung once the reason can be seen', () => {
+    const reasons: number[] = [];
+    const rig: Rig = new Rig({
+      asleep: true,
+      guestDoorbell: { sample: () => 0, ring: () => void reasons.push(rig.registers.interruptStatus), sleep: () => false },
+    });
+    rig.start();
+    rig.registers.takeInterrupts();
+    reasons.length = 0;
+    expect(rig.send((w, at) => writeSimple(w, at, Command.GET_DISPLAY_INFO))).toBe(Response.OK_DISPLAY_INFO);
+    expect(reasons).toEqual([Interrupt.USED_BUFFER]);
+  });
+});
+
 describe('reset', () => {
+  test('shows nothing more, and counts frames anew', () => {
+    const { rig, shown } = watched();
+    for (let i = 0; i < 2; i++) {
+      rig.create2d(2);
+      rig.attach(2, frame(HIGH + PIXELS));
+      rig.setScanout(0, 2);
+      const frames: number[] = [];
+      const present = rig.sink.present.bind(rig.sink);
+      rig.sink.present = (head, number, now) => {
+        frames.push(number);
+        present(head, number, now);
+      };
+      rig.flush(2);
+      rig.sink.present = present;
+      expect(frames).toEqual([0]);
+      shown.length = 0;
+      rig.start();
+      expect(shown).toEqual([[0, null]]);
+    }
+  });
+
   test('forgets the request that waited and the fences that were pending', () => {
     const rig = new Rig({ scanoutNs: 1e9 });
     rig.create2d(2);
