@@ -1,5 +1,6 @@
 import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
 import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
@@ -9,7 +10,16 @@ import { soakCommand } from './commands/soak.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
-const COMMANDS: readonly Command[] = [measureCommand, replayCommand, microCommand, fuzzCommand, soakCommand, listCommand, doctorCommand];
+const COMMANDS: readonly Command[] = [
+  measureCommand,
+  replayCommand,
+  microCommand,
+  fuzzCommand,
+  soakCommand,
+  listCommand,
+  doctorCommand,
+  exportCommand,
+];
 
 const HELP = `scanout: what does it cost to get a guest's finished frame onto the host's
 display, imported where it lies, and copied?

@@ -1,0 +1,216 @@
+import { Ajv } from 'ajv';
+import { describe, expect, test } from 'vitest';
+import { exportRun } from '../../../../reports/export/index.ts';
+import { MEASURES } from '../../../../reports/export/measures.ts';
+import { renderMarkdown } from '../../../../reports/index.ts';
+import { buildRun, buildScenario } from '../../../support/run-document.ts';
+import { type Element, parseXml } from './xml.ts';
+
+const EVIL = '"\'><&]]>\u0007\u2028\ud800\uffff,=cmd\r\nnext';
+
+describe('Bencher Metric Format', () => {
+  // https://bencher.dev/bmf.json (draft-07), as published.
+  const schema = {
+    type: 'object',
+    patternProperties: {
+      '.+': {
+        type: 'object',
+        patternProperties: {
+          '.+': {
+            type: 'object',
+            properties: { value: { type: 'number' }, lower_value: { type: 'number' }, upper_value: { type: 'number' } },
+            required: ['value'],
+          },
+        },
+      },
+    },
+  };
+  const parsed = (run = buildRun()): Record<string, Record<string, { value: number; lower_value?: number; upper_value?: number }>> =>
+    JSON.parse(exportRun(run, 'bmf'));
+
+  test('keeps to its schema, a benchmark a scenario', () => {
+    expect(new Ajv().validate(schema, parsed())).toBe(true);
+    expect(Object.keys(parsed())).toEqual(buildRun().scenarios.map(({ id }) => id));
+  });
+
+  test('names stay inside its bounds: 1024 characters of a benchmark, 64 of a measure', () => {
+    for (const { slug } of MEASURES) expect(slug).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
+    for (const { slug } of MEASURES) expect(slug.length).toBeLessThanOrEqual(64);
+    for (const id of Object.keys(parsed())) expect(id.length).toBeLessThanOrEqual(1024);
+  });
+
+  test('bounds hold the value, and are left out where fewer than two repetitions are to be believed', () => {
+    for (const benchmark of Object.values(parsed())) {
+      for (const { value, lower_value = Number.NaN, upper_value = Number.NaN } of Object.values(benchmark)) {
+        expect(lower_value).toBeLessThanOrEqual(value);
+        expect(upper_value).toBeGreaterThanOrEqual(value);
+      }
+    }
+    const scenario = buildScenario({ path: 'copy' });
+    for (const repetition of scenario.repetitions.slice(1)) repetition.disturbed = true;
+    for (const metric of Object.values(parsed(buildRun({ scenarios: [scenario] }))[scenario.id]))
+      expect(Object.keys(metric)).toEqual(['value']);
+  });
+
+  test('a figure that a path does not have is left out, not 0', () => {
+    const run = parsed();
+    expect(run['copy-2160p-60hz']).not.toHaveProperty('import');
+    expect(run['copy-2160p-60hz']).not.toHaveProperty('submit-to-fence-p50');
+    expect(run['udmabuf-2160p-60hz']).toHaveProperty('import');
+  });
+});
+
+describe('github-action-benchmark', () => {
+  // benchmark-action/github-action-benchmark, src/extract.ts: BenchmarkResult, and what its custom tools read.
+  const schema = {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['name', 'unit', 'value'],
+      additionalProperties: false,
+      properties: {
+        name: { type: 'string', minLength: 1 },
+        unit: { type: 'string', minLength: 1 },
+        value: { type: 'number' },
+        range: { type: 'string', pattern: '^± [0-9.e-]+$' },
+        extra: { type: 'string' },
+      },
+    },
+  };
+
+  test('keeps to the form of its custom tools, each name once', () => {
+    const entries = JSON.parse(exportRun(buildRun(), 'github-action-benchmark')) as { name: string }[];
+    expect(new Ajv().validate(schema, entries)).toBe(true);
+    expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
+    expect(entries.length).toBeGreaterThan(buildRun().scenarios.length * 8);
+  });
+
+  test('says what is disturbed', () => {
+    const run = buildRun();
+    run.scenarios[0].results.disturbed = true;
+    const entries = JSON.parse(exportRun(run, 'github-action-benchmark')) as { name: string; extra: string }[];
+    for (const { name, extra } of entries) expect(extra.includes('disturbed')).toBe(name.startsWith(`${run.scenarios[0].id} `));
+  });
+});
+
+describe('JUnit', () => {
+  // jenkinsci/xunit-plugin, types/model/xsd/junit-10.xsd: elements with their attributes (required ones first) and children.
+  const FORM: Record<string, { required: string[]; optional: string[]; children: string[] }> = {
+    testsuites: { required: [], optional: ['name', 'time', 'tests', 'failures', 'errors'], children: ['testsuite'] },
+    testsuite: {
+      required: ['name', 'tests', 'failures', 'errors'],
+      optional: ['group', 'time', 'skipped', 'timestamp', 'hostname', 'id', 'package', 'file', 'log', 'url'],
+      children: ['testsuite', 'properties', 'testcase', 'system-out', 'system-err'],
+    },
+    properties: { required: [], optional: [], children: ['property'] },
+    property: { required: ['name', 'value'], optional: [], children: [] },
+    testcase: {
+      required: ['name'],
+      optional: ['time', 'classname', 'group'],
+      children: ['skipped', 'error', 'failure', 'system-out', 'system-err'],
+    },
+    failure: { required: [], optional: ['type', 'message'], children: [] },
+    skipped: { required: [], optional: ['type', 'message'], children: [] },
+    'system-out': { required: [], optional: [], children: [] },
+  };
+  // SUREFIRE_TIME
+  const TIME = /^(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?$/;
+
+  function holds(element: Element): void {
+    const form = FORM[element.name];
+    expect(form, element.name).toBeDefined();
+    const names = Object.keys(element.attributes);
+    for (const name of form.required) expect(names, element.name).toContain(name);
+    for (const name of names) expect([...form.required, ...form.optional], element.name).toContain(name);
+    if (element.name.startsWith('testsuite')) expect(element.attributes['time']).toMatch(TIME);
+    // Only these are mixed or of text.
+    if (!['failure', 'skipped', 'system-out'].includes(element.name)) expect(element.text.trim()).toBe('');
+    for (const child of element.children) {
+      expect(form.children, element.name).toContain(child.name);
+      holds(child);
+    }
+  }
+
+  const run = buildRun({
+    checks: [
+      { name: 'a', status: 'pass', detail: 'fine' },
+      { name: 'b', status: 'fail', detail: '1 > 0' },
+      { name: 'c', status: 'inconclusive', detail: EVIL },
+    ],
+    skipped: [{ id: 'copy-8k-max', reason: 'larger than the memory budget' }],
+    command: EVIL,
+  });
+
+  test('keeps to junit-10.xsd', () => {
+    holds(parseXml(exportRun(run, 'junit')));
+    holds(parseXml(exportRun(buildRun({ checks: [], suite: EVIL }), 'junit')));
+  });
+
+  test('counts are those of the cases: a failed check fails, an inconclusive one and a scenario that did not run are skipped', () => {
+    const [suite] = parseXml(exportRun(run, 'junit')).children;
+    const cases = suite.children.filter(({ name }) => name === 'testcase');
+    expect(cases.map(({ attributes, children }) => `${attributes['name']}: ${children[0].name}`)).toEqual([
+      'a: system-out',
+      'b: failure',
+      'c: skipped',
+      'copy-8k-max runs: skipped',
+    ]);
+    expect(suite.attributes).toMatchObject({ tests: '4', failures: '1', errors: '0', skipped: '2', time: '79.000' });
+  });
+
+  test('text from elsewhere stays text, without characters that XML has not', () => {
+    const [suite] = parseXml(exportRun(run, 'junit')).children;
+    const told = suite.children.find(({ attributes }) => attributes['name'] === 'c')?.children[0].attributes['message'];
+    expect(told).toBe('"\'><&]]> \ufffd\ufffd,=cmd next');
+  });
+});
+
+describe('CSV', () => {
+  /** RFC 4180 §2, strictly: CRLF after every record, quotes doubled inside quotes. */
+  function parseCsv(text: string): string[][] {
+    const rows: string[][] = [];
+    let row: string[] = [];
+    for (const [whole, quoted, bare, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n)/g)) {
+      expect(whole.length).toBeGreaterThan(0);
+      row.push(quoted === undefined ? bare : quoted.replaceAll('""', '"'));
+      if (end === '\r\n') {
+        rows.push(row);
+        row = [];
+      }
+    }
+    return rows;
+  }
+
+  test('each record has as many fields as the header, and a row stands for each result and repetition', () => {
+    const run = buildRun();
+    const [head, ...rows] = parseCsv(exportRun(run, 'csv'));
+    for (const row of rows) expect(row).toHaveLength(head.length);
+    expect(rows).toHaveLength(run.scenarios.reduce((sum, { repetitions }) => sum + 1 + repetitions.length, 0));
+    expect(new Set(head).size).toBe(head.length);
+    const cell = (row: number, name: string): string => rows[row][head.indexOf(name)];
+    expect(cell(0, 'row')).toBe('results');
+    expect(cell(1, 'row')).toBe('timed');
+    expect(Number(cell(0, 'latencyUs.submitToPresent.p50'))).toBe(run.scenarios[0].results.latencyUs.submitToPresent.p50);
+    expect(cell(0, 'latencyUs.submitToResponse.p50')).toBe('');
+    expect(cell(0, 'rateHz')).toBe('60');
+  });
+
+  test('text from elsewhere is one field and no formula', () => {
+    const scenario = buildScenario({ path: 'copy' });
+    const [first, second] = scenario.repetitions;
+    first.disturbedReason = 'one, "two"';
+    second.disturbedReason = '=1+1';
+    const [head, ...rows] = parseCsv(exportRun(buildRun({ scenarios: [scenario] }), 'csv'));
+    expect(rows.map((row) => row[head.indexOf('disturbedReason')]).slice(1, 3)).toEqual(['one, "two"', "'=1+1"]);
+  });
+});
+
+describe('every export', () => {
+  test('of an empty run has a form still; Markdown is the report', () => {
+    const empty = buildRun({ scenarios: [], checks: [] });
+    expect(JSON.parse(exportRun(empty, 'bmf'))).toEqual({});
+    expect(JSON.parse(exportRun(empty, 'github-action-benchmark'))).toEqual([]);
+    expect(exportRun(empty, 'csv')).toBe('\r\n');
+    expect(exportRun(buildRun(), 'markdown')).toBe(renderMarkdown(buildRun()));
+  });
+});
