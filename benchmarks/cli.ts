@@ -1,4 +1,5 @@
 import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
+import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
@@ -12,6 +13,7 @@ import { packageVersion } from './version.ts';
 
 const COMMANDS: readonly Command[] = [
   measureCommand,
+  compareCommand,
   replayCommand,
   microCommand,
   fuzzCommand,

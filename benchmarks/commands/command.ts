@@ -30,8 +30,12 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
+/** Exit code of a comparison or gate that found HEAD slower. */
+export const EXIT_REGRESSED = 1;
 /** Exit code after a UsageError. */
 export const EXIT_USAGE = 2;
+/** Exit code of a comparison or gate that could not tell, with --strict only. */
+export const EXIT_INCONCLUSIVE = 3;
 /** Exit code of a run that is not to be believed. */
 export const EXIT_INVALID = 4;
 /** Exit code after a fault of the program itself (EX_SOFTWARE of sysexits.h). */

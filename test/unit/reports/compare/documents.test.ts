@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { compareDocuments } from '../../../../reports/compare/documents.ts';
+import { comparisonMarkdown, comparisonText } from '../../../../reports/compare/text.ts';
+import { InputError } from '../../../../reports/index.ts';
+import type { RunDocument } from '../../../../reports/run-document.ts';
+import { buildRun, buildScenario } from '../../../support/run-document.ts';
+
+/** Two paths, `repetitions` each, all times of head stretched. */
+function runs(repetitions: number, stretch = 1): [RunDocument, RunDocument] {
+  const make = (by: number): RunDocument => {
+    const scenarios = (['udmabuf', 'copy'] as const).map((path) => {
+      const scenario = buildScenario({ path, rateHz: null, repetitions });
+      for (const [i, repetition] of scenario.repetitions.entries()) {
+        repetition.hostServiceUs.p50 = 100 * by * (1 + ((i * 7) % 5) * 0.001 + i * 1e-5);
+      }
+      return scenario;
+    });
+    return buildRun({ scenarios });
+  };
+  return [make(1), make(stretch * 1.0000001)];
+}
+const metrics = ['hostServiceUs.p50'];
+const verdicts = (documents: [RunDocument, RunDocument], margin = 0.05): string[] =>
+  compareDocuments(...documents, { metrics, margin }).comparisons.map(({ verdict }) => verdict);
+
+describe('stored runs', () => {
+  it('a stretch beyond the margin regresses, the other way improves, none is equivalent', () => {
+    expect(verdicts(runs(10, 1.2))).toEqual(['regressed', 'regressed']);
+    expect(verdicts(runs(10, 1 / 1.2))).toEqual(['improved', 'improved']);
+    expect(verdicts(runs(10))).toEqual(['equivalent', 'equivalent']);
+  });
+
+  it('a rate that falls has regressed', () => {
+    const [base, head] = runs(10);
+    for (const scenario of head.scenarios) for (const repetition of scenario.repetitions) repetition.fps /= 3;
+    expect(compareDocuments(base, head, { metrics: ['fps'] }).verdict).toBe('regressed');
+  });
+
+  it('three repetitions a side prove nothing, whatever they show, and the notes say how many would', () => {
+    const document = compareDocuments(...runs(3, 3), { metrics });
+    expect(document.verdict).toBe('inconclusive');
+    expect(document.comparisons.every(({ paired, pairs }) => !paired && pairs === 3)).toBe(true);
+    expect(document.notes.join('\n')).toMatch(/run with --repetitions 6 or more/);
+    expect(document.notes.join('\n')).toMatch(/not interleaved.*margin 5%/);
+  });
+
+  it('disturbed repetitions are left out while there are others, else it is noted', () => {
+    const [base, head] = runs(10);
+    for (const repetition of head.scenarios[0].repetitions.slice(0, 4)) {
+      repetition.disturbed = true;
+      repetition.hostServiceUs.p50 *= 50;
+    }
+    expect(compareDocuments(base, head, { metrics }).comparisons[0]).toMatchObject({ pairs: 6, verdict: 'equivalent' });
+    for (const repetition of head.scenarios[0].repetitions) repetition.disturbed = true;
+    expect(compareDocuments(base, head, { metrics }).notes.join('\n')).toMatch(/every repetition was disturbed.*udmabuf/);
+  });
+
+  it('different environments are refused, and on request compared and marked', () => {
+    const [base, head] = runs(10);
+    head.environment.kernel = 'Linux 6.1';
+    expect(() => compareDocuments(base, head)).toThrow(/different environments: kernel: .* --across-environments/);
+    expect(compareDocuments(base, head, { acrossEnvironments: true }).notes[0]).toMatch(/^DIFFERENT ENVIRONMENTS, kernel: /);
+    head.environment.kernel = base.environment.kernel;
+    head.environment.loadAverage = [9, 9, 9];
+    expect(compareDocuments(base, head).notes.join()).not.toMatch(/ENVIRONMENTS/);
+  });
+
+  it('no common scenario, an unknown one, an unknown metric: one line that says what there is', () => {
+    const [base, head] = runs(5);
+    const other = { ...head, scenarios: head.scenarios.map((scenario) => ({ ...scenario, id: `${scenario.id}-packed` })) };
+    for (const [attempt, words] of [
+      [() => compareDocuments(base, other), /no common scenarios: base has udmabuf/],
+      [() => compareDocuments(base, head, { scenarios: ['nope'] }), /"nope" is not in both runs; they share udmabuf/],
+      [() => compareDocuments(base, head, { metrics: ['hostServiceUs.p95'] }), /no metric "hostServiceUs.p95": use hostServiceUs.mean/],
+      [() => compareDocuments(base, head, { metrics: ['framesTorn'] }), /no figures of framesTorn in common/],
+    ] as const) {
+      expect(attempt).toThrow(InputError);
+      expect(attempt).toThrow(words);
+    }
+  });
+
+  it('scenarios of the same id that were set differently are noted', () => {
+    const [base, head] = runs(5);
+    head.scenarios[0].settings = { policy: 'error' };
+    expect(compareDocuments(base, head).notes.join('\n')).toMatch(/set differently: udmabuf/);
+  });
+});
+
+describe('in words', () => {
+  const document = compareDocuments(...runs(10, 1.2), {});
+
+  it('the verdict comes first, and no line is wider than 80 columns', () => {
+    const text = comparisonText(document);
+    expect(text).toMatch(/^REGRESSED: of 8 comparisons: 2 regressed/);
+    for (const line of text.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/hostServiceUs\.p50 +\+20\.\d% \[\+19\.\d%, \+20\.\d%\] +✗ regressed/);
+  });
+
+  it('Markdown has the same verdicts, and names from files are no markup', () => {
+    expect(comparisonMarkdown(document)).toMatch(/^\*\*REGRESSED[\s\S]*\| udmabuf-2160p-max \| hostServiceUs\.p50 \| \+20/);
+    const evil = { ...document, notes: ['<img src=x> | a'], comparisons: [] };
+    expect(comparisonMarkdown(evil)).toContain('\\<img src=x\\> \\| a');
+  });
+});
