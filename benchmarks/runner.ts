@@ -20,6 +20,7 @@ import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
+import { readRevision } from './revision.ts';
 import { FrameSamples } from './samples.ts';
 import { type Scenario, scenario, usualScanoutUs } from './scenarios.ts';
 import type { Timing } from './suites.ts';
@@ -67,6 +68,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   progress({ done, total, text: 'measuring what this machine can do' });
   const copier = pickCopyKernel(new MonotonicClock(monotonicNowNs()));
   const environment = await readEnvironment(copier.kernel.name);
+  const revision = await readRevision();
   const limits = await limitsOrNothing(timing.limitsSeconds, copier, signal);
   done++;
 
@@ -129,6 +131,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     partial: signal.aborted,
     partialReason: signal.aborted ? 'stopped before its end' : null,
     environment: { ...environment, stealPercent: steal.percent() },
+    revision,
     limits,
     scenarios: records,
     skipped,

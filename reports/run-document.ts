@@ -33,11 +33,21 @@ export interface RunDocument {
   partial: boolean;
   partialReason: string | null;
   environment: Environment;
+  /** Null: not run from a checkout of git's; absent: written before this was recorded. */
+  revision?: Revision | null;
   limits: Limits;
   scenarios: Scenario[];
   /** Scenarios that were asked for and have no results. */
   skipped: SkippedScenario[];
   checks: Check[];
+}
+
+/** What was checked out. */
+export interface Revision {
+  /** Commit id, hexadecimal. */
+  commit: string;
+  /** Tracked files had changes that were not committed. */
+  dirty: boolean;
 }
 
 export interface Environment {
