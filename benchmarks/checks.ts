@@ -158,7 +158,13 @@ function copyAgainstImport(entries: readonly Measured[]): Check | null {
   const at4k = (path: string): Measured | undefined =>
     entries.find(
       ({ scenario: { options }, timed }) =>
-        options.path === path && options.width === 3840 && options.height === 2160 && options.rateHz === null && timed.length > 0,
+        options.path === path &&
+        options.width === 3840 &&
+        options.height === 2160 &&
+        options.rateHz === null &&
+        // Of a rectangle only that is copied.
+        options.damage === null &&
+        timed.length > 0,
     );
   const copy = at4k('copy');
   const imported = at4k('udmabuf');

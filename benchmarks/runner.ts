@@ -23,14 +23,19 @@ import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from
 import { readRevision } from './revision.ts';
 import { FrameSamples } from './samples.ts';
 import { type Scenario, scenario, usualScanoutUs } from './scenarios.ts';
-import type { Timing } from './suites.ts';
+import { type Studied, type StudyPlan, studyOf } from './study.ts';
+import type { Timing } from './timing.ts';
 import { packageVersion } from './version.ts';
 
 export interface RunOptions {
   readonly suite: string;
   readonly scenarios: readonly Scenario[];
   readonly timing: Timing;
+  /** The question that the suite asks. */
+  readonly study?: StudyPlan;
   readonly seed: number;
+  /** Timed repetitions only: no limits of the machine, no verify repetitions. What is missing is null. */
+  readonly bare?: boolean;
   /** The command that repeats the run. */
   readonly command: string;
   readonly signal: AbortSignal;
@@ -62,14 +67,14 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const startNs = monotonicNowNs();
   const steal = new StealMeter();
   const entries: Entry[] = options.scenarios.map((scenario) => ({ scenario, timed: [], verified: [], failures: [] }));
-  const planned = entries.length * (timing.repetitions + 1);
+  const planned = entries.length * (timing.repetitions + (options.bare ? 0 : 1));
   const total = planned + 1;
   let done = 0;
   progress({ done, total, text: 'measuring what this machine can do' });
   const copier = pickCopyKernel(new MonotonicClock(monotonicNowNs()));
   const environment = await readEnvironment(copier.kernel.name);
   const revision = await readRevision();
-  const limits = await limitsOrNothing(timing.limitsSeconds, copier, signal);
+  const limits = options.bare ? noLimits(copier, NOT_ASKED) : await limitsOrNothing(timing.limitsSeconds, copier, signal);
   done++;
 
   const sessions = options.sessions ?? new SessionRunner();
@@ -96,7 +101,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
         done++;
       }
     }
-    for (const entry of entries) {
+    for (const entry of options.bare ? [] : entries) {
       if (signal.aborted) break;
       progress({ done, total, text: `${entry.scenario.id} (looking for torn frames)` });
       await runOne(entry, 'verify');
@@ -114,11 +119,15 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   }
   if (!signal.aborted) progress({ done: total, total, text: 'done' });
   const records: ScenarioRecord[] = [];
+  const studied: Studied[] = [];
   const skipped: SkippedScenario[] = [];
   for (const entry of entries) {
     const record = recordOf(entry, limits);
     if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? NOT_REACHED });
-    else records.push(record);
+    else {
+      records.push(record);
+      studied.push({ options: entry.scenario.options, record });
+    }
   }
   return {
     schemaVersion: SCHEMA_VERSION,
@@ -142,6 +151,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
       signal.aborted ? [] : skipped,
       limits,
     ),
+    ...(options.study === undefined ? {} : { study: studyOf(options.study, studied) }),
   };
 }
 
@@ -243,20 +253,26 @@ async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCo
     return await measureLimits({ seconds, copier, signal });
   } catch (error) {
     if (!signal.aborted) throw error;
-    const unavailable: Record<string, string> = {};
-    for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs'])
-      unavailable[name] = 'stopped before it was measured';
-    return {
-      memcpyGBps: null,
-      jsCopyGBps: null,
-      jsCopyToMemcpyRatio: null,
-      pingPongNs: null,
-      jsPingPongNs: null,
-      wakeUpUs: null,
-      copyKernels: copier.measured,
-      unavailable,
-    };
+    return noLimits(copier, 'stopped before it was measured');
   }
+}
+
+const NOT_ASKED = 'not asked for';
+
+function noLimits(copier: ReturnType<typeof pickCopyKernel>, reason: string): Limits {
+  const unavailable: Record<string, string> = {};
+  for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs'])
+    unavailable[name] = reason;
+  return {
+    memcpyGBps: null,
+    jsCopyGBps: null,
+    jsCopyToMemcpyRatio: null,
+    pingPongNs: null,
+    jsPingPongNs: null,
+    wakeUpUs: null,
+    copyKernels: copier.measured,
+    unavailable,
+  };
 }
 
 /** Settings that have no field of their own and are not as usual: without them two records could not be told apart. */
@@ -272,6 +288,7 @@ function unusualSettings(options: MachineOptions): Record<string, string | numbe
     'inOrder',
     'migrateEvery',
     'spinUs',
+    'handicapPercent',
   ] as const) {
     if (options[name] !== DEFAULT_OPTIONS[name]) settings[name] = options[name];
   }
@@ -333,6 +350,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     },
     workerFailures: failures,
     ...(faults === null ? {} : { faults }),
+    ...(used[0].trace === null ? {} : { frameTrace: used[0].trace }),
   };
 }
 

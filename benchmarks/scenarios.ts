@@ -88,11 +88,13 @@ export function scenarioId(options: MachineOptions): string {
   if (options.buffers !== DEFAULT_OPTIONS.buffers) parts.push(`${options.buffers}buf`);
   if (options.heads !== 1) parts.push(`${options.heads}heads`);
   if (options.sink !== 'latch') parts.push(options.sink);
+  if (options.scanoutUs !== usualScanoutUs(options.rateHz)) parts.push(`scanout${options.scanoutUs}us`);
   if (options.renderer !== 'stamp') parts.push(options.renderer);
   if (options.damage !== null) parts.push(`damage${options.damage.width}x${options.damage.height}`);
   if (options.linuxPacing) parts.push('linux-pacing');
   if (!options.fences) parts.push('nofences');
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
+  if (options.handicapPercent > 0) parts.push(`handicap${options.handicapPercent}`);
   if (options.inOrder) parts.push('in-order');
   if (options.ring !== 'split') parts.push(options.ring);
   for (const { name } of options.faults) parts.push(name);

@@ -1,28 +1,10 @@
 import { PATHS } from '../core/machine/options.ts';
 import { matrix, parseResolution, type Scenario, ScenarioError } from './scenarios.ts';
+import type { StudyPlan } from './study.ts';
+import { STUDIES } from './suites-studies.ts';
+import { DEFAULT, QUICK, type Timing } from './timing.ts';
 
-/** How the repetitions of a suite are run. */
-export interface Timing {
-  /** Timed repetitions of each scenario, interleaved. */
-  readonly repetitions: number;
-  readonly warmupMs: number;
-  readonly warmupFrames: number;
-  /** Length of the measured part at max rate, ms. */
-  readonly measureMs: number;
-  /** Length of the measured part at a fixed rate, frames. */
-  readonly pacedFrames: number;
-  /** Length of a verify repetition at max rate, ms, and at a fixed rate, frames. */
-  readonly verifyMs: number;
-  readonly verifyFrames: number;
-  /** Disturbed repetitions are repeated, over the suite at most this part of all. */
-  readonly maxRepeated: number;
-  /** After this long no further round is begun and nothing is repeated, s; what is missing then is said. */
-  readonly maxSeconds: number;
-  /** Disturbances are counted frame by frame, not by repetition: this many undisturbed frames are wanted in all. 0: by repetition. */
-  readonly undisturbedFrames: number;
-  /** Time for the machine's limits, s. */
-  readonly limitsSeconds: number;
-}
+export type { Timing } from './timing.ts';
 
 export interface Suite {
   readonly name: string;
@@ -30,38 +12,12 @@ export interface Suite {
   readonly summary: string;
   readonly scenarios: () => Scenario[];
   readonly timing: Timing;
+  /** What is read off the scenarios to answer a single question; absent: the tables are the answer. */
+  readonly study?: StudyPlan;
 }
 
 const hd = parseResolution('1080p');
 const uhd = parseResolution('4k');
-
-const QUICK: Timing = {
-  repetitions: 2,
-  warmupMs: 50,
-  warmupFrames: 30,
-  measureMs: 170,
-  pacedFrames: 30,
-  verifyMs: 60,
-  verifyFrames: 20,
-  maxRepeated: 0.5,
-  maxSeconds: 11,
-  undisturbedFrames: 0,
-  limitsSeconds: 1.5,
-};
-
-const DEFAULT: Timing = {
-  repetitions: 3,
-  warmupMs: 100,
-  warmupFrames: 30,
-  measureMs: 400,
-  pacedFrames: 36,
-  verifyMs: 120,
-  verifyFrames: 20,
-  maxRepeated: 0.5,
-  maxSeconds: 75,
-  undisturbedFrames: 0,
-  limitsSeconds: 4,
-};
 
 export const SUITES: readonly Suite[] = [
   {
@@ -115,6 +71,7 @@ export const SUITES: readonly Suite[] = [
     ],
     timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120, maxSeconds: 900 },
   },
+  ...STUDIES,
 ];
 
 /** @throws ScenarioError naming the suites there are */

@@ -5,6 +5,7 @@ import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } fro
 import { notesOf } from './notes.ts';
 import type { RunDocument } from './run-document.ts';
 import { sharedSettings } from './settings.ts';
+import { studyMeasure, studyTable } from './study.ts';
 import { summarise } from './summary.ts';
 import { machineWords } from './terminal.ts';
 
@@ -13,6 +14,12 @@ export function renderMarkdown(run: RunDocument): string {
   const summary = summarise(run);
   const blocks: string[] = ['# scanout'];
   if (run.partial) blocks.push(`> **${escapeMarkdown(summary.warnings[0] ?? '')}**`);
+  if (run.study !== undefined) {
+    const { question, answers } = run.study;
+    const { heads, rows } = studyTable(run.study);
+    blocks.push(`**${escapeMarkdown(question)}** ${escapeMarkdown(answers.join(' ') || 'Too little was measured to answer it.')}`);
+    if (rows.length > 0) blocks.push(escapeMarkdown(studyMeasure(run.study)), table(heads, rows));
+  }
   if (summary.verdicts.length > 0) {
     blocks.push(summary.verdicts.map(({ label, text }) => `- **${escapeMarkdown(label)}:** ${escapeMarkdown(text)}`).join('\n'));
   }

@@ -40,6 +40,41 @@ export interface RunDocument {
   /** Scenarios that were asked for and have no results. */
   skipped: SkippedScenario[];
   checks: Check[];
+  /** Of a suite that asks one question: its answer. Absent: the suite asks none, or the run was not of a suite. */
+  study?: Study;
+}
+
+/** One question and what answers it: figures along an axis, a series a line. */
+export interface Study {
+  question: string;
+  /** What changes from point to point. */
+  axis: string;
+  /** What is read off, in words. */
+  measure: string;
+  /** Its unit; '': none. */
+  unit: string;
+  series: StudySeries[];
+  /** The answer in sentences, none where too little was measured. */
+  answers: string[];
+}
+
+export interface StudySeries {
+  name: string;
+  /** In the order of the axis. Series may lack points that others have. */
+  points: StudyPoint[];
+}
+
+export interface StudyPoint {
+  /** Place on the axis, for a drawing; a category's number where the axis has no measure. */
+  at: number;
+  /** The same in words. */
+  label: string;
+  /** Null: not measured, or it does not exist. */
+  value: number | null;
+  /** Ids of the scenarios that it was drawn from. */
+  scenarios: string[];
+  /** The machine got in the way of one of them. */
+  disturbed: boolean;
 }
 
 /** What was checked out. */
@@ -133,6 +168,19 @@ export interface Scenario {
   workerFailures: string[];
   /** Absent: no fault was injected, and no counter of faults was other than 0. */
   faults?: ScenarioFaults;
+  /** Of one of the repetitions that `results` are drawn from; absent: none was kept. */
+  frameTrace?: FrameTrace;
+}
+
+/** Frame after frame of one head. Of each run of `every` frames the one with the longest time is kept. */
+export interface FrameTrace {
+  /** Frames that it was drawn from. */
+  frames: number;
+  every: number;
+  /** When each was presented, ms since the first one measured; ascending. */
+  atMs: number[];
+  /** From the frame presented before it, µs. */
+  frameTimeUs: number[];
 }
 
 /** Faults of a scenario, over all its repetitions. With any injected or unexplained there is no headline. */

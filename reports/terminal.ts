@@ -3,8 +3,9 @@ import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { grouped, plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
-import type { RunDocument } from './run-document.ts';
+import type { RunDocument, Study } from './run-document.ts';
 import { commonSettings, sharedSettings } from './settings.ts';
+import { studyMeasure, studyTable } from './study.ts';
 import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
 
@@ -34,11 +35,13 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   const summary = summarise(run);
   const lines: string[] = [];
   if (run.partial) lines.push(...wrap(summary.warnings[0] ?? '', 0).map(paint.warn), '');
-  for (const { label, text } of summary.verdicts) {
+  // A study's answer is its headline: verdicts on each of its many points would bury it.
+  if (run.study !== undefined) lines.push(...studyLines(run.study, paint));
+  for (const { label, text } of run.study === undefined ? summary.verdicts : []) {
     const [first = '', ...rest] = wrap(`${label}: ${text}`, 2);
     lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
   }
-  for (const remark of summary.remarks) lines.push(...wrap(remark, 2));
+  for (const remark of run.study === undefined ? summary.remarks : []) lines.push(...wrap(remark, 2));
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   if (warnings.length > 0) lines.push('', ...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
   const settings = commonSettings(summary.groups);
@@ -69,6 +72,18 @@ export function machineWords(run: RunDocument): string {
   const { cpu, cores, kernel, node, v8, copier, stealPercent } = run.environment;
   const steal = stealPercent === null ? 'steal unknown' : `steal ${stealPercent.toFixed(1)}%`;
   return plain(`${cpu}, ${cores} cores, ${kernel}, Node ${node}, V8 ${v8}, copier ${copier}, ${steal}`);
+}
+
+/** The suite's question, its answer and the figures that it rests on. */
+function studyLines(study: Study, paint: Paint): string[] {
+  const { heads, rows, disturbed } = studyTable(study);
+  const lines = wrap(plain(study.question), 0).map(paint.strong);
+  for (const answer of study.answers) lines.push(...wrap(`  ${plain(answer)}`, 2));
+  if (study.answers.length === 0) lines.push('  Too little was measured to answer it.');
+  if (rows.length === 0) return lines;
+  const [head = '', ...body] = grid([heads, ...rows], 1);
+  const marked = disturbed ? [paint.faint('* disturbed: its times are not to be trusted')] : [];
+  return [...lines, '', ...wrap(plain(studyMeasure(study)), 0).map(paint.faint), paint.faint(head), ...body, ...marked];
 }
 
 function importLines(groups: readonly Group[], paint: Paint): string[] {

@@ -9,8 +9,8 @@ const HELP = `Usage: scanout list [--json]
 Lists the suites with the question each answers, the paths compared, and the
 faults that a run can inject.
 
-  --json   prints {suites: [{name, summary, scenarios: [id]}], paths: [{name}],
-           faults: [{name, summary, outcome}]}
+  --json   prints {suites: [{name, summary, question, scenarios: [id]}],
+           paths: [{name}], faults: [{name, summary, outcome}]}
   --help   prints this
 
 Examples:
@@ -37,14 +37,19 @@ export const listCommand: Command = {
       return 0;
     }
     if (values.json) {
-      const suites = SUITES.map(({ name, summary, scenarios }) => ({ name, summary, scenarios: scenarios().map(({ id }) => id) }));
+      const suites = SUITES.map(({ name, summary, study, scenarios }) => ({
+        name,
+        summary,
+        question: study?.question ?? null,
+        scenarios: scenarios().map(({ id }) => id),
+      }));
       const paths = PATHS.map((path) => ({ name: path, copies: COPIES[path], summary: PATH_WORDS[path] }));
       const faults = FAULTS.map(({ name, summary, outcome }) => ({ name, summary, outcome }));
       io.stdout(`${JSON.stringify({ suites, paths, faults }, null, 2)}\n`);
       return 0;
     }
     const lines = ['Suites (scanout run --suite NAME):'];
-    for (const { name, summary } of SUITES) lines.push(...wrapped(`  ${name.padEnd(9)}`, summary));
+    for (const { name, summary } of SUITES) lines.push(...wrapped(`  ${name.padEnd(13)}`, summary));
     lines.push('', 'Paths, with the copies of each pixel before the sink:');
     for (const path of PATHS) lines.push(`  ${path.padEnd(14)} ${COPIES[path]}  ${PATH_WORDS[path]}`);
     lines.push('', 'Faults (scanout run --fault NAME[@FRAME]), each with what must come of it:');

@@ -4,6 +4,7 @@ import { type Fault, parseFaults } from '../../core/machine/faults.ts';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { type Check, checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
+import { wrap } from '../../reports/terminal.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
 import {
@@ -18,16 +19,21 @@ import {
   scenario,
   unique,
 } from '../scenarios.ts';
+import type { StudyPlan } from '../study.ts';
 import { SUITES, suiteNamed, type Timing } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+
+const SUITE_NAMES = wrap(`${' '.repeat(22)}${SUITES.map(({ name }) => name).join(', ')}`, 22)
+  .join('\n')
+  .trimStart();
 
 const HELP = `Usage: scanout run [options]
 
 Measures scenarios and says what importing a frame saves over copying it.
 
 Which scenarios:
-  --suite NAME        ${SUITES.map((suite) => suite.name).join(', ')}
+  --suite NAME        ${SUITE_NAMES}
                       (default: default); 'scanout list' explains them
   --path LIST         only these paths:
                       ${PATHS.join(', ')}
@@ -59,6 +65,9 @@ How each is run:
                       spins less where that spares it no sleep
   --seed N            for page layouts
   --memory-mb N       memory that the run may take (half of the machine's)
+  --handicap PERCENT  negative control: copy so much of each frame again
+  --bare              timed repetitions only, none again: no limits of the
+                      machine, no search for torn frames; for comparisons
 Output:
   --out DIR           writes run.json, report.md and report.html there
   --json              prints the run document instead of the table
@@ -105,6 +114,8 @@ const OPTIONS = {
   'spin-us': { type: 'string' },
   seed: { type: 'string' },
   'memory-mb': { type: 'string' },
+  handicap: { type: 'string' },
+  bare: { type: 'boolean', default: false },
   out: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: HELP_FLAG,
@@ -122,7 +133,7 @@ export const runCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const { scenarios, timing, suite } = select(values);
+    const { scenarios, timing, suite, study } = select(values);
     const budget = (given('memory-mb', values, 16, 1 << 20) ?? Math.floor(memoryBudget() / 2 ** 20)) * 2 ** 20;
     const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
     for (const one of scenarios) checkScenario(one, budget);
@@ -134,7 +145,9 @@ export const runCommand: Command = {
         suite,
         scenarios,
         timing,
+        ...(study === undefined ? {} : { study }),
         seed,
+        bare: values.bare,
         command: ['npx scanout run', ...argv.map(quoted)].join(' '),
         signal: io.signal,
         progress: ({ done, total, text }) => progress.step(done, total, text),
@@ -188,7 +201,7 @@ function invalidates(check: Check): boolean {
   return check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank'));
 }
 
-function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string } {
+function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string; study?: StudyPlan } {
   const custom = values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined);
   const base = suiteNamed(values.suite ?? 'default');
   const paths = unique(values.path?.split(',').map(parsePath), (path) => path);
@@ -212,15 +225,18 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
       )
       .filter(({ options }) => rates === undefined || rates.includes(options.rateHz))
       .map(({ options }) => scenario({ ...options, ...overrides }));
+    // A flag for what the suite varies makes several of its scenarios one.
+    scenarios = unique(scenarios, ({ id }) => id) ?? [];
     if (scenarios.length === 0)
       throw new UsageError(`suite ${base.name} has no scenario with that path, resolution and rate; leave out --suite for any combination`);
   }
   const timing: Timing = {
     ...base.timing,
+    ...(values.bare ? { maxRepeated: 0 } : {}),
     repetitions: given('repetitions', values, 1, 1000) ?? base.timing.repetitions,
     pacedFrames: given('frames', values, 1, 1_000_000) ?? base.timing.pacedFrames,
   };
-  return { scenarios, timing, suite: custom ? 'custom' : base.name };
+  return { scenarios, timing, suite: custom ? 'custom' : base.name, ...(custom || base.study === undefined ? {} : { study: base.study }) };
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
@@ -241,6 +257,7 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     inOrder: values['in-order'] ? true : undefined,
     migrateEvery: given('migrate', values, 1, 1_000_000),
     spinUs: given('spin-us', values, 0, 1_000_000),
+    handicapPercent: given('handicap', values, 1, 100),
     linuxPacing: values['linux-pacing'] ? true : undefined,
     fences: values['no-fences'] ? false : undefined,
     faults: fault === undefined ? undefined : faultsFlag(fault),
@@ -268,6 +285,7 @@ type NumberFlag =
   | 'migrate'
   | 'spin-us'
   | 'seed'
+  | 'handicap'
   | 'memory-mb';
 
 /** A flag's number; undefined: the flag is absent. @throws UsageError */
