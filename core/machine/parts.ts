@@ -7,7 +7,7 @@ import type { MachineOptions } from './options.ts';
 export type MakeCopier = (options: MachineOptions, ledger: Ledger) => Copier;
 
 /** The copier of the kernel that the options name. */
-export const plannedCopier: MakeCopier = (options, ledger) => new Copier(copyKernelNamed(options.copier), ledger);
+export const plannedCopier: MakeCopier = (options, ledger) => new Copier(copyKernelNamed(options.copier), ledger, options.handicapPercent);
 
 /** Feature bits 32–63 that the device offers and the driver wants: VERSION_1 and those of the ring. */
 export const ringFeaturesHi = (options: Pick<MachineOptions, 'ring' | 'inOrder'>): number =>
