@@ -1,10 +1,11 @@
 import { frameBytes, type MachinePlan } from '../core/machine/plan.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
 import { COPY_STAGES, CopyStage, Ledger } from '../core/memory/ledger.ts';
-import type { Metrics, Repetition, StageBytes } from '../reports/run-document.ts';
+import type { FrameTrace, Metrics, Repetition, StageBytes } from '../reports/run-document.ts';
 import type { GuestReport, HostReport } from '../workers/task.ts';
 import type { ThreadUsage } from '../workers/thread-usage.ts';
 import { type FaultFigures, faultFigures } from './faults.ts';
+import { traceFrames } from './frame-trace.ts';
 import { type FrameSamples, sampleFrames } from './samples.ts';
 
 /** A repetition that ran to its end: its document entry and the samples that pooled results are drawn from. */
@@ -14,6 +15,8 @@ export interface MeasuredRepetition {
   /** Sums that metrics are ratios of: pooled repetitions add them up. */
   readonly totals: Totals;
   readonly faults: FaultFigures;
+  /** null: too few frames, or a verify repetition. */
+  readonly trace: FrameTrace | null;
 }
 
 /** What is added up over repetitions before anything is divided. */
@@ -76,6 +79,7 @@ export function measureRepetition(
     samples,
     totals,
     faults: faultFigures(plan, guest, host),
+    trace: kind === 'timed' ? traceFrames(plan, guest) : null,
   };
 }
 

@@ -127,6 +127,12 @@ function replacedIn(group: Group): Scenario | undefined {
   return group.scenarios.find((scenario) => scenario.path === REPLACED_PATH);
 }
 
+/** What a group's savings are counted between; null: one of them has no results, or faults forbid a headline. */
+export function savingPair(group: Group): { imported: Scenario; replaced: Scenario } | null {
+  const [imported, replaced] = [importedIn(group), replacedIn(group)];
+  return imported === undefined || replaced === undefined || noHeadline(group) !== null ? null : { imported, replaced };
+}
+
 function importedIn(group: Group): Scenario | undefined {
   return importing(group, 'udmabuf') ?? importing(group, 'vfio');
 }

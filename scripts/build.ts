@@ -25,3 +25,8 @@ for (const folder of folders) {
     filter: (source) => statSync(source).isDirectory() || !source.endsWith('.ts'),
   });
 }
+
+// The report is one file that zooms offline: what it is written with has to be in the package.
+const uplot = dirname(createRequire(import.meta.url).resolve('uplot/package.json'));
+for (const file of ['LICENSE', 'dist/uPlot.iife.min.js', 'dist/uPlot.min.css'])
+  cpSync(join(uplot, file), join(dist, 'reports', 'html', 'uplot', file), { recursive: true });

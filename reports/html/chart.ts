@@ -1,5 +1,7 @@
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
+import { legend } from './legend.ts';
+import { marker, round } from './marker.ts';
 import type { Scale } from './scale.ts';
 
 /** Static SVG of horizontal rows in blocks: bars that stack, or points on a line. Colours come from the page's style. */
@@ -37,7 +39,6 @@ const PLOT = WIDTH - LEFT - RIGHT;
 const ROW = 20;
 const BAR = 13;
 const BLOCK_HEAD = 24;
-const LEGEND_ROW = 20;
 
 /** Textures over the series' colours, so that no reading depends on colour. The first has none. */
 const TEXTURES: readonly string[] = [
@@ -99,15 +100,8 @@ function pointRow(chart: Chart, row: Row, y: number): Markup {
   if (present.length === 0) return html`${label(row, y)}${endLabel(row, LEFT, y)}`;
   const from = Math.min(...present);
   const to = Math.max(...present);
-  const marks = places.map((x, i) => (x === null ? '' : point(i, x, middle, row.hints[i] ?? '')));
+  const marks = places.map((x, i) => (x === null ? '' : marker(i, x, middle, 'mark', row.hints[i] ?? '')));
   return html`${label(row, y)}<line class="span" x1="${round(from)}" x2="${round(to)}" y1="${middle}" y2="${middle}"/>${marks}${endLabel(row, to + 4, y)}`;
-}
-
-function point(series: number, x: number, y: number, hint: string): Markup {
-  // The first series is a disc, the second a hollow diamond.
-  return series === 0
-    ? html`<circle class="mark p0" cx="${round(x)}" cy="${y}" r="4.5"><title>${hint}</title></circle>`
-    : html`<path class="mark p1" d="M${round(x)} ${y - 6}l6 6-6 6-6-6z"><title>${hint}</title></path>`;
 }
 
 function label(row: Row, y: number): Markup {
@@ -119,35 +113,13 @@ function endLabel(row: Row, x: number, y: number): Markup {
 }
 
 function legendOf(chart: Chart): { markup: Markup; height: number } {
-  if (chart.series.length < 2) return { markup: html``, height: 0 };
-  const items: Markup[] = [];
-  let x = 0;
-  let y = 4;
-  for (const [i, name] of chart.series.entries()) {
-    // No way to measure text without a browser: 6.6 units a character is on the safe side at 12 units' size.
-    const width = 24 + name.length * 6.6 + 14;
-    if (x > 0 && x + width > WIDTH) {
-      x = 0;
-      y += LEGEND_ROW;
-    }
-    const key =
-      chart.kind === 'bars'
-        ? html`<rect fill="url(#${chart.id}-s${i})" x="${round(x)}" y="${y}" width="16" height="12"/>`
-        : i === 0
-          ? html`<circle class="p0" cx="${round(x + 8)}" cy="${y + 6}" r="4.5"/>`
-          : html`<path class="p1" d="M${round(x + 8)} ${y}l6 6-6 6-6-6z"/>`;
-    items.push(html`${key}<text class="key" x="${round(x + 22)}" y="${y + 10}">${name}</text>`);
-    x += width;
-  }
-  return { markup: html`${items}`, height: y + LEGEND_ROW + 2 };
+  return legend(chart.series, WIDTH, (i, x, y) =>
+    chart.kind === 'bars' ? html`<rect fill="url(#${chart.id}-s${i})" x="${x}" y="${y}" width="16" height="12"/>` : marker(i, x + 8, y + 6),
+  );
 }
 
 function texture(id: string, series: number): Markup {
   const lines = TEXTURES[series % TEXTURES.length] ?? '';
   const overlay = lines === '' ? '' : html`<path class="texture" d="${lines}"/>`;
   return html`<pattern id="${id}-s${series}" width="6" height="6" patternUnits="userSpaceOnUse"><rect class="c${series}" width="6" height="6"/>${overlay}</pattern>`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

@@ -6,24 +6,24 @@ import type { Block, Chart, Row } from './chart.ts';
 import { drawChart } from './chart.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
+import { figure } from './figure.ts';
 import { linearScale, logScale } from './scale.ts';
 import type { TableWidth } from './scrolled.ts';
-import { scrolled } from './scrolled.ts';
 
 /** The charts of all groups with one rate, each with its data in a table. */
 export function rateCharts(groups: readonly Group[], id: string): Markup {
   const at = rateName(groups[0].rateHz);
   const copied = scenariosOf(groups).some((scenario) => scenario.results.bytesCopiedPerFrame > 0);
   return html`<div class="charts">
-${figure(latencyChart(groups, `${id}-latency`, at), tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells))}
-${figure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'guest CPU µs', 'host work µs', 'guest work µs'], cpuCells))}
-${figure(
+${chartFigure(latencyChart(groups, `${id}-latency`, at), tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells))}
+${chartFigure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'guest CPU µs', 'host work µs', 'guest work µs'], cpuCells))}
+${chartFigure(
   bytesChart(groups, `${id}-bytes`, at),
   tableOf(groups, ['bytes a frame', 'copies a frame', 'where, bytes in all'], bytesCells),
   'usual',
   copied ? null : 'No path copied anything.',
 )}
-${figure(
+${chartFigure(
   stageChart(groups, `${id}-stages`, at),
   tableOf(
     groups,
@@ -37,18 +37,18 @@ ${figure(
 
 function latencyChart(groups: readonly Group[], id: string, at: string): Chart {
   const all = scenariosOf(groups).map((scenario) => scenario.results.latencyUs.submitToPresent);
-  const series = ['median (p50)', '99th percentile (p99)'];
+  const series = ['median', 'p90', 'p99', 'p99.9', 'longest'];
   return {
     id,
     title: `Latency at ${at}: submit to present`,
-    description: `Microseconds from the guest's submit until the sink shows the frame, by size and path, on a logarithmic axis. ${extremes(groups, (s) => s.results.latencyUs.submitToPresent.p50, duration, 'Median')}`,
+    description: `Microseconds from the guest's submit until the sink shows the frame: median, 90th, 99th and 99.9th percentile and the longest, by size and path, on a logarithmic axis. ${extremes(groups, (s) => s.results.latencyUs.submitToPresent.p50, duration, 'Median')}`,
     kind: 'points',
     series,
     blocks: blocksOf(groups, (scenario) => {
-      const { p50, p99 } = scenario.results.latencyUs.submitToPresent;
-      return { values: [p50, p99], names: series, show: duration, end: `${duration(p50)} – ${duration(p99)}` };
+      const { p50, p90, p99, p999, max } = scenario.results.latencyUs.submitToPresent;
+      return { values: [p50, p90, p99, p999, max], names: series, show: duration, end: `${duration(p50)} – ${duration(max)}` };
     }),
-    scale: logScale(Math.min(...all.map((latency) => latency.p50)), Math.max(...all.map((latency) => latency.p99))),
+    scale: logScale(Math.min(...all.map((latency) => latency.p50)), Math.max(...all.map((latency) => latency.max))),
     tick: tick(duration),
   };
 }
@@ -156,14 +156,13 @@ function tick(show: (value: number) => string): (value: number) => string {
       .replace(/^0 \S+$/, '0');
 }
 
+const DISTURBED = '* disturbed: its times are not to be trusted.';
+
 /** @param instead said in place of a drawing that would be empty; null: there is one */
-function figure(chart: Chart, data: Markup, width: TableWidth = 'usual', instead: string | null = null): Markup {
-  return html`<figure>
-<figcaption>${chart.title}</figcaption>
-${instead === null ? html`<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll">${drawChart(chart)}</div>` : html`<p>${instead}</p>`}
-${instead === null && chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*'))) ? html`<p class="soft">* disturbed: its times are not to be trusted.</p>` : ''}
-<details><summary>Data</summary>${scrolled(data, width)}</details>
-</figure>`;
+function chartFigure(chart: Chart, table: Markup, tableWidth: TableWidth = 'usual', instead: string | null = null): Markup {
+  if (instead !== null) return figure({ title: chart.title, drawing: null, words: [instead], table, tableWidth });
+  const disturbed = chart.blocks.some((block) => block.rows.some((row) => row.label.endsWith('*')));
+  return figure({ title: chart.title, drawing: drawChart(chart), words: disturbed ? [DISTURBED] : [], table, tableWidth });
 }
 
 function tableOf(groups: readonly Group[], heads: readonly string[], cells: (scenario: Scenario) => string[]): Markup {

@@ -9,24 +9,33 @@ import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
 import { summarise } from '../summary.ts';
+import { breakEvenSection } from './break-even-section.ts';
 import { rateCharts } from './charts.ts';
+import { curveSection } from './curve-section.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
+import { pathDiagram } from './path-diagram.ts';
+import { savingsSection } from './savings-section.ts';
 import { scrolled } from './scrolled.ts';
+import { statusLine } from './status.ts';
+import { studySection } from './study-section.ts';
 import { STYLE } from './style.ts';
+import { traceScript } from './trace-script.ts';
+import { hasTrace, traceSection } from './trace-section.ts';
 
-/** The run as one HTML file that needs no network, no script and no other file. */
+/** The run as one HTML file that needs no network and no other file; a script only where frame traces can be zoomed. */
 export function renderHtml(run: RunDocument): string {
   const summary = summarise(run);
+  const trace = hasTrace(summary.groups) ? traceScript() : null;
   const page = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:${trace === null ? '' : raw(`; script-src ${trace.source}`)}">
 <link rel="icon" href="data:,">
 <title>scanout: suite ${run.suite}, ${run.startedAt}</title>
-<style>${raw(STYLE)}</style>
+<style>${raw(STYLE)}${trace === null ? '' : raw(trace.style)}</style>
 </head>
 <body>
 <header>
@@ -35,14 +44,21 @@ export function renderHtml(run: RunDocument): string {
 </header>
 <main>
 ${verdictSection(run, summary)}
+${studySection(run.study)}
+${savingsSection(summary.groups)}
+${waySection(summary.groups)}
 ${summarySection(summary)}
 ${importSection(summary.groups)}
+${breakEvenSection(summary.groups)}
+${curveSection(run.scenarios)}
 ${chartSections(summary.groups)}
+${traceSection(summary.groups)}
 ${limitSection(run, summary.groups)}
 ${checkSection(run)}
 ${machineSection(run)}
 </main>
 <footer>A GB is 10^9 bytes. At max rate frames are not shown at that pace: the figures are updates a second.</footer>
+${trace === null ? '' : html`<script>${raw(trace.script)}</script>`}
 </body>
 </html>
 `;
@@ -52,6 +68,7 @@ ${machineSection(run)}
 function verdictSection(run: RunDocument, summary: Summary): Markup {
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   return html`<section aria-label="Verdict">
+${statusLine(run)}
 ${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
 <ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
 ${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}
@@ -77,6 +94,15 @@ ${scrolled(groupTable(group, wideColumns(group)), 'widest')}
 </details>
 `,
 )}`;
+}
+
+/** The group with the most paths, of these the first: all groups' frames go the same ways. */
+function waySection(groups: readonly Group[]): Markup {
+  const most = [...groups].sort((a, b) => b.scenarios.length - a.scenarios.length)[0];
+  return most === undefined
+    ? html``
+    : html`<h2>Where pixels are copied</h2>
+<div class="whole">${pathDiagram(most)}</div>`;
 }
 
 /** What the columns and the tint of all the tables mean, under the first of them. */

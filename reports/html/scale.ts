@@ -25,6 +25,14 @@ export function logScale(min: number, max: number): Scale {
   };
 }
 
+/** Logarithmic over the values themselves, which are the ticks, with room at both ends. */
+export function logScaleOf(values: readonly number[]): Scale {
+  const ticks = [...new Set(values)].sort((a, b) => a - b);
+  const [low, high] = [Math.log10(Math.max(ticks[0] ?? 1, 1e-9)), Math.log10(Math.max(ticks[ticks.length - 1] ?? 1, 1e-9))];
+  const span = high > low ? high - low : 1;
+  return { at: (value) => clamp(0.06 + (0.88 * (Math.log10(Math.max(value, 1e-9)) - low)) / span), ticks };
+}
+
 function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }

@@ -8,7 +8,7 @@ export type TableWidth = keyof typeof TABLE_WIDTHS;
 /** A table that scrolls sideways where its place is narrower than it. Words above say so: no page without a script knows how wide it is. */
 export function scrolled(table: Markup, width: TableWidth = 'usual'): Markup {
   return html`<div class="place"><p class="hint ${width}" aria-hidden="true">Scroll sideways for all columns →</p>
-<div class="scroll table">${table}</div></div>`;
+<div class="scroll table" tabindex="0" role="group" aria-label="Table">${table}</div></div>`;
 }
 
 /** The rules that show the hints. */

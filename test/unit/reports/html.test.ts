@@ -53,11 +53,14 @@ describe('the HTML report', () => {
   test('every chart has a title, a description and its data in a table', () => {
     const text = renderHtml(buildRun());
     const figures = text.match(/<figure>[\s\S]*?<\/figure>/g) ?? [];
-    expect(figures).toHaveLength(8);
-    for (const figure of figures) {
+    const names = figures.map((figure) => / data-chart="([^"]+)"/.exec(figure)?.[1]);
+    const ofRate = (rate: string): string[] => ['latency', 'cpu', 'bytes', 'stages'].map((kind) => `${rate}-${kind}`);
+    expect(names).toEqual(['paths', 'break-even', 'by-size-0', 'by-size-1', ...ofRate('hz60'), ...ofRate('max')]);
+    for (const [i, figure] of figures.entries()) {
       expect(figure).toMatch(/<svg [^>]*role="img"[^>]*>\s*<title id="[^"]+">[^<]+<\/title><desc id="[^"]+">[^<]+<\/desc>/);
       expect(figure).toMatch(/<details><summary>Data<\/summary>[\s\S]*<table>/);
-      expect(figure.match(/<tr><th scope="row">/g)).toHaveLength(10);
+      // Two sizes of five paths; the first and the curves have a row a path, break-even one for each importing path, size and rate.
+      expect(figure.match(/<tr><th scope="row">/g), names[i]).toHaveLength([5, 8, 5, 5][i] ?? 10);
     }
     const ids = [...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);
@@ -74,7 +77,7 @@ describe('the HTML report', () => {
     const text = renderHtml(buildRun());
     const [before, ...after] = text.split('<p class="soft" id="columns">');
     expect(after).toHaveLength(1);
-    expect(before.match(/<table/g)).toHaveLength(1);
+    expect(before.split('<h2>Summary</h2>')[1].match(/<table/g)).toHaveLength(1);
     expect(after[0]).toMatch(
       /^host, guest: work for a frame[^<]*<\/p>\n<p class="soft" id="tint">.*readback-blob: what importing replaces/,
     );

@@ -1,0 +1,58 @@
+import { compact } from '../format.ts';
+import type { Study } from '../run-document.ts';
+import type { Markup } from './escape.ts';
+import { html } from './escape.ts';
+import { dataTable, figure } from './figure.ts';
+import { drawLines } from './line-chart.ts';
+import { linearScale, logScale } from './scale.ts';
+
+/** A suite's question, its answer and the one chart that shows it. */
+export function studySection(study: Study | undefined): Markup {
+  if (study === undefined) return html``;
+  const points = study.series.flatMap((series) => series.points);
+  const places = [...new Map(points.map(({ at, label }) => [at, label]))].sort(([a], [b]) => a - b);
+  const title = `${study.measure}${study.unit === '' ? '' : `, ${study.unit}`}, by ${study.axis}`;
+  const table = dataTable(
+    [study.axis, ...study.series.map(({ name }) => name)],
+    places.map(([at, label]) => [label, ...study.series.map((series) => cell(series.points.find((point) => point.at === at)))]),
+  );
+  const marked = points.some(({ disturbed }) => disturbed);
+  return html`<h2>${study.question}</h2>
+${study.answers.map((answer) => html`<p class="answer">${answer}</p>\n`)}
+${figure({ title, drawing: drawing(study, places, title), words: marked ? ['* disturbed: its times are not to be trusted.'] : [], table })}`;
+}
+
+function cell(point: Study['series'][number]['points'][number] | undefined): string {
+  return point === undefined || point.value === null ? '-' : compact(point.value) + (point.disturbed ? '*' : '');
+}
+
+/** Places stand evenly apart in their order: they may be names. @returns null where nothing was measured */
+function drawing(study: Study, places: readonly [number, string][], title: string): Markup | null {
+  const values = study.series.flatMap(({ points }) => points.flatMap(({ value }) => value ?? []));
+  if (values.length === 0) return null;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  // Costs a hundred times apart need decades; what can be 0 has no logarithm.
+  const y = low > 0 && high / low > 20 ? logScale(low, high) : linearScale(high);
+  const index = new Map(places.map(([at], i) => [at, i]));
+  const last = Math.max(1, places.length - 1);
+  return drawLines({
+    id: 'study',
+    title,
+    description: study.answers.length > 0 ? study.answers.join(' ') : `${study.question} Too little was measured for an answer.`,
+    xName: study.axis,
+    yName: study.unit === '' ? study.measure : study.unit,
+    x: { at: (i) => 0.06 + (0.88 * i) / last, ticks: places.map((_, i) => i) },
+    y,
+    xTick: (i) => places[i]?.[1] ?? '',
+    yTick: compact,
+    series: study.series.map(({ name, points }, style) => ({
+      name,
+      style,
+      points: [...points]
+        .sort((a, b) => a.at - b.at)
+        .flatMap(({ at, label, value }) =>
+          value === null ? [] : [{ x: index.get(at) ?? 0, y: value, hint: `${name}, ${label}: ${compact(value)} ${study.unit}` }],
+        ),
+    })),
+  });
+}

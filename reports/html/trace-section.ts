@@ -1,0 +1,96 @@
+import { compact, duration, grouped, rateName } from '../format.ts';
+import type { FrameTrace, Scenario } from '../run-document.ts';
+import { PATHS } from '../run-document.ts';
+import { percentile } from '../statistics.ts';
+import type { Group } from '../summary.ts';
+import type { Markup } from './escape.ts';
+import { html, raw } from './escape.ts';
+import { dataTable, figure } from './figure.ts';
+import { round } from './marker.ts';
+import { linearScale, logScale } from './scale.ts';
+
+interface Traced {
+  scenario: Scenario;
+  trace: FrameTrace;
+}
+
+const WIDTH = 960;
+const LEFT = 118;
+const RIGHT = 70;
+const PLOT = WIDTH - LEFT - RIGHT;
+const STRIP = 62;
+
+/** Whether any scenario has a trace to draw. */
+export function hasTrace(groups: readonly Group[]): boolean {
+  return groups.some((group) => tracedOf(group).length > 0);
+}
+
+/** Frame after frame: one repetition a path, a strip each, all on one logarithmic scale. A script makes them zoomable. */
+export function traceSection(groups: readonly Group[]): Markup {
+  if (!hasTrace(groups)) return html``;
+  return html`<h2>Frame after frame</h2>
+<p class="soft">Time from each presented frame to the next, of one repetition. Of many frames the longest of each run is drawn.</p>
+${groups.map((group, i) => traceFigure(group, `trace-${i}`))}`;
+}
+
+function tracedOf(group: Group): Traced[] {
+  return group.scenarios.flatMap((scenario) =>
+    scenario.frameTrace === undefined || scenario.frameTrace.atMs.length === 0 ? [] : [{ scenario, trace: scenario.frameTrace }],
+  );
+}
+
+function traceFigure(group: Group, id: string): Markup {
+  const traced = tracedOf(group);
+  if (traced.length === 0) return html``;
+  const title = `Frame times, ${group.label}`;
+  const paths = traced.map(({ scenario, trace }) => ({
+    name: scenario.path,
+    style: PATHS.indexOf(scenario.path),
+    atMs: trace.atMs,
+    frameTimeUs: trace.frameTimeUs,
+  }));
+  // In a script's text only `<` could end it.
+  const data = JSON.stringify({ title, paths }).replaceAll('<', '\\u003c');
+  return html`<div class="whole trace" id="${id}">${figure({
+    title,
+    drawing: drawing(traced, id, title, group.rateHz),
+    words: ['Every path on the same two axes; time on a logarithmic one.'],
+    table: dataTable(
+      ['path', 'frames', 'drawn of each', 'median of those', 'p99 of those', 'longest', 'longest at'],
+      traced.map(({ scenario, trace }) => cells(scenario, trace)),
+    ),
+  })}<script type="application/json" data-trace="${id}">${raw(data)}</script></div>`;
+}
+
+function cells(scenario: Scenario, { frames, every, atMs, frameTimeUs }: FrameTrace): string[] {
+  const longest = Math.max(...frameTimeUs);
+  return [
+    scenario.path,
+    grouped(frames),
+    every === 1 ? 'all' : `longest of ${grouped(every)}`,
+    duration(percentile(frameTimeUs, 50)),
+    duration(percentile(frameTimeUs, 99)),
+    duration(longest),
+    `${compact(atMs[frameTimeUs.indexOf(longest)])} ms`,
+  ];
+}
+
+function drawing(traced: readonly Traced[], id: string, title: string, rateHz: number | null): Markup {
+  const times = traced.flatMap(({ trace }) => trace.frameTimeUs).filter((us) => us > 0);
+  const y = logScale(Math.min(...times), Math.max(...times));
+  const x = linearScale(Math.max(...traced.map(({ trace }) => trace.atMs[trace.atMs.length - 1])));
+  const bottom = 8 + traced.length * STRIP;
+  const atX = (ms: number): number => round(LEFT + x.at(ms) * PLOT);
+  const words = traced.map(({ scenario, trace }) => `${scenario.path} longest ${duration(Math.max(...trace.frameTimeUs))}`);
+  return html`<svg class="trace" viewBox="0 0 ${WIDTH} ${bottom + 26}" role="img" aria-labelledby="${id}-title ${id}-desc" data-chart="${id}">
+<title id="${id}-title">${title}</title><desc id="${id}-desc">Time between presented frames at ${rateName(rateHz)}, microseconds on a logarithmic axis, over milliseconds, a strip a path. ${words.join(', ')}.</desc>
+${x.ticks.map((tick) => html`<line class="grid" x1="${atX(tick)}" x2="${atX(tick)}" y1="8" y2="${bottom}"/><text class="tick" x="${atX(tick)}" y="${bottom + 18}">${tick === 0 ? '0' : `${compact(tick)} ms`}</text>`)}
+${traced.map(({ scenario, trace }, i) => {
+  const top = 8 + i * STRIP;
+  const atY = (us: number): number => round(top + STRIP - 6 - y.at(us) * (STRIP - 14));
+  const points = trace.atMs.map((ms, k) => `${atX(ms)},${atY(trace.frameTimeUs[k])}`).join(' ');
+  const ends = [y.ticks[0], y.ticks[y.ticks.length - 1]];
+  return html`<text class="block" x="0" y="${top + STRIP / 2 + 2}">${scenario.path}</text>${ends.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${atY(tick)}" y2="${atY(tick)}"/><text class="tick right" x="${WIDTH - RIGHT + 6}" y="${atY(tick) + 4}">${duration(tick).replace('.0 ', ' ')}</text>`)}<polyline class="line mark t${PATHS.indexOf(scenario.path)}" points="${points}"><title>${scenario.path}</title></polyline>\n`;
+})}
+</svg>`;
+}
