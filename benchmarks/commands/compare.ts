@@ -1,10 +1,12 @@
 import { compareDocuments } from '../../reports/compare/documents.ts';
 import { DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
 import { comparisonText } from '../../reports/compare/text.ts';
-import { type ComparisonDocument, STORED_MARGIN } from '../../reports/compare/verdict.ts';
+import { type ComparisonDocument, PAIRED_MARGIN, STORED_MARGIN } from '../../reports/compare/verdict.ts';
 import { readRun } from '../../reports/index.ts';
-import { type Command, EXIT_INCONCLUSIVE, EXIT_REGRESSED, UsageError } from './command.ts';
+import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, UsageError } from './command.ts';
+import { listFlag, marginFlag, optional, splitArguments, twoSides } from './compare-flags.ts';
 import { HELP_FLAG, parseFlags } from './flags.ts';
+import { DEFAULT_MAX_PAIRS, liveFlags, runLive } from './run-live.ts';
 
 const HELP = `Usage: scanout compare BASE HEAD [flags]
 
@@ -17,15 +19,22 @@ and metric the change, its 95% interval and a verdict.
                         test excludes a change as large as it
   inconclusive          neither
 
-BASE and HEAD are run.json files, or folders that have one. They are compared by
-their repetitions (Mann-Whitney).
+BASE and HEAD are run.json files, or folders that have one: compared by their
+repetitions (Mann-Whitney), which were not interleaved, hence a wider margin.
+With --live they are git revisions, or directories that have bin/scanout.js, run
+now in pairs A B B A, each in a fresh process (signed-rank), until everything is
+conclusive or the cap is met. What follows -- goes to 'scanout run'
+(default: --suite quick).
 
 Flags:
-  --scenarios LIST        ids; default: all that both sides have
+  --live                  measure both now
+  --max-pairs N           the cap of --live (${DEFAULT_MAX_PAIRS})
+  --seed N                of the first pair's page layouts (1)
+  --scenarios LIST        ids; default: all of both sides (not with --live)
   --metrics LIST          dotted names of run.json; default:
                           ${DEFAULT_METRICS.slice(0, 3).join(',')},
                           ${DEFAULT_METRICS.slice(3).join(',')}
-  --margin PERCENT        a change within it counts as none (${STORED_MARGIN * 100})
+  --margin PERCENT        a change within it counts as none (${STORED_MARGIN * 100}; --live ${PAIRED_MARGIN * 100})
   --across-environments   compare although the machines differ, and say so
   --strict                exit code ${EXIT_INCONCLUSIVE} when inconclusive
   --json                  prints {comparisons: [{scenario, metric, ratio, low,
@@ -33,14 +42,19 @@ Flags:
   --help                  this text
 
 Exit code: 0 nothing regressed; ${EXIT_REGRESSED} regressed; 2 wrong input; ${EXIT_INCONCLUSIVE} inconclusive, only
-with --strict.
+with --strict; ${EXIT_INVALID} a side's run is invalid; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM:
+the verdict comes from the pairs that were complete.
 
 Examples:
   scanout compare main/run.json out/run.json
   scanout compare main out --metrics hostServiceUs.p50,fps --json
+  scanout compare --live main HEAD -- --path copy --resolution 4k --rate max
 `;
 
 const OPTIONS = {
+  live: { type: 'boolean', default: false },
+  'max-pairs': { type: 'string' },
+  seed: { type: 'string' },
   scenarios: { type: 'string' },
   metrics: { type: 'string' },
   margin: { type: 'string' },
@@ -55,52 +69,44 @@ export const compareCommand: Command = {
   summary: 'say whether a run is slower or faster than another',
   help: HELP,
   async run(argv, io) {
-    const { values, positionals } = parseFlags({ args: argv, options: OPTIONS, allowPositionals: true });
+    const [own, runArgs] = splitArguments(argv);
+    const { values, positionals } = parseFlags({ args: own, options: OPTIONS, allowPositionals: true });
     if (values.help) {
       io.stdout(HELP);
       return 0;
     }
     const [base, head] = twoSides(positionals);
-    const margin = values.margin === undefined ? STORED_MARGIN : marginFlag(values.margin);
-    const document = compareDocuments(readRun(base), readRun(head), {
-      margin,
-      acrossEnvironments: values['across-environments'],
-      metrics: listFlag('metrics', values.metrics) ?? DEFAULT_METRICS,
-      ...optional('scenarios', listFlag('scenarios', values.scenarios)),
-    });
-    io.stdout(values.json ? `${JSON.stringify(document, null, 2)}\n` : comparisonText(document));
-    return exitCode(document, values.strict);
+    const metrics = listFlag('metrics', values.metrics) ?? DEFAULT_METRICS;
+    const margin = values.margin === undefined ? undefined : marginFlag(values.margin);
+    const scenarios = listFlag('scenarios', values.scenarios);
+    let document: ComparisonDocument;
+    let partial = false;
+    if (values.live) {
+      if (scenarios !== undefined)
+        throw new UsageError('--live takes its scenarios after --, for example -- --path copy --resolution 4k --rate max');
+      const live = await runLive(base, head, { ...liveFlags(values), runArgs, metrics, margin: margin ?? PAIRED_MARGIN }, io);
+      if (typeof live === 'number') return live;
+      ({ document, partial } = live);
+    } else {
+      if (runArgs !== undefined) throw new UsageError('what follows -- is for --live; see --help');
+      for (const flag of ['max-pairs', 'seed'] as const)
+        if (values[flag] !== undefined) throw new UsageError(`--${flag} is for --live; see --help`);
+      const acrossEnvironments = values['across-environments'];
+      document = compareDocuments(readRun(base), readRun(head), {
+        acrossEnvironments,
+        metrics,
+        ...optional('margin', margin),
+        ...optional('scenarios', scenarios),
+      });
+    }
+    io.stdout(
+      values.json ? `${JSON.stringify({ ...document, ...(values.live ? { partial } : {}) }, null, 2)}\n` : comparisonText(document),
+    );
+    return partial ? EXIT_INTERRUPTED : exitCode(document, values.strict);
   },
 };
 
 export function exitCode({ verdict }: ComparisonDocument, strict: boolean): number {
   if (verdict === 'regressed') return EXIT_REGRESSED;
   return verdict === 'inconclusive' && strict ? EXIT_INCONCLUSIVE : 0;
-}
-
-/** @throws UsageError */
-export function twoSides(positionals: readonly string[]): [base: string, head: string] {
-  if (positionals.length !== 2 || positionals.includes(''))
-    throw new UsageError(`needs two sides, BASE and HEAD, not ${positionals.length}; see --help`);
-  return [positionals[0], positionals[1]];
-}
-
-/** Percent, as a part. @throws UsageError */
-export function marginFlag(text: string): number {
-  const percent = /^\d{1,2}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
-  if (percent > 0) return percent / 100;
-  throw new UsageError(`--margin takes a percentage above 0 and below 100, for example 5, not ${JSON.stringify(text)}`);
-}
-
-/** @throws UsageError an empty entry */
-export function listFlag(flag: string, text: string | undefined): string[] | undefined {
-  if (text === undefined) return undefined;
-  const list = text.split(',').map((one) => one.trim());
-  if (list.includes('')) throw new UsageError(`--${flag} takes names separated by commas, not ${JSON.stringify(text)}`);
-  return [...new Set(list)];
-}
-
-/** A property that is there only with a value. */
-export function optional<K extends string, T>(key: K, value: T | undefined): { [key in K]?: T } {
-  return value === undefined ? {} : ({ [key]: value } as { [key in K]?: T });
 }

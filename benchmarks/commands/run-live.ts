@@ -1,0 +1,72 @@
+/** The live comparison as commands run it: sides made ready, progress said, everything tidied up. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkMetric } from '../../reports/compare/metrics.ts';
+import { type Checkout, checkOut } from '../compare/checkout.ts';
+import { compareLive, type LiveComparison } from '../compare/live.ts';
+import { InvalidRunError, knowsFlag, measureSide } from '../compare/side.ts';
+import { Progress } from '../progress.ts';
+import { EXIT_INTERRUPTED, EXIT_INVALID, type Io } from './command.ts';
+import { integerFlag } from './flags.ts';
+
+export const DEFAULT_MAX_PAIRS = 40;
+
+export interface LiveRequest {
+  /** Arguments of `scanout run`; undefined: the quick suite. */
+  readonly runArgs: readonly string[] | undefined;
+  readonly metrics: readonly string[];
+  readonly margin: number;
+  readonly maxPairs: number;
+  readonly seed: number;
+}
+
+/** @throws UsageError */
+export function liveFlags(values: { 'max-pairs'?: string | undefined; seed?: string | undefined }): Pick<LiveRequest, 'maxPairs' | 'seed'> {
+  const { 'max-pairs': maxPairs, seed } = values;
+  return {
+    maxPairs: maxPairs === undefined ? DEFAULT_MAX_PAIRS : integerFlag('max-pairs', maxPairs, 1, 1000),
+    seed: seed === undefined ? 1 : integerFlag('seed', seed, 0, 2 ** 32 - 1),
+  };
+}
+
+/** @returns the comparison, or the exit code when there is none: a side is invalid, or stopped before a pair was complete. @throws InputError */
+export async function runLive(baseName: string, headName: string, request: LiveRequest, io: Io): Promise<LiveComparison | number> {
+  for (const metric of request.metrics) checkMetric(metric);
+  const progress = new Progress(io.stderr, process.stderr.isTTY === true);
+  const folder = mkdtempSync(join(tmpdir(), 'scanout-compare-'));
+  const say = (text: string): void => progress.step(0, request.maxPairs, text);
+  try {
+    // Names of one length: even the length of a path moves memory about.
+    const base = await checkOut(baseName, join(folder, 'base'), io.signal, say);
+    const head = baseName === headName ? base : await checkOut(headName, join(folder, 'head'), io.signal, say);
+    const runArgs = [...(request.runArgs ?? ['--suite', 'quick']), ...(await bareFlag([base, head], io.signal))];
+    return await compareLive({
+      ...request,
+      base,
+      head,
+      runArgs,
+      signal: io.signal,
+      measure: measureSide,
+      progress: ({ done, total, text }) => progress.step(done, total, text),
+    });
+  } catch (error) {
+    progress.end();
+    if (error instanceof InvalidRunError) {
+      io.stderr(`scanout: a run is invalid: ${error.message}\n`);
+      return EXIT_INVALID;
+    }
+    if (!io.signal.aborted) throw error;
+    io.stderr('scanout: stopped before a pair was complete\n');
+    return EXIT_INTERRUPTED;
+  } finally {
+    progress.end();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** `--bare`, unless a side is too old to know it: both must be measured alike. */
+async function bareFlag(sides: readonly Checkout[], signal: AbortSignal): Promise<string[]> {
+  for (const side of sides) if (!(await knowsFlag(side, '--bare', signal))) return [];
+  return ['--bare'];
+}

@@ -1,0 +1,96 @@
+/** A live comparison: two sides measured now, in pairs A B B A of fresh processes, until the verdict is clear or the cap is met. */
+
+import { environmentDifferences } from '../../reports/compare/environments.ts';
+import { compareSeries, disturbedPairs, type RunPair, seriesOf } from '../../reports/compare/live.ts';
+import { lookSchedule, pairsNeeded } from '../../reports/compare/looks.ts';
+import type { ComparisonDocument } from '../../reports/compare/verdict.ts';
+import { counted } from '../../reports/format.ts';
+import { InputError } from '../../reports/index.ts';
+import type { Checkout } from './checkout.ts';
+import type { MeasureSide } from './side.ts';
+
+export interface LiveOptions {
+  readonly base: Checkout;
+  readonly head: Checkout;
+  /** Arguments of `scanout run` for both sides, and for head alone. */
+  readonly runArgs: readonly string[];
+  readonly headArgs?: readonly string[];
+  readonly metrics: readonly string[];
+  /** 0.02: a change by 2% counts as none. */
+  readonly margin: number;
+  readonly maxPairs: number;
+  /** Of the first pair; the next has the next one. */
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  readonly measure: MeasureSide;
+  /** Told before each pair. `done` of at most `total` are behind. */
+  readonly progress: (step: { done: number; total: number; text: string }) => void;
+}
+
+export interface LiveComparison {
+  readonly document: ComparisonDocument;
+  readonly runs: readonly RunPair[];
+  /** Stopped before its end: the verdict comes from the pairs that were complete. */
+  readonly partial: boolean;
+}
+
+/**
+ * Pairs are looked at after a few fixed numbers of them, each look at its share of alpha; it ends when everything is conclusive.
+ * @throws InputError, InvalidRunError a side cannot be run; nothing to compare. The signal's reason before the first pair is complete
+ */
+export async function compareLive(options: LiveOptions): Promise<LiveComparison> {
+  const { metrics, margin, maxPairs, signal, progress } = options;
+  const runs: RunPair[] = [];
+  let looks = lookSchedule(1, maxPairs);
+  let document: ComparisonDocument | null = null;
+  for (let pair = 0; pair < maxPairs; pair++) {
+    progress({ done: pair, total: maxPairs, text: `pair ${pair + 1}${document === null ? '' : `, ${document.verdict} so far`}` });
+    try {
+      runs.push(await measurePair(options, pair));
+    } catch (error) {
+      if (!signal.aborted || runs.length === 0) throw error;
+      break;
+    }
+    if (pair === 0) looks = lookSchedule(firstFamily(runs, metrics), maxPairs);
+    if (!looks.at.includes(runs.length)) continue;
+    document = compareSeries(seriesOf(runs, metrics), margin, looks.alpha, []);
+    if (document.comparisons.every(({ verdict }) => verdict !== 'inconclusive')) break;
+  }
+  const series = seriesOf(runs, metrics);
+  const notes = notesOf(options, runs, series.length);
+  return { document: compareSeries(series, margin, looks.alpha, notes), runs, partial: signal.aborted };
+}
+
+async function measurePair({ base, head, runArgs, headArgs = [], seed, signal, measure }: LiveOptions, pair: number): Promise<RunPair> {
+  const args = ['--repetitions', '1', '--seed', String((seed + pair) % 2 ** 32), ...runArgs];
+  // A B, B A: what drifts favours neither.
+  if (pair % 2 === 0) {
+    const first = await measure(base, args, signal);
+    return [first, await measure(head, [...args, ...headArgs], signal)];
+  }
+  const first = await measure(head, [...args, ...headArgs], signal);
+  return [await measure(base, args, signal), first];
+}
+
+/** @throws InputError nothing in common */
+function firstFamily(runs: readonly RunPair[], metrics: readonly string[]): number {
+  const [[base, head]] = runs;
+  const ids = (scenarios: readonly { id: string }[]): string => scenarios.map(({ id }) => id).join(', ') || 'none';
+  if (base.scenarios.length === 0 || base.scenarios.length !== head.scenarios.length)
+    throw new InputError(`the sides do not measure the same scenarios: base ${ids(base.scenarios)}; head ${ids(head.scenarios)}`);
+  const family = seriesOf(runs, metrics).length;
+  if (family === 0) throw new InputError(`the runs have no figures of ${metrics.join(', ')} in common`);
+  return family;
+}
+
+function notesOf({ base, head, maxPairs }: LiveOptions, runs: readonly RunPair[], family: number): string[] {
+  const notes = [`base ${base.label}, head ${head.label}: interleaved pairs in fresh processes`];
+  const [[first, second]] = runs;
+  for (const difference of environmentDifferences(first.environment, second.environment))
+    notes.push(`the sides ran differently: ${difference}`);
+  const disturbed = disturbedPairs(runs);
+  if (disturbed > 0) notes.push(`the machine disturbed ${disturbed} of ${counted(runs.length, 'pair', 'pairs')}; they are counted`);
+  const needed = pairsNeeded(family);
+  if (maxPairs < needed) notes.push(`at most ${maxPairs} pairs can show no change in ${family} comparisons: --max-pairs ${needed} or more`);
+  return notes;
+}
