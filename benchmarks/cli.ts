@@ -3,6 +3,7 @@ import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
+import { historyCommand } from './commands/history.ts';
 import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -14,6 +15,7 @@ import { packageVersion } from './version.ts';
 const COMMANDS: readonly Command[] = [
   measureCommand,
   compareCommand,
+  historyCommand,
   replayCommand,
   microCommand,
   fuzzCommand,

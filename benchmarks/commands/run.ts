@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { type Fault, parseFaults } from '../../core/machine/faults.ts';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
+import { type HistoryPlace, keepRun } from '../../reports/history/history.ts';
 import { type Check, checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { wrap } from '../../reports/terminal.ts';
+import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
 import {
@@ -70,6 +72,9 @@ How each is run:
                       machine, no search for torn frames; for comparisons
 Output:
   --out DIR           writes run.json, report.md and report.html there
+  --keep              keeps the run for 'scanout history'; with SCANOUT_HISTORY
+                      set to a folder every run is kept, there
+  --history DIR       keeps it there (${HISTORY_FOLDER})
   --json              prints the run document instead of the table
   --help              prints this
 
@@ -117,6 +122,8 @@ const OPTIONS = {
   handicap: { type: 'string' },
   bare: { type: 'boolean', default: false },
   out: { type: 'string' },
+  keep: { type: 'boolean', default: false },
+  history: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: HELP_FLAG,
 } as const;
@@ -138,6 +145,7 @@ export const runCommand: Command = {
     const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
     for (const one of scenarios) checkScenario(one, budget);
     if (values.out !== undefined) checkOutput(values.out);
+    const kept = await placeToKeep(values.keep, values.history);
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     let document: RunDocument;
     try {
@@ -155,11 +163,11 @@ export const runCommand: Command = {
     } finally {
       progress.end();
     }
-    return finish(document, values, io);
+    return await finish(document, values, kept, io);
   },
 };
 
-function finish(document: RunDocument, values: Values, io: Io): number {
+async function finish(document: RunDocument, values: Values, kept: HistoryPlace | null, io: Io): Promise<number> {
   io.stdout(
     values.json
       ? formatRun(document)
@@ -168,6 +176,10 @@ function finish(document: RunDocument, values: Values, io: Io): number {
   if (values.out !== undefined) {
     const { html } = writeReports(document, values.out);
     if (!values.json) io.stdout(`\nReport: ${html}\n`);
+  }
+  if (kept !== null) {
+    const file = await keepRun(document, kept);
+    if (!values.json) io.stdout(`\nKept: ${file}\n`);
   }
   if (document.partial) return EXIT_INTERRUPTED;
   const broken = document.checks.find(invalidates);

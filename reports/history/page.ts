@@ -1,0 +1,75 @@
+import { compact } from '../format.ts';
+import type { Markup } from '../html/escape.ts';
+import { html, raw } from '../html/escape.ts';
+import { scrolled } from '../html/scrolled.ts';
+import { STYLE } from '../html/style.ts';
+import { drawTrend, TREND_STYLE } from './chart.ts';
+import type { HistoryDocument, Trend } from './trend.ts';
+import { changeWords, commitWords, environmentWords, levelWords, nearWords, pWords, runWords, timeWords, wayWords } from './words.ts';
+
+/** The history as one HTML file that needs no network, no script and no other file. */
+export function renderHistoryPage(history: HistoryDocument): string {
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<title>scanout history: ${history.metric}</title>
+<style>${raw(STYLE)}${raw(TREND_STYLE)}</style>
+</head>
+<body>
+<header>
+<h1>History of ${history.metric}</h1>
+<p class="soft">${history.better === 'lower' ? 'Lower' : 'Higher'} is better. ${history.trends.length} ${history.trends.length === 1 ? 'trend' : 'trends'}; runs compare within one environment and one set of options.</p>
+</header>
+<main>
+${verdicts(history)}
+${history.environments.map((environment, e) => {
+  const trends = history.trends.filter((trend) => trend.environment === environment.id);
+  return html`<h2>${environmentWords(environment)}</h2>
+<div class="charts">${trends.map((trend, t) => figure(trend, history, `trend-${e}-${t}`))}</div>
+`;
+})}
+</main>
+<footer>Changes: E-divisive with a t-test, p &lt; ${history.p}, at least ${Number((history.magnitude * 100).toFixed(2))}% of the lesser level, two runs on each side. Disc: a run. Hollow diamond: a run that was left out. Line: the mean between changes. Triangle: a change, up or down. Times are UTC; a commit with + had changes that were not committed.</footer>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+/** What changed, the latest first. */
+function verdicts(history: HistoryDocument): Markup {
+  const changes = history.trends.flatMap((trend) => trend.changes.map((change) => ({ trend, change })));
+  changes.sort((a, b) => (a.change.startedAt < b.change.startedAt ? 1 : -1));
+  if (changes.length === 0) return html`<ul class="verdict" aria-label="Changes"><li><strong>No change</strong> in any trend.</li></ul>`;
+  return html`<ul class="verdict" aria-label="Changes">${changes.map(
+    ({ trend, change }) =>
+      html`<li><strong>${trend.scenario}: ${wayWords(change)} ${changeWords(change)}</strong> (${levelWords(change)}) since ${timeWords(change.startedAt)}, ${nearWords(change)} (${trend.environment})</li>\n`,
+  )}</ul>`;
+}
+
+function figure(trend: Trend, history: HistoryDocument, id: string): Markup {
+  return html`<figure>
+<figcaption>${trend.scenario}: ${runWords(trend)}</figcaption>
+<p class="soft">${trend.options}</p>
+<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll">${drawTrend(trend, history, id)}</div>
+${trend.changes.length === 0 ? html`<p>No change.</p>` : changeTable(trend)}
+<details><summary>Data</summary>${scrolled(runTable(trend, history.metric))}</details>
+</figure>
+`;
+}
+
+function changeTable(trend: Trend): Markup {
+  return scrolled(
+    html`<table><thead><tr><th scope="col">since</th><th scope="col" class="name">verdict</th><th scope="col">change</th><th scope="col">levels</th><th scope="col">p</th><th scope="col" class="name">commit</th></tr></thead><tbody>
+${trend.changes.map((change) => html`<tr><th scope="row">${timeWords(change.startedAt)}</th><td class="name ${change.verdict === 'regressed' ? 'fail' : 'pass'}">${wayWords(change)}</td><td>${changeWords(change)}</td><td>${levelWords(change)}</td><td>${pWords(change.p).replace(/^p /, '')}</td><td class="name">${nearWords(change)}</td></tr>\n`)}</tbody></table>`,
+  );
+}
+
+function runTable(trend: Trend, metric: string): Markup {
+  return html`<table><thead><tr><th scope="col">run</th><th scope="col" class="name">commit</th><th scope="col">${metric}</th><th scope="col" class="name">left out</th></tr></thead><tbody>
+${trend.runs.map((run) => html`<tr><th scope="row">${timeWords(run.startedAt)}</th><td class="name">${commitWords(run)}</td><td>${compact(run.value)}</td><td class="name">${run.excluded ?? ''}</td></tr>\n`)}</tbody></table>`;
+}

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import type { Environment, Results, RunDocument, Scenario } from '../run-document.ts';
+import { formatRun } from '../write.ts';
+
+/** What the index holds of a run. */
+export interface IndexedRun {
+  /** Of the document: the time it began and a hash of its text. */
+  readonly id: string;
+  readonly startedAt: string;
+  readonly suite: string;
+  readonly version: string;
+  /** Commit of the checkout that ran; null: unknown. */
+  readonly commit: string | null;
+  /** With changes that no commit has. */
+  readonly dirty: boolean;
+  readonly environment: HistoryEnvironment;
+  readonly scenarios: readonly IndexedScenario[];
+}
+
+export interface IndexedScenario {
+  readonly id: string;
+  /** Options that the id may not name, in words. */
+  readonly options: string;
+  /** Why its figures are not to be believed; null: they are. */
+  readonly excluded: string | null;
+  /** By name, as `latencyUs.submitToPresent.p50`. */
+  readonly metrics: ReadonlyMap<string, number>;
+}
+
+/** What has to be the same for two runs to be compared. */
+export interface HistoryEnvironment {
+  /** A hash of the rest, 8 hexadecimal digits. */
+  readonly id: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly v8: string;
+}
+
+/** @throws InputError the document breaks the schema */
+export function indexRun(document: RunDocument): IndexedRun {
+  const failed = document.checks.find((check) => check.status === 'fail');
+  return {
+    id: runId(document),
+    startedAt: new Date(document.startedAt).toISOString(),
+    suite: document.suite,
+    version: document.scanoutVersion,
+    commit: document.revision?.commit ?? null,
+    dirty: document.revision?.dirty ?? false,
+    environment: fingerprint(document.environment),
+    scenarios: document.scenarios.map((scenario) => ({
+      id: scenario.id,
+      options: optionWords(scenario),
+      excluded: failed !== undefined ? `the run is invalid: ${failed.name}` : scenario.results.disturbed ? 'disturbed' : null,
+      metrics: metricsOf(scenario.results),
+    })),
+  };
+}
+
+/** `20261123T055410Z-0123456789ab`: in the order of time, the same for the same document. @throws InputError */
+export function runId(document: RunDocument): string {
+  const began = new Date(document.startedAt).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  return `${began}-${createHash('sha256').update(formatRun(document)).digest('hex').slice(0, 12)}`;
+}
+
+export function fingerprint({ cpu, cores, kernel, node, v8 }: Environment): HistoryEnvironment {
+  const id = createHash('sha256')
+    .update(JSON.stringify([cpu, cores, kernel, node, v8]))
+    .digest('hex')
+    .slice(0, 8);
+  return { id, cpu, cores, kernel, node, v8 };
+}
+
+function optionWords(scenario: Scenario): string {
+  const { sink, ring, layout, host, renderer, buffers, heads, settings = {} } = scenario;
+  const special = Object.keys(settings)
+    .sort()
+    .map((name) => `${name} ${settings[name]}`);
+  return [
+    `${sink} sink`,
+    `${ring} ring`,
+    `${layout} pages`,
+    `host in ${host}`,
+    renderer,
+    `buffers ${buffers}`,
+    `heads ${heads}`,
+    ...special,
+  ].join(', ');
+}
+
+/** Every figure of the results, by its place in the run document. */
+function metricsOf(results: Results): Map<string, number> {
+  const metrics = new Map<string, number>();
+  const walk = (value: unknown, place: string): void => {
+    if (typeof value === 'number' && Number.isFinite(value)) metrics.set(place, value);
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, inner] of Object.entries(value)) walk(inner, place === '' ? key : `${place}.${key}`);
+  };
+  walk(results, '');
+  return metrics;
+}

@@ -1,0 +1,181 @@
+import { InputError } from '../errors.ts';
+import type { Database, SqlRow, SqlValue } from './database.ts';
+import type { HistoryEnvironment, IndexedRun } from './run-index.ts';
+
+/** Of the tables below. Another number is another set of tables. */
+export const INDEX_SCHEMA = 1;
+
+const TABLES = [
+  `CREATE TABLE IF NOT EXISTS scanout_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS scanout_environments (
+    id TEXT PRIMARY KEY, cpu TEXT NOT NULL, cores INTEGER NOT NULL, kernel TEXT NOT NULL, node TEXT NOT NULL, v8 TEXT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS scanout_runs (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, dirty INTEGER NOT NULL,
+    environment TEXT NOT NULL REFERENCES scanout_environments (id))`,
+  `CREATE TABLE IF NOT EXISTS scanout_scenarios (
+    run TEXT NOT NULL REFERENCES scanout_runs (id) ON DELETE CASCADE, scenario TEXT NOT NULL, options TEXT NOT NULL, excluded TEXT,
+    PRIMARY KEY (run, scenario))`,
+  `CREATE TABLE IF NOT EXISTS scanout_metrics (
+    run TEXT NOT NULL, scenario TEXT NOT NULL, metric TEXT NOT NULL, value DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (run, scenario, metric), FOREIGN KEY (run, scenario) REFERENCES scanout_scenarios (run, scenario) ON DELETE CASCADE)`,
+  `CREATE INDEX IF NOT EXISTS scanout_metrics_by_name ON scanout_metrics (metric, scenario)`,
+];
+
+/** Rows that one INSERT takes: SQLite takes 32,766 values, PostgreSQL 65,535. */
+const ROWS = 500;
+
+/** One run's value of one metric of one scenario. */
+export interface Observation {
+  readonly run: string;
+  readonly startedAt: string;
+  readonly commit: string | null;
+  readonly dirty: boolean;
+  readonly environment: string;
+  readonly scenario: string;
+  readonly options: string;
+  readonly excluded: string | null;
+  readonly value: number;
+}
+
+export interface KeptScenario {
+  readonly scenario: string;
+  readonly runs: number;
+}
+
+/** The index of all runs in a database. It holds nothing that the run documents do not have. */
+export class HistoryStore {
+  readonly #database: Database;
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /**
+   * Makes the tables where there are none.
+   * @throws InputError of the database; its tables are of another schema (it is then left as it is)
+   */
+  static async open(database: Database): Promise<HistoryStore> {
+    if (!(await database.hasTable('scanout_meta'))) {
+      await database.transaction(async () => {
+        for (const table of TABLES) await database.run(table);
+        await database.run(`INSERT INTO scanout_meta (name, value) VALUES ('schema', ?) ON CONFLICT DO NOTHING`, [String(INDEX_SCHEMA)]);
+      });
+    }
+    const [row] = await database.all(`SELECT value FROM scanout_meta WHERE name = 'schema'`);
+    const found = Number(row?.['value']);
+    if (found > INDEX_SCHEMA) {
+      throw new InputError(
+        `${database.name}: schema ${found} is newer than this scanout's ${INDEX_SCHEMA}: use a newer scanout, or another folder or database`,
+      );
+    }
+    if (found !== INDEX_SCHEMA)
+      throw new InputError(`${database.name}: schema ${row?.['value'] ?? 'missing'} is unknown: use another folder or database`);
+    return new HistoryStore(database);
+  }
+
+  get name(): string {
+    return this.#database.name;
+  }
+
+  async ids(): Promise<Set<string>> {
+    return new Set((await this.#database.all('SELECT id FROM scanout_runs')).map((row) => text(row, 'id')));
+  }
+
+  /** Adds runs, all or none; those that are there are left as they are. */
+  async add(runs: readonly IndexedRun[]): Promise<void> {
+    await this.#database.transaction(() => this.#insert(runs));
+  }
+
+  /** Puts runs in place of those that are there: `all` removes every other one too. All or none. */
+  async replace(runs: readonly IndexedRun[], all: boolean): Promise<void> {
+    await this.#database.transaction(async () => {
+      if (all) await this.#database.run('DELETE FROM scanout_runs');
+      else for (const { id } of runs) await this.#database.run('DELETE FROM scanout_runs WHERE id = ?', [id]);
+      await this.#insert(runs);
+    });
+  }
+
+  async #insert(runs: readonly IndexedRun[]): Promise<void> {
+    const known = await this.ids();
+    const fresh = new Map(runs.filter(({ id }) => !known.has(id)).map((run) => [run.id, run]));
+    for (const run of fresh.values()) {
+      const { id, cpu, cores, kernel, node, v8 } = run.environment;
+      await this.#rows('scanout_environments (id, cpu, cores, kernel, node, v8)', [[id, cpu, cores, kernel, node, v8]]);
+      await this.#rows('scanout_runs (id, started_at, suite, version, commit_id, dirty, environment)', [
+        [run.id, run.startedAt, run.suite, run.version, run.commit, run.dirty ? 1 : 0, id],
+      ]);
+      await this.#rows(
+        'scanout_scenarios (run, scenario, options, excluded)',
+        run.scenarios.map((scenario) => [run.id, scenario.id, scenario.options, scenario.excluded]),
+      );
+      await this.#rows(
+        'scanout_metrics (run, scenario, metric, value)',
+        run.scenarios.flatMap((scenario) => [...scenario.metrics].map(([metric, value]) => [run.id, scenario.id, metric, value])),
+      );
+    }
+  }
+
+  async #rows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void> {
+    for (let from = 0; from < rows.length; from += ROWS) {
+      const some = rows.slice(from, from + ROWS);
+      const places = some.map((row) => `(${row.map(() => '?').join(', ')})`).join(', ');
+      await this.#database.run(`INSERT INTO ${into} VALUES ${places} ON CONFLICT DO NOTHING`, some.flat());
+    }
+  }
+
+  /** All scenarios, by name. */
+  async scenarios(): Promise<KeptScenario[]> {
+    const rows = await this.#database.all(
+      'SELECT scenario, CAST(count(*) AS INTEGER) AS runs FROM scanout_scenarios GROUP BY scenario ORDER BY scenario',
+    );
+    return rows.map((row) => ({ scenario: text(row, 'scenario'), runs: Number(row['runs']) }));
+  }
+
+  /** Names of all metrics, sorted. */
+  async metrics(): Promise<string[]> {
+    return (await this.#database.all('SELECT DISTINCT metric FROM scanout_metrics ORDER BY metric')).map((row) => text(row, 'metric'));
+  }
+
+  async environments(): Promise<HistoryEnvironment[]> {
+    const rows = await this.#database.all('SELECT id, cpu, cores, kernel, node, v8 FROM scanout_environments ORDER BY id');
+    return rows.map((row) => ({
+      id: text(row, 'id'),
+      cpu: text(row, 'cpu'),
+      cores: Number(row['cores']),
+      kernel: text(row, 'kernel'),
+      node: text(row, 'node'),
+      v8: text(row, 'v8'),
+    }));
+  }
+
+  /** A metric's values in the order of time. */
+  async observations(metric: string): Promise<Observation[]> {
+    const rows = await this.#database.all(
+      `SELECT r.id AS run, r.started_at, r.commit_id, r.dirty, r.environment, s.scenario, s.options, s.excluded, m.value
+       FROM scanout_metrics m
+       JOIN scanout_scenarios s ON s.run = m.run AND s.scenario = m.scenario
+       JOIN scanout_runs r ON r.id = m.run
+       WHERE m.metric = ? ORDER BY r.started_at, r.id`,
+      [metric],
+    );
+    return rows.map((row) => ({
+      run: text(row, 'run'),
+      startedAt: text(row, 'started_at'),
+      commit: row['commit_id'] === null ? null : text(row, 'commit_id'),
+      dirty: row['dirty'] === 1,
+      environment: text(row, 'environment'),
+      scenario: text(row, 'scenario'),
+      options: text(row, 'options'),
+      excluded: row['excluded'] === null ? null : text(row, 'excluded'),
+      value: Number(row['value']),
+    }));
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+}
+
+function text(row: SqlRow, column: string): string {
+  return String(row[column]);
+}
