@@ -97,6 +97,7 @@ describe('device registers', () => {
 
   test('too few cells, other queues and what is no address are refused', () => {
     expect(() => new DeviceRegisters(new Int32Array(DeviceRegisters.words - 1))).toThrow(RangeError);
+    for (const base of [-1, 0.5]) expect(() => new DeviceRegisters(new Int32Array(2 * DeviceRegisters.words), base)).toThrow(RangeError);
     const r = fresh();
     expect(() => r.queueSize(2)).toThrow(RangeError);
     expect(() => r.setQueueAddresses(0, -1, 0, 0)).toThrow(RangeError);

@@ -4,6 +4,7 @@ import { Ledger } from '../../../core/memory/ledger.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { DisplaySink } from '../../../core/sink/display.ts';
+import { LatchSink } from '../../../core/sink/latch.ts';
 import type { ScanoutImage } from '../../../core/sink/sink.ts';
 import { VerifySink } from '../../../core/sink/verify.ts';
 import { slot } from '../../support/slot.ts';
@@ -29,6 +30,21 @@ describe('verify', () => {
     expect(sink.pollReleases(slot(1))).toBe(1);
     expect(sink.releasedFlags[0]).not.toBe(0);
     expect(sink.tables).toBe(64);
+  });
+});
+
+describe('any sink', () => {
+  const timing = { heads: 1, periodNs: 0, phaseNs: 0, scanoutNs: 0 };
+
+  test.each([{ heads: 0 }, { heads: Number.NaN }, { periodNs: -1 }, { scanoutNs: -1 }, { scanoutNs: Number.NaN }, { phaseNs: Number.NaN }])(
+    'is not made with %o',
+    (change) => {
+      expect(() => new LatchSink({ ...timing, ...change })).toThrow(/a sink needs/);
+    },
+  );
+
+  test.each([-1, 1, Number.NaN])('has no scanout %s', (scanout) => {
+    expect(() => new LatchSink(timing).setScanout(scanout, null)).toThrow(RangeError);
   });
 });
 
@@ -62,6 +78,14 @@ describe('display', () => {
     for (let head = 0; head < 4; head++) sink.setScanout(head, null);
     expect(held.size).toBe(0);
     expect(sink.textureBytes).toBe(0);
+  });
+
+  test('an image that reaches past its buffer is not uploaded, its upload counted as failed', () => {
+    const { sink } = make(1 << 20);
+    sink.setScanout(0, { ...makeImage(makeRegion(4096), false), offset: 4096 - 15 * 64 - 63 });
+    sink.present(0, 0, slot(1));
+    expect(() => sink.pollReleases(slot(1))).not.toThrow();
+    expect([sink.uploads, sink.uploadsFailed]).toEqual([0, 1]);
   });
 
   test('textures past the bound are not made: the frame is shown, its upload counted as failed', () => {

@@ -140,6 +140,17 @@ describe('a corrupt trace is refused with its line', () => {
     expect(error.message).toMatch(new RegExp(`^trace line ${line}: .+; .+`));
   });
 
+  it.each([
+    ['\n', /blank line/],
+    ['{"regions":7}', /"regions" is not an array/],
+    ['{"regions":[7]}', /a region is not an object/],
+    ['{"regions":[{"gpa":"0","size":4096,"kind":"ram"}]}', /"gpa" is not an address/],
+    ['{"regions":[{"gpa":"0x20000000000000","size":4096,"kind":"ram"}]}', /"gpa" is not an address/],
+    ['{"regions":[{"gpa":"0x0","size":4096.5,"kind":"ram"}]}', /"size" is not a whole number/],
+  ])('%s: the error says what is wrong', (text, message) => {
+    expect(errorOf(`${HEADER}\n${text}\n`).message).toMatch(message);
+  });
+
   it('any change of one character is refused or survives the round trip: nothing is dropped silently', () => {
     const text = readFileSync(new URL('linux-7.2-weston-720p.jsonl', folder), 'utf8');
     fc.assert(
