@@ -18,7 +18,7 @@ export function statusLine(run: RunDocument): Markup {
     run.partial ? 'it ended early' : '',
     run.scenarios.length === 0 ? 'it has no results' : '',
     open > 0 ? `${counted(open, 'check was', 'checks were')} inconclusive` : '',
-    disturbed > 0 ? `${grouped(disturbed)} of ${counted(run.scenarios.length, 'scenario was', 'scenarios were')} disturbed` : '',
+    disturbed > 0 ? `disturbed: ${grouped(disturbed)} of ${counted(run.scenarios.length, 'scenario', 'scenarios')}` : '',
   ].filter((reason) => reason !== '');
   if (checks.length === 0) reasons.push('nothing was checked');
   if (reasons.length > 0) return line('inconclusive', '△', 'To be read with care:', `${reasons.join('; ')}. ${passed}.`);

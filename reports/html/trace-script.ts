@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 
 export interface TraceScript {
   script: string;
@@ -32,11 +30,9 @@ function load(): TraceScript | null {
 
 /** The build puts uPlot's files beside this one; a clone has them where it installs packages. */
 function uplotFolder(): URL | null {
-  const built = new URL('./uplot/', import.meta.url);
-  if (existsSync(built)) return built;
-  try {
-    return new URL('./', pathToFileURL(createRequire(import.meta.url).resolve('uplot/package.json')));
-  } catch {
-    return null;
+  for (const place of ['./uplot/', '../../node_modules/uplot/']) {
+    const folder = new URL(place, import.meta.url);
+    if (existsSync(folder)) return folder;
   }
+  return null;
 }

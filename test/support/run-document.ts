@@ -205,3 +205,18 @@ function service(mean: number): ServiceTime {
 function distribution(p50: number): Distribution {
   return { p50, p90: p50 * 1.2, p99: p50 * 1.7, p999: p50 * 2.4, max: p50 * 3.1 };
 }
+
+/** The run with a trace in each of its scenarios: `frames` frames at the scenario's rate, one of them a hundred times as long. */
+export function withTraces(run: RunDocument, frames = 120): RunDocument {
+  const scenarios = run.scenarios.map((scenario): Scenario => {
+    const usual = 1e6 / scenario.results.fps;
+    const frameTimeUs = Array.from({ length: frames }, (_, i) => (i === 40 ? usual * 100 : usual));
+    let at = 0;
+    const atMs = frameTimeUs.map((us) => {
+      at += us / 1000;
+      return at;
+    });
+    return { ...scenario, frameTrace: { frames, every: 1, atMs, frameTimeUs } };
+  });
+  return { ...run, scenarios };
+}
