@@ -15,7 +15,7 @@ const HELP = `Usage: npm run mutants -- [flags]
 Takes the code's checks away one by one, each in a copy of the tree: bounds
 checks, the order of what the rings publish and observe, charges to the ledger.
 A test has to fail for each. Prints each mutant, its end and the test that
-caught it; a run that hangs counts as caught. About ten minutes on two cores.
+caught it; a run that hangs counts as caught. About half an hour on two cores.
 
 Flags:
   --filter GLOB   only mutants of that name; * stands for any characters

@@ -273,7 +273,11 @@ export const RING_MUTANTS = [
     'region-that-came-back-smaller': [' && end <= region.size', ''],
   }),
   ...mutantsOf('ring/areas', 'core/ring/areas.ts', ['unit/ring/window', 'unit/ring/hostile', 'unit/host/commands', 'hostile/transport'], {
-    'address-not-exact': ['!Number.isSafeInteger(address) || address < 0', 'address < 0'],
+    'address-not-exact': [
+      '!Number.isSafeInteger(address) || address < 0',
+      'address < 0',
+      'what is no integer, or past 2^53, is that with the bytes added too, and their sum is checked',
+    ],
     'address-negative': ['address < 0 || ', ''],
     'end-past-2^53': [' || !Number.isSafeInteger(address + bytes)', ''],
     misaligned: 'if (address % align !== 0)',
