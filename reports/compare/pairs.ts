@@ -1,7 +1,8 @@
 import type { RandomSource } from '../random.ts';
-import { bootstrap, hodgesLehmann } from '../statistics.ts';
+import { hodgesLehmann } from '../statistics.ts';
 import { expandedInterval, RESAMPLES } from './intervals.ts';
 import { signedRank } from './rank-tests.ts';
+import { resampledCentres } from './resampling.ts';
 import { ALPHA, decide, type Effect, type Rule, SHOWN_CONFIDENCE, VERDICT_CONFIDENCE, type Verdict } from './verdict.ts';
 
 export type Pair = readonly [base: number, head: number];
@@ -21,7 +22,7 @@ export interface PairComparison {
  */
 export function pairsEffect(pairs: readonly Pair[], margin: number, random: RandomSource): Effect {
   const logs = Float64Array.from(pairs, ([base, head]) => logRatio(base, head));
-  const estimates = bootstrap(logs, hodgesLehmann, RESAMPLES, random);
+  const estimates = resampledCentres(logs, RESAMPLES, random);
   const shown = expandedInterval(estimates, logs.length, SHOWN_CONFIDENCE);
   const wide = expandedInterval(estimates, logs.length, VERDICT_CONFIDENCE);
   const edge = Math.log1p(margin);

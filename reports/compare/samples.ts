@@ -2,6 +2,7 @@ import type { RandomSource } from '../random.ts';
 import { median } from '../statistics.ts';
 import { expandedInterval, RESAMPLES } from './intervals.ts';
 import { mannWhitney } from './rank-tests.ts';
+import { resampledShifts } from './resampling.ts';
 import { type Effect, SHOWN_CONFIDENCE, VERDICT_CONFIDENCE } from './verdict.ts';
 
 /**
@@ -13,9 +14,7 @@ export function samplesEffect(base: readonly number[], head: readonly number[], 
   const a = logs(base);
   const b = logs(head);
   const size = Math.min(a.length, b.length);
-  const estimates = new Float64Array(RESAMPLES);
-  for (let i = 0; i < RESAMPLES; i++) estimates[i] = shift(drawn(a, random), drawn(b, random));
-  estimates.sort();
+  const estimates = resampledShifts(a, b, RESAMPLES, random);
   const shown = expandedInterval(estimates, size, SHOWN_CONFIDENCE);
   const wide = expandedInterval(estimates, size, VERDICT_CONFIDENCE);
   const edge = Math.log1p(margin);
@@ -64,8 +63,4 @@ function logs(values: readonly number[]): number[] {
     if (!(value > 0 && value < Number.POSITIVE_INFINITY)) throw new RangeError(`${value} has no logarithm`);
     return Math.log(value);
   });
-}
-
-function drawn(values: readonly number[], random: RandomSource): number[] {
-  return values.map(() => values[Math.floor(random() * values.length)]);
 }
