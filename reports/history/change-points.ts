@@ -54,7 +54,7 @@ export function magnitudeOf(before: number, after: number): number {
 }
 
 /** Candidates: significant at `p` in one of the overlapping windows. @returns indices, ascending */
-export function weakPoints(values: readonly number[], window: number, p: number, least: number, test: Test): number[] {
+export function weakPoints(values: readonly number[], window: number, p: number, least: number, test: Test = tTest): number[] {
   const found = new Set<number>();
   for (let start = 0; start < values.length; ) {
     const points = divide(values.slice(start, start + window), p, least, test).map((index) => index + start);
@@ -65,7 +65,7 @@ export function weakPoints(values: readonly number[], window: number, p: number,
 }
 
 /** Splits a window at the most divergent place of all its stretches for as long as that is significant. */
-function divide(values: readonly number[], p: number, least: number, test: Test): number[] {
+function divide(values: readonly number[], p: number, least: number, test: Test = tTest): number[] {
   const within = sumsWithin(values);
   const points: number[] = [];
   for (;;) {

@@ -13,12 +13,13 @@ const TABLES = [
     id TEXT PRIMARY KEY, started_at TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL, commit_id TEXT, dirty INTEGER NOT NULL,
     environment TEXT NOT NULL REFERENCES scanout_environments (id))`,
   `CREATE TABLE IF NOT EXISTS scanout_scenarios (
-    run TEXT NOT NULL REFERENCES scanout_runs (id) ON DELETE CASCADE, scenario TEXT NOT NULL, options TEXT NOT NULL, excluded TEXT,
-    PRIMARY KEY (run, scenario))`,
-  `CREATE TABLE IF NOT EXISTS scanout_metrics (
-    run TEXT NOT NULL, scenario TEXT NOT NULL, metric TEXT NOT NULL, value DOUBLE PRECISION NOT NULL,
-    PRIMARY KEY (run, scenario, metric), FOREIGN KEY (run, scenario) REFERENCES scanout_scenarios (run, scenario) ON DELETE CASCADE)`,
-  `CREATE INDEX IF NOT EXISTS scanout_metrics_by_name ON scanout_metrics (metric, scenario)`,
+    number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES scanout_runs (id) ON DELETE CASCADE, scenario TEXT NOT NULL,
+    options TEXT NOT NULL, excluded TEXT, UNIQUE (run, scenario))`,
+  `CREATE TABLE IF NOT EXISTS scanout_metrics (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)`,
+  `CREATE TABLE IF NOT EXISTS scanout_values (
+    metric INTEGER NOT NULL REFERENCES scanout_metrics (number), scenario INTEGER NOT NULL REFERENCES scanout_scenarios (number) ON DELETE CASCADE,
+    value DOUBLE PRECISION NOT NULL, PRIMARY KEY (metric, scenario))`,
+  `CREATE INDEX IF NOT EXISTS scanout_values_by_scenario ON scanout_values (scenario)`,
 ];
 
 /** Rows that one INSERT takes: SQLite takes 32,766 values, PostgreSQL 65,535. */
@@ -104,15 +105,34 @@ export class HistoryStore {
       await this.#rows('scanout_runs (id, started_at, suite, version, commit_id, dirty, environment)', [
         [run.id, run.startedAt, run.suite, run.version, run.commit, run.dirty ? 1 : 0, id],
       ]);
+      // Numbered by hand: only one process writes at a time.
+      const first = (await this.#most('scanout_scenarios')) + 1;
       await this.#rows(
-        'scanout_scenarios (run, scenario, options, excluded)',
-        run.scenarios.map((scenario) => [run.id, scenario.id, scenario.options, scenario.excluded]),
+        'scanout_scenarios (number, run, scenario, options, excluded)',
+        run.scenarios.map((scenario, i) => [first + i, run.id, scenario.id, scenario.options, scenario.excluded]),
       );
+      const numbers = await this.#metricNumbers(run);
       await this.#rows(
-        'scanout_metrics (run, scenario, metric, value)',
-        run.scenarios.flatMap((scenario) => [...scenario.metrics].map(([metric, value]) => [run.id, scenario.id, metric, value])),
+        'scanout_values (metric, scenario, value)',
+        run.scenarios.flatMap(({ metrics }, i) => [...metrics].map(([name, value]) => [numbers.get(name) ?? 0, first + i, value])),
       );
     }
+  }
+
+  /** The numbers of all metrics; a run's new ones get theirs. */
+  async #metricNumbers(run: IndexedRun): Promise<Map<string, number>> {
+    const rows = await this.#database.all('SELECT number, name FROM scanout_metrics');
+    const numbers = new Map(rows.map((row) => [text(row, 'name'), Number(row['number'])]));
+    const names = new Set(run.scenarios.flatMap(({ metrics }) => [...metrics.keys()]));
+    let next = (await this.#most('scanout_metrics')) + 1;
+    const fresh = [...names].filter((name) => !numbers.has(name)).map((name): [number, string] => [next++, name]);
+    await this.#rows('scanout_metrics (number, name)', fresh);
+    for (const [number, name] of fresh) numbers.set(name, number);
+    return numbers;
+  }
+
+  async #most(table: string): Promise<number> {
+    return Number((await this.#database.all(`SELECT COALESCE(max(number), 0) AS most FROM ${table}`))[0]?.['most']);
   }
 
   async #rows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void> {
@@ -133,7 +153,7 @@ export class HistoryStore {
 
   /** Names of all metrics, sorted. */
   async metrics(): Promise<string[]> {
-    return (await this.#database.all('SELECT DISTINCT metric FROM scanout_metrics ORDER BY metric')).map((row) => text(row, 'metric'));
+    return (await this.#database.all('SELECT name FROM scanout_metrics ORDER BY name')).map((row) => text(row, 'name'));
   }
 
   async environments(): Promise<HistoryEnvironment[]> {
@@ -151,11 +171,12 @@ export class HistoryStore {
   /** A metric's values in the order of time. */
   async observations(metric: string): Promise<Observation[]> {
     const rows = await this.#database.all(
-      `SELECT r.id AS run, r.started_at, r.commit_id, r.dirty, r.environment, s.scenario, s.options, s.excluded, m.value
-       FROM scanout_metrics m
-       JOIN scanout_scenarios s ON s.run = m.run AND s.scenario = m.scenario
-       JOIN scanout_runs r ON r.id = m.run
-       WHERE m.metric = ? ORDER BY r.started_at, r.id`,
+      `SELECT r.id AS run, r.started_at, r.commit_id, r.dirty, r.environment, s.scenario, s.options, s.excluded, v.value
+       FROM scanout_values v
+       JOIN scanout_metrics m ON m.number = v.metric
+       JOIN scanout_scenarios s ON s.number = v.scenario
+       JOIN scanout_runs r ON r.id = s.run
+       WHERE m.name = ? ORDER BY r.started_at, r.id`,
       [metric],
     );
     return rows.map((row) => ({
