@@ -340,6 +340,7 @@ export class SplitDriver implements DriverQueue {
     const state = this.#state;
     const at = this.#descriptorsAt + (head << 2);
     this.#tables.write(head, this.#buffers, true, this.#descriptors, at);
+    // RACE: as in #placeDirect.
     this.#descriptors[at + 3] = INDIRECT;
     state[(head << 2) + TAIL] = head << 2;
     this.#freeHead = state[(head << 2) + FOLLOWING];
