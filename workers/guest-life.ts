@@ -31,6 +31,8 @@ export function reopenGuest(lost: GuestMachine, make: MakeGuest, counters: Count
 
 /** The least time without progress after which a guest gives its device up, ns. */
 const STUCK_NS = 2e9;
+/** A longer time between two looks counts as this: then the guest itself did not run, nor perhaps the host, ns. */
+const MOST_BETWEEN_NS = 250e6;
 
 /**
  * Whether the device still answers. Frames whose fence never comes end after 50 ms each and leave their buffers in quarantine;
@@ -39,7 +41,8 @@ const STUCK_NS = 2e9;
 export class StuckCheck {
   readonly #clock: Clock;
   readonly #limitNs: number;
-  readonly #since = new Float64Array(1);
+  /** When the last look was; how long nothing has been seen to progress. Slots: a double that is passed on would be boxed. */
+  readonly #times = new Float64Array(2);
   #committed = -1;
 
   constructor(options: MachineOptions, clock: Clock) {
@@ -55,12 +58,16 @@ export class StuckCheck {
   /** To be called before each sleep. @throws DeviceLost when nothing was committed or answered for too long */
   look(committed: number, inFlight: number): void {
     this.#clock.read();
+    const times = this.#times;
+    const passed = Math.min(this.#clock.slot[0] - times[0], MOST_BETWEEN_NS);
+    times[0] = this.#clock.slot[0];
     if (committed !== this.#committed || inFlight === 0) {
       this.#committed = committed;
-      this.#since[0] = this.#clock.slot[0];
-    } else if (this.#clock.slot[0] - this.#since[0] > this.#limitNs) {
-      throw new DeviceLost(`${inFlight} commands are not answered`);
+      times[1] = 0;
+      return;
     }
+    times[1] += passed;
+    if (times[1] > this.#limitNs) throw new DeviceLost(`${inFlight} commands are not answered`);
   }
 }
 
