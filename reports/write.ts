@@ -63,7 +63,9 @@ export function checkWritable(directory: string): void {
 
 /** run.json's text. @throws InputError the document breaks the schema (nothing may be written then) */
 export function formatRun(document: RunDocument): string {
-  return `${JSON.stringify(checkRunDocument(document, 'run.json'), null, 2)}\n`;
+  const text = JSON.stringify(checkRunDocument(document, 'run.json'), null, 2);
+  // Lists of numbers on one line: a frame trace would be thousands. No string of JSON's holds a line break.
+  return `${text.replaceAll(/\[\n[\s\d.,eE+-]+\]/g, (list) => list.replaceAll(/\n\s*/g, '').replaceAll(',', ', '))}\n`;
 }
 
 /** Writes run.json, report.md and report.html into `directory` and returns their paths. @throws InputError */

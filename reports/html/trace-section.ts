@@ -47,7 +47,7 @@ function traceFigure(group: Group, id: string): Markup {
     name: scenario.path,
     style: PATHS.indexOf(scenario.path),
     atMs: trace.atMs,
-    frameTimeUs: trace.frameTimeUs,
+    frameTimeUs: trace.frameTimeUs.map(drawn),
   }));
   // In a script's text only `<` could end it.
   const data = JSON.stringify({ title, paths }).replaceAll('<', '\\u003c');
@@ -60,6 +60,11 @@ function traceFigure(group: Group, id: string): Markup {
       traced.map(({ scenario, trace }) => cells(scenario, trace)),
     ),
   })}<script type="application/json" data-trace="${id}">${raw(data)}</script></div>`;
+}
+
+/** A logarithmic axis has no 0: the clock's step stands for it. */
+function drawn(us: number): number {
+  return Math.max(us, 0.01);
 }
 
 function cells(scenario: Scenario, { frames, every, atMs, frameTimeUs }: FrameTrace): string[] {
@@ -76,7 +81,7 @@ function cells(scenario: Scenario, { frames, every, atMs, frameTimeUs }: FrameTr
 }
 
 function drawing(traced: readonly Traced[], id: string, title: string, rateHz: number | null): Markup {
-  const times = traced.flatMap(({ trace }) => trace.frameTimeUs).filter((us) => us > 0);
+  const times = traced.flatMap(({ trace }) => trace.frameTimeUs.map(drawn));
   const y = logScale(Math.min(...times), Math.max(...times));
   const x = linearScale(Math.max(...traced.map(({ trace }) => trace.atMs[trace.atMs.length - 1])));
   const bottom = 8 + traced.length * STRIP;

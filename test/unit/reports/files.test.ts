@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkWritable, formatRun, InputError, parseRun, readRun, writeFileAtomically, writeReports } from '../../../reports/index.ts';
-import { buildRun } from '../../support/run-document.ts';
+import { buildRun, withTraces } from '../../support/run-document.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -19,6 +19,14 @@ describe('writing', () => {
     expect(readRun(paths.json)).toEqual(buildRun());
     expect(readRun(join(folder, 'a', 'b'))).toEqual(buildRun());
     expect(readdirSync(join(folder, 'a', 'b')).sort()).toEqual(['report.html', 'report.md', 'run.json']);
+  });
+
+  test('lists of numbers take one line each, and nothing else changes', () => {
+    const run = withTraces(buildRun({ command: '[\n1,\n2]', partialReason: '[ 1, 2 ]' }), 3);
+    const text = formatRun(run);
+    expect(text).toContain('"atMs": [16.666666666666668, 33.333333333333336, 50]');
+    expect(JSON.parse(text)).toEqual(run);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test('a document that breaks the schema writes nothing', () => {
