@@ -64,7 +64,8 @@ function nameOf(url: string): string {
     const host = searchParams.get('host') ?? decodeURIComponent(hostname);
     return plain(`PostgreSQL at ${host}${port === '' ? '' : `:${port}`}${decodeURIComponent(pathname)}`);
   } catch {
-    throw new InputError('DATABASE_URL is no address of a database: use postgres://USER:PASSWORD@HOST:PORT/DATABASE');
+    // Forms that pg takes and URL does not, as a socket's folder for a host.
+    return 'PostgreSQL of DATABASE_URL';
   }
 }
 
@@ -73,18 +74,19 @@ async function connect(url: string, name: string, waitMs: number): Promise<Clien
     throw new InputError('DATABASE_URL names no PostgreSQL database: use postgres://USER:PASSWORD@HOST:PORT/DATABASE');
   // Loaded where it is asked for: everything else works without it.
   const { default: pg } = await import('pg');
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'scanout',
-    connectionTimeoutMillis: waitMs,
-    lock_timeout: waitMs,
-    statement_timeout: 12 * waitMs,
-  });
+  let client: Client | undefined;
   try {
+    client = new pg.Client({
+      connectionString: url,
+      application_name: 'scanout',
+      connectionTimeoutMillis: waitMs,
+      lock_timeout: waitMs,
+      statement_timeout: 12 * waitMs,
+    });
     await client.connect();
     return client;
   } catch (error) {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
     throw inOneLine(error, name);
   }
 }
