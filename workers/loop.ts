@@ -53,11 +53,8 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
       clock.read();
       budget.slept[0] = clock.slot[0] - budget.slept[0];
       budget.adapt();
-      if (!rung && recheck) {
-        side.endSleep();
-        lookAgain(side, bell, sample, clock, counters);
-        continue;
-      }
+      // Before `endSleep`: work that is published after it rings nobody, and rightly so.
+      if (!rung && recheck) lookAgain(side, bell, sample, clock, counters);
     }
     side.endSleep();
   }
@@ -65,10 +62,12 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
 
 /**
  * Nobody has rung and nothing is due: what there is to do all the same was announced by a notification that went missing, or
- * that comes a moment later (who publishes rings afterwards).
+ * that comes a moment later (who publishes rings afterwards). The clock has just been read.
  */
 function lookAgain(side: Side, bell: AtomicsDoorbell, sample: number, clock: Clock, counters: Counters): void {
-  if (!side.turn()) return;
+  // A thread that a busy computer wakes late may find its deadline passed.
+  const due = clock.slot[0] >= side.deadline[0];
+  if (!side.turn() || due) return;
   clock.read();
   bell.deadline[0] = clock.slot[0] + LATE_RING_NS;
   if (!bell.blockUntilDeadline(sample)) counters.add(Counter.lostNotifications, 1);

@@ -33,6 +33,11 @@ export const FAULTS = [
     'no-timed-re-check': 'if (recheck) bell.deadline[0] = times[0];',
     'loss-not-counted': 'if (!bell.blockUntilDeadline(sample)) counters.add(Counter.lostNotifications, 1);',
     'late-ring-counted': ['if (!bell.blockUntilDeadline(sample)) counters', 'counters'],
+    'late-wake-counted': [' || due', ''],
+    'unasked-ring-missed': [
+      'if (!rung && recheck) lookAgain',
+      'if (!rung && recheck) side.endSleep();\n      if (!rung && recheck) lookAgain',
+    ],
   }),
   ...mutantsOf('faults/clock', 'workers/clock-check.ts', ['fault/clock'], {
     'steps-not-counted': 'if (!(moved <= TOLERANCE_NS)) this.#counters.add(Counter.clockSteps, 1);',
