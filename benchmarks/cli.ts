@@ -4,6 +4,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
 import { historyCommand } from './commands/history.ts';
+import { gateCommand } from './commands/gate.ts';
 import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -15,6 +16,7 @@ import { packageVersion } from './version.ts';
 const COMMANDS: readonly Command[] = [
   measureCommand,
   compareCommand,
+  gateCommand,
   historyCommand,
   replayCommand,
   microCommand,

@@ -1,8 +1,10 @@
 import { compareDocuments } from '../../reports/compare/documents.ts';
-import { DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
+import { compareSeries, seriesOf } from '../../reports/compare/live.ts';
+import { checkMetric, DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
 import { comparisonText } from '../../reports/compare/text.ts';
 import { type ComparisonDocument, PAIRED_MARGIN, STORED_MARGIN } from '../../reports/compare/verdict.ts';
 import { readRun } from '../../reports/index.ts';
+import { comparisonJudge } from '../compare/live.ts';
 import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, UsageError } from './command.ts';
 import { listFlag, marginFlag, optional, splitArguments, twoSides } from './compare-flags.ts';
 import { HELP_FLAG, parseFlags } from './flags.ts';
@@ -84,9 +86,12 @@ export const compareCommand: Command = {
     if (values.live) {
       if (scenarios !== undefined)
         throw new UsageError('--live takes its scenarios after --, for example -- --path copy --resolution 4k --rate max');
-      const live = await runLive(base, head, { ...liveFlags(values), runArgs, metrics, margin: margin ?? PAIRED_MARGIN }, io);
+      for (const metric of metrics) checkMetric(metric);
+      const within = margin ?? PAIRED_MARGIN;
+      const live = await runLive(base, head, { ...liveFlags(values), runArgs, judge: comparisonJudge(metrics, within) }, io);
       if (typeof live === 'number') return live;
-      ({ document, partial } = live);
+      document = compareSeries(seriesOf(live.runs, metrics), within, live.alpha, live.notes);
+      partial = live.partial;
     } else {
       if (runArgs !== undefined) throw new UsageError('what follows -- is for --live; see --help');
       for (const flag of ['max-pairs', 'seed'] as const)

@@ -2,9 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkMetric } from '../../reports/compare/metrics.ts';
 import { type Checkout, checkOut } from '../compare/checkout.ts';
-import { compareLive, type LiveComparison } from '../compare/live.ts';
+import { type Judge, type LiveRuns, measurePairs } from '../compare/live.ts';
 import { InvalidRunError, knowsFlag, measureSide } from '../compare/side.ts';
 import { Progress } from '../progress.ts';
 import { EXIT_INTERRUPTED, EXIT_INVALID, type Io } from './command.ts';
@@ -15,8 +14,9 @@ export const DEFAULT_MAX_PAIRS = 40;
 export interface LiveRequest {
   /** Arguments of `scanout run`; undefined: the quick suite. */
   readonly runArgs: readonly string[] | undefined;
-  readonly metrics: readonly string[];
-  readonly margin: number;
+  /** Verify repetitions too: torn frames are asked for. */
+  readonly verify?: boolean;
+  readonly judge: Judge;
   readonly maxPairs: number;
   readonly seed: number;
 }
@@ -30,9 +30,8 @@ export function liveFlags(values: { 'max-pairs'?: string | undefined; seed?: str
   };
 }
 
-/** @returns the comparison, or the exit code when there is none: a side is invalid, or stopped before a pair was complete. @throws InputError */
-export async function runLive(baseName: string, headName: string, request: LiveRequest, io: Io): Promise<LiveComparison | number> {
-  for (const metric of request.metrics) checkMetric(metric);
+/** @returns the pairs, or the exit code when there is none: a side is invalid, or stopped before a pair was complete. @throws InputError */
+export async function runLive(baseName: string, headName: string, request: LiveRequest, io: Io): Promise<LiveRuns | number> {
   const progress = new Progress(io.stderr, process.stderr.isTTY === true);
   const folder = mkdtempSync(join(tmpdir(), 'scanout-compare-'));
   const say = (text: string): void => progress.step(0, request.maxPairs, text);
@@ -40,8 +39,11 @@ export async function runLive(baseName: string, headName: string, request: LiveR
     // Names of one length: even the length of a path moves memory about.
     const base = await checkOut(baseName, join(folder, 'base'), io.signal, say);
     const head = baseName === headName ? base : await checkOut(headName, join(folder, 'head'), io.signal, say);
-    const runArgs = [...(request.runArgs ?? ['--suite', 'quick']), ...(await bareFlag([base, head], io.signal))];
-    return await compareLive({
+    const runArgs = [
+      ...(request.runArgs ?? ['--suite', 'quick']),
+      ...(request.verify === true ? [] : await bareFlag([base, head], io.signal)),
+    ];
+    return await measurePairs({
       ...request,
       base,
       head,

@@ -3,7 +3,6 @@
 import { environmentDifferences } from '../../reports/compare/environments.ts';
 import { compareSeries, disturbedPairs, type RunPair, seriesOf } from '../../reports/compare/live.ts';
 import { lookSchedule, pairsNeeded } from '../../reports/compare/looks.ts';
-import type { ComparisonDocument } from '../../reports/compare/verdict.ts';
 import { counted } from '../../reports/format.ts';
 import { InputError } from '../../reports/index.ts';
 import type { Checkout } from './checkout.ts';
@@ -15,21 +14,41 @@ export interface LiveOptions {
   /** Arguments of `scanout run` for both sides, and for head alone. */
   readonly runArgs: readonly string[];
   readonly headArgs?: readonly string[];
-  readonly metrics: readonly string[];
-  /** 0.02: a change by 2% counts as none. */
-  readonly margin: number;
   readonly maxPairs: number;
   /** Of the first pair; the next has the next one. */
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly measure: MeasureSide;
+  readonly judge: Judge;
   /** Told before each pair. `done` of at most `total` are behind. */
   readonly progress: (step: { done: number; total: number; text: string }) => void;
 }
 
-export interface LiveComparison {
-  readonly document: ComparisonDocument;
+/** What decides when there are enough pairs. */
+export interface Judge {
+  /** How many things are decided together. @throws InputError none can be */
+  readonly family: (runs: readonly RunPair[]) => number;
+  readonly conclusive: (runs: readonly RunPair[], alpha: number) => boolean;
+}
+
+/** Judges what `compareSeries` compares. */
+export function comparisonJudge(metrics: readonly string[], margin: number): Judge {
+  return {
+    family: (runs) => {
+      const family = seriesOf(runs, metrics).length;
+      if (family === 0) throw new InputError(`the runs have no figures of ${metrics.join(', ')} in common`);
+      return family;
+    },
+    conclusive: (runs, alpha) =>
+      compareSeries(seriesOf(runs, metrics), margin, alpha, []).comparisons.every(({ verdict }) => verdict !== 'inconclusive'),
+  };
+}
+
+export interface LiveRuns {
   readonly runs: readonly RunPair[];
+  /** Level at which they may be judged. */
+  readonly alpha: number;
+  readonly notes: readonly string[];
   /** Stopped before its end: the verdict comes from the pairs that were complete. */
   readonly partial: boolean;
 }
@@ -38,27 +57,27 @@ export interface LiveComparison {
  * Pairs are looked at after a few fixed numbers of them, each look at its share of alpha; it ends when everything is conclusive.
  * @throws InputError, InvalidRunError a side cannot be run; nothing to compare. The signal's reason before the first pair is complete
  */
-export async function compareLive(options: LiveOptions): Promise<LiveComparison> {
-  const { metrics, margin, maxPairs, signal, progress } = options;
+export async function measurePairs(options: LiveOptions): Promise<LiveRuns> {
+  const { maxPairs, signal, progress, judge } = options;
   const runs: RunPair[] = [];
   let looks = lookSchedule(1, maxPairs);
-  let document: ComparisonDocument | null = null;
+  let family = 1;
   for (let pair = 0; pair < maxPairs; pair++) {
-    progress({ done: pair, total: maxPairs, text: `pair ${pair + 1}${document === null ? '' : `, ${document.verdict} so far`}` });
+    progress({ done: pair, total: maxPairs, text: `pair ${pair + 1}${pair < looks.at[0] ? '' : ', inconclusive so far'}` });
     try {
       runs.push(await measurePair(options, pair));
     } catch (error) {
       if (!signal.aborted || runs.length === 0) throw error;
       break;
     }
-    if (pair === 0) looks = lookSchedule(firstFamily(runs, metrics), maxPairs);
-    if (!looks.at.includes(runs.length)) continue;
-    document = compareSeries(seriesOf(runs, metrics), margin, looks.alpha, []);
-    if (document.comparisons.every(({ verdict }) => verdict !== 'inconclusive')) break;
+    if (pair === 0) {
+      checkAlike(runs[0]);
+      family = judge.family(runs);
+      looks = lookSchedule(family, maxPairs);
+    }
+    if (looks.at.includes(runs.length) && judge.conclusive(runs, looks.alpha)) break;
   }
-  const series = seriesOf(runs, metrics);
-  const notes = notesOf(options, runs, series.length);
-  return { document: compareSeries(series, margin, looks.alpha, notes), runs, partial: signal.aborted };
+  return { runs, alpha: looks.alpha, notes: notesOf(options, runs, family), partial: signal.aborted };
 }
 
 async function measurePair({ base, head, runArgs, headArgs = [], seed, signal, measure }: LiveOptions, pair: number): Promise<RunPair> {
@@ -72,15 +91,11 @@ async function measurePair({ base, head, runArgs, headArgs = [], seed, signal, m
   return [await measure(base, args, signal), first];
 }
 
-/** @throws InputError nothing in common */
-function firstFamily(runs: readonly RunPair[], metrics: readonly string[]): number {
-  const [[base, head]] = runs;
+/** @throws InputError the sides measured different scenarios, or none */
+function checkAlike([base, head]: RunPair): void {
   const ids = (scenarios: readonly { id: string }[]): string => scenarios.map(({ id }) => id).join(', ') || 'none';
   if (base.scenarios.length === 0 || base.scenarios.length !== head.scenarios.length)
     throw new InputError(`the sides do not measure the same scenarios: base ${ids(base.scenarios)}; head ${ids(head.scenarios)}`);
-  const family = seriesOf(runs, metrics).length;
-  if (family === 0) throw new InputError(`the runs have no figures of ${metrics.join(', ')} in common`);
-  return family;
 }
 
 function notesOf({ base, head, maxPairs }: LiveOptions, runs: readonly RunPair[], family: number): string[] {

@@ -1,0 +1,102 @@
+/** A gate's thresholds, from a small JSON file in the manner of k6. */
+import { readFileSync } from 'node:fs';
+import { betterWay, checkMetric } from '../compare/metrics.ts';
+import { InputError } from '../errors.ts';
+import { reasonOf } from '../read.ts';
+
+/** `hostServiceUs.p99 < +5%` or `framesTorn <= 0`. */
+export interface Threshold {
+  /** As it stands in the file. */
+  readonly text: string;
+  /** Id of the scenarios it is for, `*` for any characters. */
+  readonly scenarios: string;
+  readonly metric: string;
+  readonly operator: '<' | '<=' | '>' | '>=';
+  /** Relative: a ratio of head over base, 1.05 for +5%. Absolute: a value in the metric's unit. */
+  readonly bound: number;
+  readonly relative: boolean;
+}
+
+const THRESHOLD = /^\s*([A-Za-z][\w.]*)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)(%?)\s*$/;
+
+/** @throws InputError the file is missing or truncated, or a threshold makes no sense; the message names it */
+export function readGate(path: string): Threshold[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read: ${reasonOf(error)}`);
+  }
+  return parseGate(text, path);
+}
+
+/** @param origin what the text is called in errors @throws InputError as `readGate` */
+export function parseGate(text: string, origin: string): Threshold[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new InputError(`${origin}: not JSON, or cut off before its end`);
+  }
+  const fault = (words: string): InputError => new InputError(`${origin}: ${words}`);
+  if (!isObject(value)) throw fault('not a JSON object');
+  for (const key of Object.keys(value))
+    if (key !== 'thresholds') throw fault(`${JSON.stringify(key)} is unknown; there is only "thresholds"`);
+  const { thresholds } = value as { thresholds?: unknown };
+  if (!isObject(thresholds)) throw fault('"thresholds" is missing: {"thresholds": {"*": ["hostServiceUs.p50 < +5%"]}}');
+  const parsed: Threshold[] = [];
+  for (const [scenarios, list] of Object.entries(thresholds)) {
+    if (!Array.isArray(list) || list.length === 0)
+      throw fault(`thresholds of ${JSON.stringify(scenarios)} are not a list, or an empty one`);
+    for (const one of list) {
+      try {
+        parsed.push(parseThreshold(scenarios, one));
+      } catch (error) {
+        throw error instanceof InputError ? fault(error.message) : error;
+      }
+    }
+  }
+  if (parsed.length === 0) throw fault('it has no thresholds');
+  return parsed;
+}
+
+/** @throws InputError */
+export function parseThreshold(scenarios: string, value: unknown): Threshold {
+  const match = typeof value === 'string' ? THRESHOLD.exec(value) : null;
+  if (match === null)
+    throw new InputError(`${JSON.stringify(value)} is no threshold: write "hostServiceUs.p99 < +5%" or "framesTorn <= 0"`);
+  const [text, metric, operator, number, percent] = match;
+  checkMetric(metric);
+  const relative = percent === '%';
+  const threshold: Threshold = {
+    text: text.trim().replaceAll(/\s+/g, ' '),
+    scenarios,
+    metric,
+    operator: operator as Threshold['operator'],
+    bound: relative ? 1 + Number(number) / 100 : Number(number),
+    relative,
+  };
+  if (relative) checkRelative(threshold, number);
+  return threshold;
+}
+
+function checkRelative({ text, metric, operator, bound }: Threshold, number: string): void {
+  if (!/^[+-]/.test(number)) throw new InputError(`"${text}": write the change with its sign, +5% or -5%`);
+  if (bound <= 0) throw new InputError(`"${text}": nothing falls by 100% or more`);
+  const upper = operator.startsWith('<');
+  if (upper !== (betterWay(metric) === 'lower'))
+    throw new InputError(
+      `"${text}": of ${metric} ${betterWay(metric)} is better: bound it from ${upper ? 'below, > -5%' : 'above, < +5%'}`,
+    );
+  if (bound === 1) throw new InputError(`"${text}": no machine resolves a change of 0%`);
+}
+
+export function appliesTo({ scenarios }: Threshold, id: string): boolean {
+  const pattern = scenarios
+    .split('*')
+    .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.*');
+  return new RegExp(`^${pattern}$`).test(id);
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);

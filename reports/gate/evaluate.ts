@@ -1,0 +1,121 @@
+import { expandedInterval, RESAMPLES } from '../compare/intervals.ts';
+import { logRatio } from '../compare/pairs.ts';
+import { mannWhitney, signedRank } from '../compare/rank-tests.ts';
+import { resampledCentres, resampledShifts } from '../compare/resampling.ts';
+import { shift } from '../compare/samples.ts';
+import { holm, VERDICT_CONFIDENCE } from '../compare/verdict.ts';
+import { type RandomSource, seededRandom } from '../random.ts';
+import { hodgesLehmann } from '../statistics.ts';
+import type { Threshold } from './config.ts';
+
+/** Figures of one metric of one scenario. Paired: values of both sides at one place belong together. */
+export interface Figures {
+  readonly paired: boolean;
+  readonly base: readonly number[];
+  readonly head: readonly number[];
+}
+
+export interface Outcome {
+  readonly scenario: string;
+  readonly threshold: Threshold;
+  readonly state: 'pass' | 'fail' | 'inconclusive';
+  /** A ratio of head over base, or head's value; with its 99% interval. */
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly samples: number;
+  readonly paired: boolean;
+}
+
+/** What is counted, not timed: one value beyond the bound is one too many, and no interval is asked. */
+const COUNTED: ReadonlySet<string> = new Set([
+  ...['framesTorn', 'framesTimedOut', 'framesSuperseded', 'vblanksMissed', 'errorResponses', 'segments'],
+  ...['copiesPerFrame', 'bytesCopiedPerFrame'],
+]);
+
+/** A threshold on a scenario, with the figures it is about. */
+export interface Question {
+  readonly scenario: string;
+  readonly threshold: Threshold;
+  readonly figures: Figures;
+}
+
+/**
+ * Whether thresholds hold: by the bounds of 99% intervals, as a whole beyond the threshold (fail), as a whole within (pass), or neither.
+ * A relative one fails only if a rank test agrees at `alpha`, corrected over all thresholds (Holm).
+ * @throws RangeError no figures, or a ratio of values that have none
+ */
+export function evaluate(questions: readonly Question[], alpha: number): Outcome[] {
+  const random = seededRandom(1);
+  const corrected = holm(questions.map(pBeyond));
+  return questions.map((question, i) => {
+    const { scenario, threshold, figures } = question;
+    const measured = threshold.relative ? relativeInterval(figures, random) : absoluteInterval(threshold, figures.head, random);
+    const { low, high } = measured;
+    const beyond = !holds(threshold, low) && !holds(threshold, high);
+    const within = holds(threshold, low) && holds(threshold, high);
+    const proven = !threshold.relative || corrected[i] <= alpha;
+    const state = within ? 'pass' : beyond && proven ? 'fail' : 'inconclusive';
+    const samples = figures.paired || !threshold.relative ? figures.head.length : Math.min(figures.base.length, figures.head.length);
+    return { scenario, threshold, state, ...measured, samples, paired: figures.paired };
+  });
+}
+
+export function holds({ operator, bound }: Threshold, value: number): boolean {
+  switch (operator) {
+    case '<':
+      return value < bound;
+    case '<=':
+      return value <= bound;
+    case '>':
+      return value > bound;
+    case '>=':
+      return value >= bound;
+  }
+}
+
+interface Interval {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+function relativeInterval({ paired, base, head }: Figures, random: RandomSource): Interval {
+  if (paired) {
+    const logs = base.map((value, i) => logRatio(value, head[i]));
+    const { low, high } = expandedInterval(resampledCentres(logs, RESAMPLES, random), logs.length, VERDICT_CONFIDENCE);
+    return { value: Math.exp(hodgesLehmann(logs)), low: Math.exp(low), high: Math.exp(high) };
+  }
+  const [a, b] = [base.map(Math.log), head.map(Math.log)];
+  const { low, high } = expandedInterval(resampledShifts(a, b, RESAMPLES, random), Math.min(a.length, b.length), VERDICT_CONFIDENCE);
+  return { value: Math.exp(shift(a, b)), low: Math.exp(low), high: Math.exp(high) };
+}
+
+function absoluteInterval(threshold: Threshold, head: readonly number[], random: RandomSource): Interval {
+  if (COUNTED.has(threshold.metric)) {
+    const worst = head.find((value) => !holds(threshold, value)) ?? head[0];
+    return { value: worst, low: worst, high: worst };
+  }
+  const { low, high } = expandedInterval(resampledCentres(head, RESAMPLES, random), head.length, VERDICT_CONFIDENCE);
+  return { value: hodgesLehmann(head), low, high };
+}
+
+/** One-sided p that the ratio does not lie beyond a relative bound; 0 for an absolute one, which is not tested. */
+function pBeyond({ threshold, figures }: Question): number {
+  if (!threshold.relative) return 0;
+  const side = threshold.operator.startsWith('<') ? 'greater' : 'less';
+  const edge = Math.log(threshold.bound);
+  const { paired, base, head } = figures;
+  if (paired) {
+    return signedRank(
+      base.map((value, i) => logRatio(value, head[i])),
+      side,
+      edge,
+    );
+  }
+  return mannWhitney(
+    head.map((value) => Math.log(value) - edge),
+    base.map(Math.log),
+    side,
+  );
+}
