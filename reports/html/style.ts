@@ -97,7 +97,7 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 @media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#333;--line:#ccc;--rule:#888;--warn-ink:#000;--warn:#fff;--bad:#000;--good:#000;
 --c0:#2a78d6;--c1:#c8501f;--c2:#0f8a5d;--c3:#a87000;--c4:#4a3aa7;--c5:#008300;--c6:#c2447a;--texture:#fff}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-body{font-size:11px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
+body{font-size:11px}.status-line,.answer{font-size:12px}.tiles{grid-template-columns:repeat(4,1fr);gap:8px}.tiles li{padding:6px 8px;break-inside:avoid}.tiles strong{font-size:13px}.tiles span{font-size:10px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
 details:not([open]),.zoom{display:none}.zoomable .scroll:not(.table){display:block}svg{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
 .status-line{margin:18px 0 0;font-size:15px}
