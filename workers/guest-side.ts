@@ -122,7 +122,9 @@ export function runGuest(task: SideTask): GuestReport {
         compositor.busyNs[0] += clock.slot[0] - times[windowEnd];
       }
       if (phase !== Phase.draining) advancePhase();
-      deadline[0] = Math.min(compositor.deadline[0], times[phaseEnd]);
+      deadline[0] = compositor.deadline[0];
+      // Not one that has passed: a warm-up whose time is over sleeps like any other phase while frames are still due.
+      if (times[phaseEnd] > clock.slot[0] && times[phaseEnd] < deadline[0]) deadline[0] = times[phaseEnd];
       return progressed;
     },
     prepareSleep(): boolean {
