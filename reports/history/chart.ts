@@ -1,8 +1,9 @@
 import { compact } from '../format.ts';
 import type { Markup } from '../html/escape.ts';
 import { html } from '../html/escape.ts';
+import { marker, round } from '../html/marker.ts';
 import { levelsOf } from './plot.ts';
-import type { HistoryDocument, Trend } from './trend.ts';
+import type { HistoryDocument, Trend, TrendRun } from './trend.ts';
 import { changeWords, commitWords, levelWords, runWords, timeWords } from './words.ts';
 
 const WIDTH = 640;
@@ -33,16 +34,15 @@ ${changes.map((change) => {
   const up = change.after > change.before;
   return html`<line class="change" x1="${middle}" x2="${middle}" y1="${TOP}" y2="${bottom}"/><path class="way ${change.verdict}" d="${up ? `M${middle - 6} ${TOP - 4}l6 -10 6 10z` : `M${middle - 6} ${TOP - 14}l6 10 6 -10z`}"><title>${change.verdict} ${changeWords(change)}: ${levelWords(change)}, ${timeWords(change.startedAt)}</title></path>`;
 })}
-${runs.map((run, at) => mark(x(at), y(run.value), run.excluded, `${timeWords(run.startedAt)}, commit ${commitWords(run)}: ${compact(run.value)}`))}
+${runs.map((run, at) => marker(run.excluded === null ? 0 : 1, x(at), y(run.value), 'mark', hintOf(run)))}
 <text class="tick from" x="${LEFT}" y="${bottom + 20}">${timeWords(first.startedAt)}</text>
 ${runs.length > 1 ? html`<text class="tick to" x="${WIDTH - RIGHT}" y="${bottom + 20}">${timeWords(last.startedAt)}</text>` : ''}
 </svg>`;
 }
 
-function mark(x: number, y: number, excluded: string | null, hint: string): Markup {
-  return excluded === null
-    ? html`<circle class="mark p0" cx="${x}" cy="${y}" r="3.5"><title>${hint}</title></circle>`
-    : html`<path class="mark p1" d="M${x} ${round(y - 5)}l5 5-5 5-5-5z"><title>${hint}, left out: ${excluded}</title></path>`;
+function hintOf(run: TrendRun): string {
+  const left = run.excluded === null ? '' : `, left out: ${run.excluded}`;
+  return `${timeWords(run.startedAt)}, commit ${commitWords(run)}: ${compact(run.value)}${left}`;
 }
 
 function descriptionOf(trend: Trend): string {
@@ -77,8 +77,4 @@ function tickWords(tick: number, step: number): string {
   if (Math.abs(tick) >= 1e6) return compact(tick);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return tick.toFixed(Math.min(6, digits)).replace(/\B(?=(\d{3})+$)/g, digits === 0 ? ',' : '');
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

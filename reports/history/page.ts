@@ -1,10 +1,10 @@
 import { compact } from '../format.ts';
 import type { Markup } from '../html/escape.ts';
 import { html, raw } from '../html/escape.ts';
-import { scrolled } from '../html/scrolled.ts';
+import { dataTable, figure } from '../html/figure.ts';
 import { STYLE } from '../html/style.ts';
 import { drawTrend, TREND_STYLE } from './chart.ts';
-import type { HistoryDocument, Trend } from './trend.ts';
+import type { Change, HistoryDocument, Trend } from './trend.ts';
 import { changeWords, commitWords, environmentWords, levelWords, nearWords, pWords, runWords, timeWords, wayWords } from './words.ts';
 
 /** The history as one HTML file that needs no network, no script and no other file. */
@@ -29,7 +29,7 @@ ${verdicts(history)}
 ${history.environments.map((environment, e) => {
   const trends = history.trends.filter((trend) => trend.environment === environment.id);
   return html`<h2>${environmentWords(environment)}</h2>
-<div class="charts">${trends.map((trend, t) => figure(trend, history, `trend-${e}-${t}`))}</div>
+<div class="charts">${trends.map((trend, t) => trendFigure(trend, history, `trend-${e}-${t}`))}</div>
 `;
 })}
 </main>
@@ -51,25 +51,19 @@ function verdicts(history: HistoryDocument): Markup {
   )}</ul>`;
 }
 
-function figure(trend: Trend, history: HistoryDocument, id: string): Markup {
-  return html`<figure>
-<figcaption>${trend.scenario}: ${runWords(trend)}</figcaption>
-<p class="soft">${trend.options}</p>
-<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll">${drawTrend(trend, history, id)}</div>
-${trend.changes.length === 0 ? html`<p>No change.</p>` : changeTable(trend)}
-<details><summary>Data</summary>${scrolled(runTable(trend, history.metric))}</details>
-</figure>
-`;
+function trendFigure(trend: Trend, history: HistoryDocument, id: string): Markup {
+  return figure({
+    title: `${trend.scenario}: ${runWords(trend)}`,
+    drawing: drawTrend(trend, history, id),
+    words: [trend.options, ...(trend.changes.length === 0 ? ['No change.'] : trend.changes.map(changeSentence))],
+    table: dataTable(
+      ['run', 'commit', 'left out', history.metric],
+      trend.runs.map((run) => [timeWords(run.startedAt), commitWords(run), run.excluded ?? '', compact(run.value)]),
+      3,
+    ),
+  });
 }
 
-function changeTable(trend: Trend): Markup {
-  return scrolled(
-    html`<table><thead><tr><th scope="col">since</th><th scope="col" class="name">verdict</th><th scope="col">change</th><th scope="col">levels</th><th scope="col">p</th><th scope="col" class="name">commit</th></tr></thead><tbody>
-${trend.changes.map((change) => html`<tr><th scope="row">${timeWords(change.startedAt)}</th><td class="name ${change.verdict === 'regressed' ? 'fail' : 'pass'}">${wayWords(change)}</td><td>${changeWords(change)}</td><td>${levelWords(change)}</td><td>${pWords(change.p).replace(/^p /, '')}</td><td class="name">${nearWords(change)}</td></tr>\n`)}</tbody></table>`,
-  );
-}
-
-function runTable(trend: Trend, metric: string): Markup {
-  return html`<table><thead><tr><th scope="col">run</th><th scope="col" class="name">commit</th><th scope="col">${metric}</th><th scope="col" class="name">left out</th></tr></thead><tbody>
-${trend.runs.map((run) => html`<tr><th scope="row">${timeWords(run.startedAt)}</th><td class="name">${commitWords(run)}</td><td>${compact(run.value)}</td><td class="name">${run.excluded ?? ''}</td></tr>\n`)}</tbody></table>`;
+function changeSentence(change: Change): string {
+  return `${wayWords(change)} ${changeWords(change)}: ${levelWords(change)} since ${timeWords(change.startedAt)} (${pWords(change.p)}), ${nearWords(change)}.`;
 }

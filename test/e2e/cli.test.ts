@@ -82,7 +82,7 @@ const stderrHas = (child: ChildProcess, text: string): Promise<unknown> =>
   });
 
 describe('help', () => {
-  it.each([['--help'], ['run', '--help'], ['run', '-h'], ['replay', '--help'], ['replay', '-h'], ['list', '--help'], ['doctor', '--help']])(
+  it.each([['--help'], ['run', '--help'], ['run', '-h'], ['replay', '--help'], ['replay', '-h'], ['list', '--help'], ['doctor', '--help'], ['history', '--help']])(
     'of %s %s has examples and fits 80 columns',
     async (...argv) => {
       const { code, stdout, stderr } = await say(...argv);
@@ -125,7 +125,7 @@ const RUN_FLAGS = [
   'damage',
   'list-limit',
 ];
-const VALUED = [...RUN_FLAGS, 'size-limit-mb', 'policy', 'profile', 'migrate', 'spin-us', 'seed', 'memory-mb', 'out'];
+const VALUED = [...RUN_FLAGS, 'size-limit-mb', 'policy', 'profile', 'migrate', 'spin-us', 'seed', 'memory-mb', 'out', 'history'];
 
 describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () => {
   const file = at('file');
