@@ -16,3 +16,8 @@ export function isAbout(check: Check, skipped: readonly SkippedScenario[]): bool
 export function isRoutine(check: Check): boolean {
   return check.status === 'pass' && ROUTINE.test(check.name);
 }
+
+/** Whether a check makes the run invalid: a failed one does, an inconclusive one only where vblanks were to be counted. */
+export function invalidates(check: Check): boolean {
+  return check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank'));
+}

@@ -13,7 +13,8 @@ Formats:
   bmf        Bencher Metric Format: bencher run --adapter json --file FILE
   github-action-benchmark
              that action's own JSON; tool: customSmallerIsBetter
-  junit      the checks as JUnit XML; an inconclusive one is "skipped"
+  junit      the checks as JUnit XML: what makes the run invalid fails, what
+             is only inconclusive and what did not run is skipped
   markdown   the report's tables, for a pull request or a job's summary
 
 Flags:

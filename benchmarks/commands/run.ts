@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { type Fault, parseFaults } from '../../core/machine/faults.ts';
 import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
+import { invalidates } from '../../reports/checks.ts';
 import { type HistoryPlace, keepRun } from '../../reports/history/history.ts';
-import { type Check, checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
+import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { wrap } from '../../reports/terminal.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import { Progress } from '../progress.ts';
@@ -206,11 +207,6 @@ function isFolder(path: string): boolean | null {
   } catch {
     return null;
   }
-}
-
-/** A failed check makes a run invalid; an inconclusive one only where vblanks were to be counted. */
-function invalidates(check: Check): boolean {
-  return check.status === 'fail' || (check.status === 'inconclusive' && check.name.includes('vblank'));
 }
 
 function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string; study?: StudyPlan } {

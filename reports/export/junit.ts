@@ -1,17 +1,17 @@
-import { shownChecks } from '../checks.ts';
+import { invalidates, shownChecks } from '../checks.ts';
 import { plain } from '../format.ts';
 import type { Check, RunDocument } from '../run-document.ts';
 
 /**
- * The run's checks as JUnit XML, after Jenkins' junit-10.xsd (jenkinsci/xunit-plugin). A failed check is a `failure`,
- * an inconclusive one and a scenario without results are `skipped`: JUnit knows no fourth state.
+ * The run's checks as JUnit XML, after Jenkins' junit-10.xsd (jenkinsci/xunit-plugin). A check that makes the run invalid
+ * is a `failure`, another inconclusive one and a scenario without results are `skipped`: JUnit knows no fourth state.
  */
 export function exportJunit(run: RunDocument): string {
   const checks = shownChecks(run);
   const named = new Set(checks.map((check) => check.name));
   const missing = run.skipped.filter(({ id }) => !named.has(`${id} runs`));
-  const failures = checks.filter((check) => check.status === 'fail').length;
-  const skipped = checks.filter((check) => check.status === 'inconclusive').length + missing.length;
+  const failures = checks.filter(invalidates).length;
+  const skipped = checks.filter((check) => check.status === 'inconclusive' && !invalidates(check)).length + missing.length;
   const tests = checks.length + missing.length;
   const seconds = Math.max(0, (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000);
   const counts = `tests="${tests}" failures="${failures}" errors="0"`;
@@ -30,14 +30,9 @@ ${checks.map(testCase).join('')}${missing.map(({ id, reason }) => notRun(`${id} 
 
 function testCase(check: Check): string {
   const open = `    <testcase classname="scanout.checks" name="${xml(check.name)}"`;
-  switch (check.status) {
-    case 'pass':
-      return `${open}>\n      <system-out>${xml(check.detail)}</system-out>\n    </testcase>\n`;
-    case 'fail':
-      return `${open}>\n      <failure type="fail" message="${xml(check.detail)}"/>\n    </testcase>\n`;
-    case 'inconclusive':
-      return `${open}>\n      <skipped type="inconclusive" message="${xml(check.detail)}"/>\n    </testcase>\n`;
-  }
+  if (check.status === 'pass') return `${open}>\n      <system-out>${xml(check.detail)}</system-out>\n    </testcase>\n`;
+  const outcome = invalidates(check) ? 'failure' : 'skipped';
+  return `${open}>\n      <${outcome} type="${check.status}" message="${xml(check.detail)}"/>\n    </testcase>\n`;
 }
 
 function notRun(name: string, reason: string): string {

@@ -28,6 +28,7 @@ ${figure({
     sizes.size < 2
       ? 'One size was measured: the line over sizes needs two.'
       : 'Where a saving lies above its import, the first frame pays for it.',
+    "Import: the host's work for one buffer. What the replaced path imports itself is not held against it.",
     marked ? '* disturbed: its times are not to be trusted.' : null,
   ],
   table: dataTable(['size and rate', 'path', 'one import', 'saved a frame', 'frames to pay', 'all buffers paid after'], all.map(cells), 2),

@@ -1,4 +1,4 @@
-import { shownChecks } from '../checks.ts';
+import { invalidates, shownChecks } from '../checks.ts';
 import { counted, grouped } from '../format.ts';
 import type { RunDocument } from '../run-document.ts';
 import type { Markup } from './escape.ts';
@@ -7,13 +7,14 @@ import { html } from './escape.ts';
 /** Whether the run is to be believed, before anything that it found: a sign, a word and the reason. */
 export function statusLine(run: RunDocument): Markup {
   const checks = shownChecks(run);
-  const failed = checks.filter(({ status }) => status === 'fail').length;
-  const open = checks.filter(({ status }) => status === 'inconclusive').length;
+  const broken = checks.filter(invalidates).length;
+  const open = checks.filter((check) => check.status === 'inconclusive' && !invalidates(check)).length;
   const disturbed = run.scenarios.filter(({ results }) => results.disturbed).length;
-  const passed = `${grouped(checks.length - failed - open)} of ${counted(checks.length, 'check', 'checks')} passed`;
+  const passed = `${grouped(checks.length - broken - open)} of ${counted(checks.length, 'check', 'checks')} passed`;
   const line = (kind: 'pass' | 'fail' | 'inconclusive', sign: string, word: string, why: string): Markup =>
     html`<p id="status" class="status-line"><strong class="${kind}"><span aria-hidden="true">${sign}</span> ${word}</strong> ${why}</p>`;
-  if (failed > 0) return line('fail', '✗', 'Not to be believed:', `${counted(failed, 'check', 'checks')} failed, ${passed}.`);
+  if (broken > 0)
+    return line('fail', '✗', 'Not to be believed:', `${counted(broken, 'check makes', 'checks make')} the run invalid; ${passed}.`);
   const reasons = [
     run.partial ? 'it ended early' : '',
     run.scenarios.length === 0 ? 'it has no results' : '',

@@ -66,6 +66,16 @@
         canvas,
       );
       chart.setScale('x', { min: shown[0], max: shown[1] });
+      // uPlot's legend hides and shows paths at a click: by keyboard too.
+      for (const name of canvas.querySelectorAll('.u-series th')) {
+        name.tabIndex = 0;
+        name.setAttribute('role', 'button');
+        name.addEventListener('keydown', (event) => {
+          if (event.key !== 'Enter' && event.key !== ' ') return;
+          event.preventDefault();
+          name.click();
+        });
+      }
     }
 
     /** @param by below 1 zooms in; @param move in parts of what is shown */

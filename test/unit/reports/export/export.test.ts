@@ -136,6 +136,7 @@ describe('JUnit', () => {
       { name: 'a', status: 'pass', detail: 'fine' },
       { name: 'b', status: 'fail', detail: '1 > 0' },
       { name: 'c', status: 'inconclusive', detail: EVIL },
+      { name: 'no vblank is missed', status: 'inconclusive', detail: 'too few frames' },
     ],
     skipped: [{ id: 'copy-8k-max', reason: 'larger than the memory budget' }],
     command: EVIL,
@@ -146,16 +147,17 @@ describe('JUnit', () => {
     holds(parseXml(exportRun(buildRun({ checks: [], suite: EVIL }), 'junit')));
   });
 
-  test('counts are those of the cases: a failed check fails, an inconclusive one and a scenario that did not run are skipped', () => {
+  test('counts are those of the cases: what makes the run invalid fails; what is only inconclusive, and a scenario that did not run, is skipped', () => {
     const [suite] = parseXml(exportRun(run, 'junit')).children;
     const cases = suite.children.filter(({ name }) => name === 'testcase');
     expect(cases.map(({ attributes, children }) => `${attributes['name']}: ${children[0].name}`)).toEqual([
       'a: system-out',
       'b: failure',
       'c: skipped',
+      'no vblank is missed: failure',
       'copy-8k-max runs: skipped',
     ]);
-    expect(suite.attributes).toMatchObject({ tests: '4', failures: '1', errors: '0', skipped: '2', time: '79.000' });
+    expect(suite.attributes).toMatchObject({ tests: '5', failures: '2', errors: '0', skipped: '2', time: '79.000' });
   });
 
   test('text from elsewhere stays text, without characters that XML has not', () => {
