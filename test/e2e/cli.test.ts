@@ -82,16 +82,22 @@ const stderrHas = (child: ChildProcess, text: string): Promise<unknown> =>
   });
 
 describe('help', () => {
-  it.each([['--help'], ['run', '--help'], ['run', '-h'], ['replay', '--help'], ['replay', '-h'], ['list', '--help'], ['doctor', '--help'], ['history', '--help']])(
-    'of %s %s has examples and fits 80 columns',
-    async (...argv) => {
-      const { code, stdout, stderr } = await say(...argv);
-      expect([code, stderr]).toEqual([0, '']);
-      expect(stdout).toMatch(/\nExamples:\n {2}scanout /);
-      expect(stdout.endsWith('\n')).toBe(true);
-      for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
-    },
-  );
+  it.each([
+    ['--help'],
+    ['run', '--help'],
+    ['run', '-h'],
+    ['replay', '--help'],
+    ['replay', '-h'],
+    ['list', '--help'],
+    ['doctor', '--help'],
+    ['history', '--help'],
+  ])('of %s %s has examples and fits 80 columns', async (...argv) => {
+    const { code, stdout, stderr } = await say(...argv);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/\nExamples:\n {2}scanout /);
+    expect(stdout.endsWith('\n')).toBe(true);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  });
 
   it('names every flag that run takes', async () => {
     const { stdout } = await say('run', '--help');
