@@ -40,7 +40,8 @@ Output:
   --html FILE         writes a page with a chart for each trend
   --help              prints this
 
-import adds run documents (run.json, or the folder that has one), all or none.
+import adds run documents (run.json, or the folder that has one); one that
+cannot be used stops it before anything is written.
 rebuild makes the index anew from the documents.
 
 Exit code: 0 fine (changes or not), 2 wrong input: nothing kept, a document
