@@ -1,4 +1,5 @@
 import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
+import { calibrateCommand } from './commands/calibrate.ts';
 import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
@@ -17,6 +18,7 @@ const COMMANDS: readonly Command[] = [
   measureCommand,
   compareCommand,
   gateCommand,
+  calibrateCommand,
   historyCommand,
   replayCommand,
   microCommand,
@@ -32,7 +34,7 @@ display, imported where it lies, and copied?
 
 Usage: scanout COMMAND [options]
 
-${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`).join('\n')}
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(11)}${summary}`).join('\n')}
 
   scanout COMMAND --help   explains a command, with examples
   scanout --version        prints the version

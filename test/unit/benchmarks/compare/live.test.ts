@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest';
+import { calibrate } from '../../../../benchmarks/compare/calibrate.ts';
+import { comparisonJudge, type LiveOptions, type LiveRuns, measurePairs } from '../../../../benchmarks/compare/live.ts';
+import type { MeasureSide } from '../../../../benchmarks/compare/side.ts';
+import { calibrationFault, calibrationText } from '../../../../reports/calibration-text.ts';
+import { compareSeries, seriesOf } from '../../../../reports/compare/live.ts';
+import { InputError, type RunDocument, seededRandom } from '../../../../reports/index.ts';
+import { buildRun, buildScenario } from '../../../support/run-document.ts';
+
+const METRICS = ['hostServiceUs.p50', 'fps'];
+const base = { label: 'base', root: '/base' };
+const head = { label: 'head', root: '/head' };
+
+/** A machine with noise of `spread` on which a side named head, or one with a handicap, takes `factor` times as long. */
+function machine(factor: number, spread = 0.01, seed = 3): { measure: MeasureSide; calls: string[] } {
+  const random = seededRandom(seed);
+  const calls: string[] = [];
+  const measure: MeasureSide = async (side, args, signal) => {
+    signal.throwIfAborted();
+    calls.push(`${side.label}${args.includes('--handicap') ? '+' : ''} ${args[args.indexOf('--seed') + 1]}`);
+    const at = args.indexOf('--handicap');
+    const slow = (at < 0 ? 1 : 1 + Number(args[at + 1]) / 100) * (side.label === 'head' ? factor : 1);
+    const scenario = buildScenario({ path: 'copy', rateHz: null, repetitions: 1 });
+    const [timed] = scenario.repetitions;
+    const us = 100 * slow * Math.exp((random() - 0.5) * 2 * spread);
+    timed.hostServiceUs.p50 = us;
+    timed.fps = 1e6 / us;
+    return buildRun({ scenarios: [scenario] });
+  };
+  return { measure, calls };
+}
+
+function live(measure: MeasureSide, over: Partial<LiveOptions> = {}): Promise<LiveRuns> {
+  return measurePairs({
+    ...{ base, head, runArgs: [], maxPairs: 24, seed: 1, signal: new AbortController().signal, measure },
+    ...{ judge: comparisonJudge(METRICS, 0.02), progress: () => {}, ...over },
+  });
+}
+const verdictOf = ({ runs, alpha }: LiveRuns): string => compareSeries(seriesOf(runs, METRICS), 0.02, alpha, []).verdict;
+
+describe('a live comparison', () => {
+  it('measures A B, B A with the same seed in a pair and another in the next', async () => {
+    const { measure, calls } = machine(1);
+    await live(measure, { maxPairs: 3 });
+    expect(calls).toEqual(['base 1', 'head 1', 'head 2', 'base 2', 'base 3', 'head 3']);
+  });
+
+  it('stops when everything is conclusive, and goes on to the cap while it is not', async () => {
+    const clear = await live(machine(1.3).measure);
+    expect(clear.runs.length).toBeLessThan(24);
+    expect(verdictOf(clear)).toBe('regressed');
+    const noisy = await live(machine(1.01, 0.2).measure);
+    expect(noisy.runs.length).toBe(24);
+    expect(verdictOf(noisy)).toBe('inconclusive');
+    expect(verdictOf(await live(machine(1, 0.002).measure))).toBe('equivalent');
+    expect(verdictOf(await live(machine(1 / 1.3).measure))).toBe('improved');
+  });
+
+  it('stopped, it keeps the pairs that are complete; before the first there is nothing', async () => {
+    const stop = new AbortController();
+    const { measure } = machine(1);
+    let calls = 0;
+    const stopping: MeasureSide = async (...args) => {
+      if (++calls === 6) stop.abort(new Error('stopped'));
+      return await measure(...args);
+    };
+    const stopped = await live(stopping, { signal: stop.signal });
+    expect(stopped.partial).toBe(true);
+    expect(stopped.runs.length).toBe(2);
+    await expect(live(measure, { signal: AbortSignal.abort(new Error('stopped')) })).rejects.toThrow('stopped');
+  });
+
+  it('a cap too low to show anything is said, and sides that measured different scenarios are refused', async () => {
+    const { measure } = machine(2);
+    expect((await live(measure, { maxPairs: 4 })).notes.join('\n')).toMatch(/at most 4 pairs can show no change.*--max-pairs 9/);
+    const unlike: MeasureSide = async (side, ...rest): Promise<RunDocument> => {
+      const run = await measure(side, ...rest);
+      return side.label === 'head' ? { ...run, scenarios: [] } : run;
+    };
+    await expect(live(unlike)).rejects.toThrow(InputError);
+    await expect(live(measure, { judge: comparisonJudge(['importUs.mean'], 0.02) })).rejects.toThrow(/no figures of importUs.mean/);
+  });
+});
+
+describe('a calibration', () => {
+  const run = (measure: MeasureSide, over: Partial<Parameters<typeof calibrate>[0]> = {}) =>
+    calibrate({
+      ...{ side: base, runArgs: [], metrics: METRICS, comparisons: 5, trials: 4, maxPairs: 12, seed: 1, command: 'c' },
+      ...{ signal: new AbortController().signal, measure, now: () => 0, progress: () => {}, ...over },
+    });
+
+  it('finds no difference from itself, the noise, and the handicap', async () => {
+    const calibration = await run(machine(1, 0.02).measure);
+    expect(calibration.metrics[0]).toMatchObject({ metric: 'hostServiceUs.p50', comparisons: 5, falseVerdicts: 0 });
+    const least = calibration.metrics[0].smallestDetectable ?? Number.NaN;
+    expect(least).toBeGreaterThan(0.01);
+    expect(least).toBeLessThan(0.06);
+    const control = calibration.positiveControl;
+    expect(control?.handicapPercent).toBe(Math.ceil(100 * Math.max(0.05, 1.5 * least)));
+    expect(control).toMatchObject({ trials: 4, found: 4 });
+    expect(calibrationFault(calibration)).toBeNull();
+    const text = calibrationText(calibration);
+    for (const line of text.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/hostServiceUs\.p50 +0 of 5 +\d/);
+  });
+
+  it('a handicap that makes no difference is not found, and says that verdicts are not to be believed', async () => {
+    const { measure } = machine(1);
+    const deaf: MeasureSide = (side, args, signal) => measure(side, args.slice(0, args.indexOf('--handicap') >>> 0), signal);
+    const calibration = await run(deaf);
+    expect(calibration.positiveControl).toMatchObject({ trials: 4, found: 0 });
+    expect(calibrationFault(calibration)).toMatch(/found in 0 of 4 trials/);
+    expect(calibrationFault({ ...calibration, metrics: [{ ...calibration.metrics[0], falseVerdicts: 2 }] })).toMatch(
+      /2 false verdicts in 5/,
+    );
+  });
+
+  it('stopped, it keeps the comparisons that are complete; before the first it throws', async () => {
+    const stop = new AbortController();
+    const { measure } = machine(1, 0.1);
+    let calls = 0;
+    const stopping: MeasureSide = async (...args) => {
+      if (++calls === 60) stop.abort(new Error('stopped'));
+      return await measure(...args);
+    };
+    const calibration = await run(stopping, { signal: stop.signal });
+    expect(calibration.partial).toBe(true);
+    expect(calibration.positiveControl).toBeNull();
+    expect(calibration.metrics[0].comparisons).toBe(2);
+    await expect(run(measure, { signal: AbortSignal.abort(new Error('stopped')) })).rejects.toThrow('stopped');
+  });
+});
