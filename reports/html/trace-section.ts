@@ -19,6 +19,8 @@ const LEFT = 118;
 const RIGHT = 70;
 const PLOT = WIDTH - LEFT - RIGHT;
 const STRIP = 62;
+/** Figures that are not folded: of a suite with many groups the page would be nothing else. */
+const OPEN = 4;
 
 /** Whether any scenario has a trace to draw. */
 export function hasTrace(groups: readonly Group[]): boolean {
@@ -27,10 +29,12 @@ export function hasTrace(groups: readonly Group[]): boolean {
 
 /** Frame after frame: one repetition a path, a strip each, all on one logarithmic scale. A script makes them zoomable. */
 export function traceSection(groups: readonly Group[]): Markup {
-  if (!hasTrace(groups)) return html``;
+  const figures = groups.filter((group) => tracedOf(group).length > 0).map((group, i) => traceFigure(group, `trace-${i}`));
+  if (figures.length === 0) return html``;
   return html`<h2>Frame after frame</h2>
 <p class="soft">Time from each presented frame to the next, of one repetition. Of many frames the longest of each run is drawn.</p>
-${groups.map((group, i) => traceFigure(group, `trace-${i}`))}`;
+${figures.slice(0, OPEN)}
+${figures.length <= OPEN ? '' : html`<details id="more-traces"><summary>${figures.length - OPEN} more</summary>${figures.slice(OPEN)}</details>`}`;
 }
 
 function tracedOf(group: Group): Traced[] {
@@ -39,12 +43,15 @@ function tracedOf(group: Group): Traced[] {
   );
 }
 
+function nameOf(scenario: Scenario): string {
+  return scenario.path + (scenario.results.disturbed ? '*' : '');
+}
+
 function traceFigure(group: Group, id: string): Markup {
   const traced = tracedOf(group);
-  if (traced.length === 0) return html``;
   const title = `Frame times, ${group.label}`;
   const paths = traced.map(({ scenario, trace }) => ({
-    name: scenario.path,
+    name: nameOf(scenario),
     style: PATHS.indexOf(scenario.path),
     atMs: trace.atMs,
     frameTimeUs: trace.frameTimeUs.map(drawn),
@@ -54,7 +61,10 @@ function traceFigure(group: Group, id: string): Markup {
   return html`<div class="whole trace" id="${id}">${figure({
     title,
     drawing: drawing(traced, id, title, group.rateHz),
-    words: ['Every path on the same two axes; time on a logarithmic one.'],
+    words: [
+      'Every path on the same two axes; time on a logarithmic one.',
+      traced.some(({ scenario }) => scenario.results.disturbed) ? '* disturbed: its times are not to be trusted.' : null,
+    ],
     table: dataTable(
       ['path', 'frames', 'drawn of each', 'median of those', 'p99 of those', 'longest', 'longest at'],
       traced.map(({ scenario, trace }) => cells(scenario, trace)),
@@ -70,7 +80,7 @@ function drawn(us: number): number {
 function cells(scenario: Scenario, { frames, every, atMs, frameTimeUs }: FrameTrace): string[] {
   const longest = Math.max(...frameTimeUs);
   return [
-    scenario.path,
+    nameOf(scenario),
     grouped(frames),
     every === 1 ? 'all' : `longest of ${grouped(every)}`,
     duration(percentile(frameTimeUs, 50)),
@@ -95,7 +105,7 @@ ${traced.map(({ scenario, trace }, i) => {
   const atY = (us: number): number => round(top + STRIP - 6 - y.at(us) * (STRIP - 14));
   const points = trace.atMs.map((ms, k) => `${atX(ms)},${atY(trace.frameTimeUs[k])}`).join(' ');
   const ends = [y.ticks[0], y.ticks[y.ticks.length - 1]];
-  return html`<text class="block" x="0" y="${top + STRIP / 2 + 2}">${scenario.path}</text>${ends.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${atY(tick)}" y2="${atY(tick)}"/><text class="tick right" x="${WIDTH - RIGHT + 6}" y="${atY(tick) + 4}">${duration(tick).replace('.0 ', ' ')}</text>`)}<polyline class="line mark t${PATHS.indexOf(scenario.path)}" points="${points}"><title>${scenario.path}</title></polyline>\n`;
+  return html`<text class="block" x="0" y="${top + STRIP / 2 + 2}">${nameOf(scenario)}</text>${ends.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${atY(tick)}" y2="${atY(tick)}"/><text class="tick right" x="${WIDTH - RIGHT + 6}" y="${atY(tick) + 4}">${duration(tick).replace('.0 ', ' ')}</text>`)}<polyline class="line mark t${PATHS.indexOf(scenario.path)}" points="${points}"><title>${scenario.path}</title></polyline>\n`;
 })}
 </svg>`;
 }

@@ -60,6 +60,17 @@ describe('frame traces', () => {
     expect(figure).toContain('1.7 s');
   });
 
+  test('of more than four groups are folded, and what was disturbed is marked', () => {
+    const sizes = [640, 800, 1024, 1280, 1920, 2560].map((width) => ({ ...buildScenario({ path: 'copy', width }), id: `copy-${width}` }));
+    sizes[5].results.disturbed = true;
+    const many = renderHtml(withTraces(buildRun({ scenarios: sizes })));
+    const [open = '', folded = ''] = many.split('<h2>Frame after frame</h2>')[1].split('<details id="more-traces"><summary>2 more');
+    expect(open.match(/<svg class="trace"/g)).toHaveLength(4);
+    expect(folded.match(/<svg class="trace"/g)).toHaveLength(2);
+    expect(open).toContain('>copy*</text>');
+    expect(open).toContain('* disturbed');
+  });
+
   test('of a group without any make no section and no script', () => {
     expect(renderHtml(buildRun())).not.toMatch(/Frame after frame|<script/);
     const one = withTraces(buildRun({ scenarios: [buildScenario({ path: 'copy' })] }), 1);
