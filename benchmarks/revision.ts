@@ -7,7 +7,7 @@ import { packageRoot } from './version.ts';
 /** What was checked out when the run was made; null: not a checkout of git's, or git cannot be asked. */
 export async function readRevision(root = packageRoot()): Promise<Revision | null> {
   // A package installed somewhere below another project's checkout is not part of it.
-  if (!existsSync(join(root, '.git'))) return null;
+  if (root === null || !existsSync(join(root, '.git'))) return null;
   const commit = (await git(root, ['rev-parse', 'HEAD']))?.trim();
   const changes = await git(root, ['status', '--porcelain', '--untracked-files=no']);
   if (commit === undefined || !/^[0-9a-f]{40,64}$/.test(commit) || changes === null) return null;
