@@ -33,6 +33,7 @@ const HEADS = 16;
 /** Cells of i32: what the starter wants. A side looks at its first cell alone until that changes. */
 const HOST_WANTED = 0;
 const GUEST_WANTED = 1;
+/** Odd while a display is being written: a host that looks for another reason then would see half of the old one. */
 const DISPLAYS_WANTED = 2;
 const LAYOUT = 3;
 const GAUGES_WANTED = 4;
@@ -82,6 +83,7 @@ export class Remote {
 
   /** Connects a display to a head, changes its size, or takes it away (null). */
   setDisplay(head: number, display: RemoteDisplay | null): void {
+    Atomics.add(this.#cells, DISPLAYS_WANTED, 1);
     this.#store(head, display);
     Atomics.add(this.#cells, DISPLAYS_WANTED, 1);
     Atomics.add(this.#cells, HOST_WANTED, 1);
@@ -169,17 +171,22 @@ export class HostRemote {
 
   #displays(): void {
     const wanted = Atomics.load(this.#cells, DISPLAYS_WANTED);
-    for (let head = 0; head < this.#shown.length; head++) {
-      const at = DISPLAYS + head * 3;
-      const width = Atomics.load(this.#cells, at);
-      const display =
-        width === 0 ? null : { width, height: Atomics.load(this.#cells, at + 1), refreshHz: Atomics.load(this.#cells, at + 2) };
+    const displays = this.#shown.map((_, head) => this.#read(head));
+    // Whoever writes them asks for another look afterwards.
+    if (wanted % 2 !== 0 || Atomics.load(this.#cells, DISPLAYS_WANTED) !== wanted) return;
+    for (const [head, display] of displays.entries()) {
       const key = keyOf(display);
       if (key === this.#shown[head]) continue;
       this.#shown[head] = key;
       this.#host.device.setDisplay(head, display);
     }
     Atomics.store(this.#cells, DISPLAYS_DONE, wanted);
+  }
+
+  #read(head: number): RemoteDisplay | null {
+    const at = DISPLAYS + head * 3;
+    const width = Atomics.load(this.#cells, at);
+    return width === 0 ? null : { width, height: Atomics.load(this.#cells, at + 1), refreshHz: Atomics.load(this.#cells, at + 2) };
   }
 }
 
