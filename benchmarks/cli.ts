@@ -1,13 +1,14 @@
-import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
 import { calibrateCommand } from './commands/calibrate.ts';
+import { type Command, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OUTPUT, EXIT_USAGE, faultText, type Io, runCommand } from './commands/command.ts';
 import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
-import { historyCommand } from './commands/history.ts';
 import { gateCommand } from './commands/gate.ts';
+import { historyCommand } from './commands/history.ts';
 import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
+import { profileCommand } from './commands/profile.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand as measureCommand } from './commands/run.ts';
 import { soakCommand } from './commands/soak.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   microCommand,
   fuzzCommand,
   soakCommand,
+  profileCommand,
   listCommand,
   doctorCommand,
   exportCommand,

@@ -1,4 +1,5 @@
 import v8 from 'node:v8';
+import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
@@ -108,6 +109,11 @@ export class SessionRunner {
     const meeting = new SharedArrayBuffer(4);
     const task: MemoryTask = { role: 'memory', meeting, threads: THREADS };
     return await Promise.all(Array.from({ length: THREADS }, async () => (await pool.run(task)) as ThreadMemory));
+  }
+
+  /** The workers there are: none before the first machine, or after one that was lost. For profilers. */
+  get threads(): readonly Worker[] {
+    return this.#pool?.threads ?? [];
   }
 
   /** Ends the workers. */

@@ -1,0 +1,123 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../../benchmarks/commands/command.ts';
+import { profileCommand } from '../../benchmarks/commands/profile.ts';
+import { parseCpuProfile } from '../../benchmarks/profile/cpu-profile.ts';
+import { writeJavaScript } from '../../benchmarks/profile/strip-types.ts';
+import { scenario } from '../../benchmarks/scenarios.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'scanout-profile-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Said {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function profile(argv: string[], signal = new AbortController().signal): Promise<Said> {
+  const said: Said = { code: -1, stdout: '', stderr: '' };
+  said.code = await runCommand(profileCommand, argv, {
+    stdout: (text) => {
+      said.stdout += text;
+    },
+    stderr: (text) => {
+      said.stderr += text;
+    },
+    signal,
+  });
+  return said;
+}
+
+describe('scanout profile', () => {
+  it('records both threads of the same seconds, and what spins and sleeps by name', async () => {
+    const out = join(folder, 'paced');
+    const { code, stdout } = await profile(['copy-720p-60hz', '--seconds', '0.5', '--out', out, '--json']);
+    expect(code).toBe(0);
+    const { threads, frames } = JSON.parse(stdout);
+    expect(frames).toBeGreaterThan(10);
+    expect(threads.map(({ thread }: { thread: string }) => thread)).toEqual(['guest', 'host']);
+    for (const { thread, counters, wallUs, functions } of threads) {
+      expect(counters.computeUs + counters.spinUs + counters.sleepUs, thread).toBeCloseTo(wallUs, 0);
+      // Most of a paced run is slept, and the sampled function that sleeps says so.
+      expect(counters.sleepUs, thread).toBeGreaterThan(0.3 * wallUs);
+      expect(functions.find(({ name }: { name: string }) => name === 'blockUntilDeadline')).toMatchObject({ kind: 'sleep' });
+      const cpu = parseCpuProfile(readFileSync(join(out, `${thread}.cpuprofile`), 'utf8'), thread);
+      expect(cpu.scanout).toMatchObject({ scenario: 'copy-720p-60hz', thread, frames });
+      expect(cpu.endTime - cpu.startTime).toBeLessThanOrEqual(wallUs + 1);
+      expect(JSON.parse(readFileSync(join(out, `${thread}.heapprofile`), 'utf8'))).toHaveProperty('head');
+    }
+    const names = (index: number): string[] =>
+      threads[index].functions.map(({ file }: { file: string }) => file.split('/').slice(0, 2).join('/'));
+    expect(names(0)).not.toContain('core/host');
+    expect(names(1)).not.toContain('core/guest');
+    expect(readdirSync(out).sort()).toEqual([
+      'guest.cpuprofile',
+      'guest.heapprofile',
+      'host.cpuprofile',
+      'host.heapprofile',
+      'profile.html',
+    ]);
+  });
+
+  it('compares with an earlier one', async () => {
+    const base = join(folder, 'base');
+    expect((await profile(['udmabuf-720p-60hz', '--seconds', '0.2', '--no-heap', '--out', base])).code).toBe(0);
+    const again = await profile(['udmabuf-720p-60hz', '--seconds', '0.2', '--no-heap', '--out', join(folder, 'head'), '--diff', base]);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(`Against ${base}`) });
+    const other = await profile(['vfio-720p-60hz', '--seconds', '0.2', '--out', join(folder, 'no'), '--diff', base]);
+    expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('a profile of udmabuf-720p-60hz, not of vfio-720p-60hz') });
+  });
+
+  it('stops at once, leaving nothing', async () => {
+    const out = join(folder, 'stopped');
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 300);
+    const { code, stdout, stderr } = await profile(['udmabuf-720p-max', '--seconds', '30', '--out', out], controller.signal);
+    expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+    expect(stderr).toContain('stopped: nothing was written');
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  it.each([
+    [[], /which scenario\?/],
+    [['udmabuf'], /no scenario is named "udmabuf": use PATH-RESOLUTION-RATE/],
+    [['udmabuf-5k-max'], /unknown resolution '5k'/],
+    [['udmabuf-4k-fast'], /unknown rate 'fast'/],
+    [['udmabuf-4k-max', 'vfio-4k-max'], /one scenario at a time/],
+    [['udmabuf-4k-max', '--seconds', '0'], /--seconds takes a number from 0\.1 to 60/],
+    [['udmabuf-4k-max', '--tool', 'perf'], /--tool takes clinic-flame or/],
+    [['udmabuf-4k-max', '--node', '/usr/bin/node'], /--node goes with --tool/],
+    [['udmabuf-4k-max', '--diff', '/nowhere.cpuprofile'], /nowhere\.cpuprofile: cannot be read/],
+    [['udmabuf-4k-max', '--tool', 'clinic-flame', '--diff', 'x'], /leave out --tool/],
+    [['udmabuf-4k-max', '--tool', 'clinic-flame', '--node', '/bin/true'], /--node \/bin\/true: not a Node/],
+    [['udmabuf-4k-max', '--tool', 'clinic-doctor'], /clinic-doctor gives no data on Node \d+: name one of version 21 or older/],
+  ])('%j is refused in a line', async (argv, why) => {
+    const { code, stdout, stderr } = await profile(argv);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(why);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+});
+
+describe('under clinic', () => {
+  it('a Node that strips no types is given JavaScript', () => {
+    const root = join(import.meta.dirname, '../..');
+    const program = writeJavaScript(join(root, 'benchmarks/profile/inline-target.ts'), root, join(folder, 'stripped'));
+    const options = JSON.stringify(scenario({ path: 'copy', width: 320, height: 200 }).options);
+    expect(() => execFileSync(process.execPath, ['--no-strip-types', program, options, '0.05'])).not.toThrow();
+  });
+
+  it('a tool draws the inline runner, and what it cannot see is said', async () => {
+    const out = join(folder, 'clinic');
+    const { code, stdout, stderr } = await profile(['copy-720p-max', '--seconds', '0.2', '--tool', 'clinic-heap', '--out', out]);
+    expect(code, stderr).toBe(0);
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain('cannot see worker threads');
+    const html = /Profile: (.*\.html)/.exec(stdout)?.[1] ?? '';
+    // Not the whole page in the words of a failure.
+    expect(readFileSync(html, 'utf8').includes('inline-target')).toBe(true);
+  }, 120_000);
+});
