@@ -91,12 +91,13 @@ function chartOf(drawn: readonly BreakEven[], rate: string): Parameters<typeof d
     const points = drawn.filter(({ imported }) => imported.path === path).sort((a, b) => a.frameBytes - b.frameBytes);
     if (points.length === 0) continue;
     const style = path === 'vfio' ? 0 : 1;
+    const name = path + (points.some(disturbed) ? '*' : '');
     const at = (us: (each: BreakEven) => number, what: string): LineSeries['points'] =>
       points
         .filter((each) => us(each) > 0)
         .map((each) => ({ x: each.frameBytes, y: us(each), hint: `${path}, ${each.group.label}: ${what} ${duration(us(each))}` }));
-    series.push({ name: `${path}: one import`, style, points: at((each) => each.importUs, 'one import') });
-    series.push({ name: `${path}: saved a frame`, style: style + 2, points: at((each) => each.savedUs, 'saved a frame') });
+    series.push({ name: `${name}: one import`, style, points: at((each) => each.importUs, 'one import') });
+    series.push({ name: `${name}: saved a frame`, style: style + 2, points: at((each) => each.savedUs, 'saved a frame') });
   }
   return {
     id: 'break-even',

@@ -64,7 +64,7 @@ function curveFigure(kind: CurveKind, curves: Curves, index: number): Markup {
     xTick: (x) => name(places.find((place) => place.x === x) ?? places[0]),
     yTick: (us) => duration(us).replace('.0 ', ' '),
     series: curves.paths.map((each) => ({
-      name: each.path,
+      name: each.path + (each.points.some(({ scenario }) => scenario.results.disturbed) ? '*' : ''),
       style: styleOf(each.path),
       points: each.points.map((point) => ({ x: point.x, y: point.us, hint: `${each.path}, ${name(point)}: ${duration(point.us)}` })),
     })),

@@ -46,7 +46,7 @@ function drawing(study: Study, places: readonly [number, string][], title: strin
     xTick: (i) => places[i]?.[1] ?? '',
     yTick: compact,
     series: study.series.map(({ name, points }, style) => ({
-      name,
+      name: name + (points.some(({ disturbed }) => disturbed) ? '*' : ''),
       style,
       points: [...points]
         .sort((a, b) => a.at - b.at)
