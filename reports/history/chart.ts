@@ -2,7 +2,7 @@ import { compact } from '../format.ts';
 import type { Markup } from '../html/escape.ts';
 import { html } from '../html/escape.ts';
 import { marker, round } from '../html/marker.ts';
-import { levelsOf } from './plot.ts';
+import { levelsOf, rangeOf } from './plot.ts';
 import type { HistoryDocument, Trend, TrendRun } from './trend.ts';
 import { changeWords, commitWords, levelWords, runWords, timeWords } from './words.ts';
 
@@ -20,7 +20,11 @@ svg .way{fill:var(--soft)}svg .way.regressed{fill:var(--bad)}svg .way.improved{f
 export function drawTrend(trend: Trend, history: HistoryDocument, id: string): Markup {
   const { runs, changes } = trend;
   const x = (at: number): number => round(LEFT + ((at + 0.5) / runs.length) * (WIDTH - LEFT - RIGHT));
-  const axis = axisOf(runs.map(({ value }) => value));
+  const { low, high } = rangeOf(
+    runs.map(({ value }) => value),
+    history.magnitude,
+  );
+  const axis = axisOf(low, high);
   const y = (value: number): number => round(TOP + (1 - (value - axis.low) / (axis.high - axis.low)) * PLOT);
   const bottom = TOP + PLOT;
   const first = runs[0];
@@ -58,12 +62,10 @@ interface Axis {
   readonly ticks: readonly number[];
 }
 
-/** Round values around all of `values`; from 0 where they reach down to half of their highest. */
-function axisOf(values: readonly number[]): Axis {
-  const most = Math.max(...values);
-  const least = Math.min(...values);
+/** Round values around both; from 0 where they reach down to half of the highest. */
+function axisOf(least: number, most: number): Axis {
   const from = least >= 0 && least <= most / 2 ? 0 : least;
-  const span = most - from || Math.abs(most) || 1;
+  const span = most - from;
   const power = 10 ** Math.floor(Math.log10(span / 4));
   const step = ([1, 2, 5, 10].find((factor) => factor * power >= (span / 4) * 0.999) ?? 10) * power;
   const low = Math.floor(from / step + 1e-9) * step;

@@ -43,7 +43,7 @@ ${history.environments.map((environment, e) => {
 /** What changed, the latest first. */
 function verdicts(history: HistoryDocument): Markup {
   const changes = history.trends.flatMap((trend) => trend.changes.map((change) => ({ trend, change })));
-  changes.sort((a, b) => (a.change.startedAt < b.change.startedAt ? 1 : -1));
+  changes.sort((a, b) => Date.parse(b.change.startedAt) - Date.parse(a.change.startedAt));
   if (changes.length === 0) return html`<ul class="verdict" aria-label="Changes"><li><strong>No change</strong> in any trend.</li></ul>`;
   return html`<ul class="verdict" aria-label="Changes">${changes.map(
     ({ trend, change }) =>

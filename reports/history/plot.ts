@@ -7,17 +7,17 @@ const LABEL = 9;
 /**
  * A trend drawn with characters: `*` a run, `o` one that was left out, `-` the level between changes, `|` a change.
  * @param width columns that it may take
+ * @param magnitude smallest change that counts: noise far below it is drawn small
  */
-export function plotTrend(trend: Trend, width: number): string[] {
+export function plotTrend(trend: Trend, width: number, magnitude: number): string[] {
   const { runs } = trend;
   const room = width - LABEL - 3;
   const step = Math.max(1, Math.min(4, Math.floor(room / runs.length)));
   const columns = Math.min(room, (runs.length - 1) * step + 1);
   const column = (at: number): number => (runs.length * step <= room ? at * step : Math.floor((at * columns) / runs.length));
   const values = runs.map(({ value }) => value);
-  const low = Math.min(...values);
-  const high = Math.max(...values);
-  const row = (value: number): number => (high === low ? (HEIGHT - 1) / 2 : Math.round(((high - value) / (high - low)) * (HEIGHT - 1)));
+  const { low, high } = rangeOf(values, magnitude);
+  const row = (value: number): number => Math.round(((high - value) / (high - low)) * (HEIGHT - 1));
   const cells = Array.from({ length: HEIGHT }, () => new Array<string>(columns).fill(' '));
   for (const { from, to, level } of levelsOf(trend)) {
     for (let x = column(from); x <= column(to - 1); x++) cells[row(level)][x] = '-';
@@ -36,6 +36,16 @@ export function plotTrend(trend: Trend, width: number): string[] {
     ...cells.map((line, y) => `${label(y).padStart(LABEL)} ${y === row(high) || y === row(low) ? '+' : '|'}${line.join('')}`.trimEnd()),
     `${' '.repeat(LABEL + 2)}${dates}`,
   ];
+}
+
+/** What an axis has to reach over: the values, and at least twice the smallest change that counts. */
+export function rangeOf(values: readonly number[], magnitude: number): { low: number; high: number } {
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const middle = (low + high) / 2;
+  const missing = Math.max(0, 2 * magnitude * Math.abs(middle) - (high - low));
+  if (missing === 0 && low === high) return low === 0 ? { low, high: 1 } : { low: low - 1, high: high + 1 };
+  return { low: low - missing / 2, high: high + missing / 2 };
 }
 
 /** Stretches between changes, as places in `runs`, with their means. */

@@ -20,7 +20,7 @@ export function renderHistory(history: HistoryDocument): string {
     const own = trends.filter((trend) => trend.environment === environment.id);
     lines.push('', ...wrap(environmentWords(environment), 2));
     if (trends.length > DRAWN) lines.push(...table(own));
-    else for (const trend of own) lines.push('', ...drawing(trend));
+    else for (const trend of own) lines.push('', ...drawing(trend, history.magnitude));
   }
   lines.push(
     '',
@@ -33,9 +33,9 @@ export function renderHistory(history: HistoryDocument): string {
   return `${lines.join('\n')}\n`;
 }
 
-function drawing(trend: Trend): string[] {
+function drawing(trend: Trend, magnitude: number): string[] {
   const lines = wrap(`${plain(trend.scenario)}: ${runWords(trend)}`, 2);
-  lines.push(...wrap(`  ${plain(trend.options)}`, 2), '', ...plotTrend(trend, WIDTH));
+  lines.push(...wrap(`  ${plain(trend.options)}`, 2), '', ...plotTrend(trend, WIDTH, magnitude));
   for (const change of trend.changes) {
     lines.push(
       '',

@@ -119,10 +119,20 @@ describe('a history in the terminal', () => {
     expect(text).toContain(`near ${commit(12).slice(0, 8)}, after ${commit(11).slice(0, 8)}; 8 runs since`);
   });
 
+  it('draws noise far below the smallest change small, one value alone in the middle, and zeros on the axis', () => {
+    const rows = (values: readonly number[]): number[] => {
+      const plot = plotTrend(trendsOf(observed(values))[0], 80, 0.05);
+      return plot.flatMap((line, y) => (line.includes('*') ? [y] : []));
+    };
+    expect(rows(new Array<number>(20).fill(100))).toEqual([3, 4, 5]);
+    expect(rows([100])).toEqual([4]);
+    expect(rows([0])).toEqual([8]);
+  });
+
   it('draws a mark for each run, the levels, and a line where it changed', () => {
     const runs = observed(step(100, 200));
     runs[2] = { ...runs[2], excluded: 'disturbed', value: 150 };
-    const plot = plotTrend(trendsOf(runs)[0], 80).join('\n');
+    const plot = plotTrend(trendsOf(runs)[0], 80, 0.05).join('\n');
     expect(plot.match(/\*/g)).toHaveLength(19);
     expect(plot.match(/o/g)).toHaveLength(1);
     expect(plot).toContain('-');
