@@ -29,7 +29,7 @@ const LATE_RING_NS = 5e6;
  */
 export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counters: Counters, spinNs: number): void {
   // A slot, not an argument: a double that is passed on would be boxed.
-  const times = new Float64Array(2);
+  const times = new Float64Array(3);
   const budget = new SpinBudget(spinNs);
   while (!side.finished) {
     const sample = bell.sample();
@@ -39,8 +39,7 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
     if (budget.ns[0] > 0) {
       times[1] = times[0] + budget.ns[0];
       const progressed = spin(side, clock, times);
-      clock.read();
-      counters.add(Counter.spinNs, clock.slot[0] - times[0]);
+      counters.add(Counter.spinNs, times[2] - times[0]);
       if (progressed) continue;
     }
     budget.slept[0] = clock.slot[0];
@@ -73,8 +72,13 @@ function lookAgain(side: Side, bell: AtomicsDoorbell, sample: number, clock: Clo
   if (!bell.blockUntilDeadline(sample)) counters.add(Counter.lostNotifications, 1);
 }
 
-/** Turns without progress until `times[1]`. A function of its own so that a profile names it. @returns true when a turn progressed */
+/**
+ * Turns without progress until `times[1]`. A function of its own so that a profile names it. `times[2]` says when it was last
+ * seen to have nothing to do: the turn that ends a spin may copy a frame, which is no spinning.
+ * @returns true when a turn progressed
+ */
 function spin(side: Side, clock: Clock, times: Float64Array): boolean {
+  times[2] = times[0];
   for (;;) {
     for (let i = 0; i < TURNS_PER_CLOCK_READ; i++) {
       if (side.finished) return true;
@@ -82,6 +86,7 @@ function spin(side: Side, clock: Clock, times: Float64Array): boolean {
       pause();
     }
     clock.read();
-    if (clock.slot[0] >= times[1]) return false;
+    times[2] = clock.slot[0];
+    if (times[2] >= times[1]) return false;
   }
 }
