@@ -149,7 +149,7 @@ function kindOf(name: string, file: string, inherited: Kind): Kind {
     if (name === '#poll' || name === 'spin') return 'spin';
   }
   if (name === 'spin' && /workers\/loop\.[jt]s$/.test(file)) return 'spin';
-  // A turn that ends a spin belongs to it, as in the counters; but pixels are never copied to pass the time.
+  // By its name the turn that ends a spin is one of those that pass the time; but pixels are never copied for that.
   if (name.startsWith('wasm-function')) return 'copy';
   return inherited === 'spin' ? 'spin' : 'work';
 }

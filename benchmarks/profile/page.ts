@@ -51,11 +51,11 @@ export function renderProfile(profile: ScenarioProfile, difference: Difference |
 ${difference === null ? '' : differenceSection(difference)}
 <h2>Compute, spinning, asleep</h2>
 ${splitTable(threads)}
-<p class="soft">Counters time each spin and sleep; compute is the rest, waiting for a CPU included. Samples are of the CPU profile below and should agree.</p>
+<p class="soft">Counters time each spin and sleep; compute is the rest, waiting for a CPU included. Samples are of the CPU profile below; of the turn that ends a spin they take all but the copying for spinning.</p>
 <h2>Both threads</h2>
 <figure><figcaption>Calls of the guest and the host thread, as wide as their time</figcaption>
 ${legend()}
-<div class="scroll">${drawFlame(
+<div class="scroll" role="region" aria-label="Flame view" tabindex="0">${drawFlame(
     threads.map(({ tree }) => tree),
     'flame',
     `Flame view of ${scenario}`,
