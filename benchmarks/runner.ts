@@ -90,7 +90,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const deadlineNs = startNs + timing.maxSeconds * 1e9;
   try {
     progress({ done, total, text: 'warming up' });
-    await warmUp(sessions, timing, copier.kernel.name, signal);
+    await warmUp(sessions, timing, copier.kernel.name, signal, options.bare ? ownPaths(options.scenarios) : WARM_PATHS);
     // A B C, C B A, A B C, …: a machine that drifts treats all alike.
     for (let round = 0; round < timing.repetitions && !signal.aborted; round++) {
       const order = round % 2 === 0 ? entries : [...entries].reverse();
@@ -155,13 +155,27 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   };
 }
 
+const WARM_PATHS = ['vfio', 'udmabuf', 'copy', 'vfio', 'udmabuf', 'vfio'] as const;
+
+/** Each path of the scenarios, twice. */
+function ownPaths(scenarios: readonly Scenario[]): MachineOptions['path'][] {
+  const paths = [...new Set(scenarios.map(({ options }) => options.path))];
+  return [...paths, ...paths];
+}
+
 /**
  * Lets both workers compile what every machine runs and no repetition repeats: probing and importing long page lists.
  * The first import of a fresh worker takes ten times as long as the third.
  */
-async function warmUp(sessions: SessionRunner, timing: Timing, copier: string, signal: AbortSignal): Promise<void> {
+async function warmUp(
+  sessions: SessionRunner,
+  timing: Timing,
+  copier: string,
+  signal: AbortSignal,
+  paths: readonly MachineOptions['path'][],
+): Promise<void> {
   const short: Timing = { ...timing, warmupMs: 0, warmupFrames: 0, measureMs: 20 };
-  for (const path of ['vfio', 'udmabuf', 'copy', 'vfio', 'udmabuf', 'vfio'] as const) {
+  for (const path of paths) {
     const pages = scenario({ path, width: 1280, height: 720, layout: '4k', buffers: 16, listLimit: 16384 });
     await runRepetition(sessions, pages, 'timed', short, copier, 1, signal);
   }

@@ -1,4 +1,6 @@
-import { dirname } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { Calibration } from '../../reports/calibration.ts';
 import { calibrationFault, calibrationText } from '../../reports/calibration-text.ts';
 import { checkMetric } from '../../reports/compare/metrics.ts';
@@ -85,11 +87,14 @@ export const calibrateCommand: Command = {
     const metrics = (listFlag('metrics', values.metrics) ?? METRICS).map(checkMetric);
     if (values.out === '') throw new UsageError('--out needs the name of a file');
     checkWritable(dirname(values.out));
+    const root = packageRoot();
+    if (root === null) throw new UsageError('this program does not find its own package, which it would have to start');
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
+    const compileCache = mkdtempSync(join(tmpdir(), 'scanout-calibrate-'));
     let calibration: Calibration;
     try {
       calibration = await calibrate({
-        side: { label: 'this program', root: packageRoot() },
+        side: { label: 'this program', root, compileCache },
         runArgs: [...runArgs, '--bare'],
         metrics,
         comparisons,
@@ -111,6 +116,8 @@ export const calibrateCommand: Command = {
       if (!io.signal.aborted) throw error;
       io.stderr('scanout calibrate: stopped before a comparison was complete; nothing is written\n');
       return EXIT_INTERRUPTED;
+    } finally {
+      rmSync(compileCache, { recursive: true, force: true });
     }
     progress.end();
     const text = `${JSON.stringify(calibration, null, 2)}\n`;

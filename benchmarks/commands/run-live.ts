@@ -37,8 +37,9 @@ export async function runLive(baseName: string, headName: string, request: LiveR
   const say = (text: string): void => progress.step(0, request.maxPairs, text);
   try {
     // Names of one length: even the length of a path moves memory about.
-    const base = await checkOut(baseName, join(folder, 'base'), io.signal, say);
-    const head = baseName === headName ? base : await checkOut(headName, join(folder, 'head'), io.signal, say);
+    const compileCache = join(folder, 'cache');
+    const base = { ...(await checkOut(baseName, join(folder, 'base'), io.signal, say)), compileCache };
+    const head = baseName === headName ? base : { ...(await checkOut(headName, join(folder, 'head'), io.signal, say)), compileCache };
     const runArgs = [
       ...(request.runArgs ?? ['--suite', 'quick']),
       ...(request.verify === true ? [] : await bareFlag([base, head], io.signal)),

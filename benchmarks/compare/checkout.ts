@@ -13,6 +13,8 @@ export interface Checkout {
   readonly label: string;
   /** Holds bin/scanout.js. */
   readonly root: string;
+  /** Where Node may keep compiled code from one process to the next; undefined: nowhere. */
+  readonly compileCache?: string;
 }
 
 /**

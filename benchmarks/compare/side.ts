@@ -41,7 +41,11 @@ async function runCli(
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   signal.throwIfAborted();
   const { SCANOUT_REEXECUTED: _, NODE_OPTIONS: __, ...env } = process.env;
-  const child = spawn(process.execPath, [join(side.root, 'bin/scanout.js'), ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [join(side.root, 'bin/scanout.js'), ...args], {
+    // Types are stripped once, not in each process.
+    env: side.compileCache === undefined ? env : { ...env, NODE_COMPILE_CACHE: side.compileCache },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let killer: NodeJS.Timeout | undefined;
   const stop = (): void => {
     child.kill('SIGTERM');
