@@ -37,7 +37,6 @@ export class DisplaySink extends ScanoutTimer {
   #mappings = 0;
   #uploads = 0;
   #uploadsFailed = 0;
-  readonly #scanoutOf = new WeakMap<ScanoutImage, number>();
 
   constructor(options: DisplayOptions) {
     super(options);
@@ -77,17 +76,15 @@ export class DisplaySink extends ScanoutTimer {
         this.#mapped.add(image);
         this.#mappings++;
       }
-    } else if (this.#scanoutOf.get(image) !== scanout) {
-      // Two heads that show one image share the texture of the first.
-      this.#scanoutOf.set(image, scanout);
+    } else {
       this.#texture(scanout, image.width * 4 * image.height);
     }
   }
 
-  protected override shown(image: ScanoutImage): void {
+  protected override shown(image: ScanoutImage, _frame: number, _slot: number, scanout: number): void {
     if (image.imported) return;
     const rowBytes = image.width * 4;
-    const texture = this.#texture(this.#scanoutOf.get(image) ?? 0, rowBytes * image.height);
+    const texture = this.#texture(scanout, rowBytes * image.height);
     const { segments } = image;
     if (texture === null || image.offset + (image.height - 1) * image.stride + rowBytes > segments.length) {
       this.#uploadsFailed++;

@@ -75,8 +75,8 @@ export class ScanoutTimer implements Sink {
     this.#current = new Array<ScanoutImage | null>(timing.heads).fill(null);
   }
 
-  /** Called when the sink begins to read `image`. `slot` names the frame until `ended`, below `slots()`. */
-  protected shown(_image: ScanoutImage, _frame: number, _slot: number): void {}
+  /** Called when head `scanout` begins to read `image`. `slot` names the frame until `ended`, below `slots()`. */
+  protected shown(_image: ScanoutImage, _frame: number, _slot: number, _scanout: number): void {}
 
   /** Called at the sink's last read of a frame that was shown. @returns FrameFlag bits to add */
   protected ended(_image: ScanoutImage, _frame: number, _slot: number): number {
@@ -118,7 +118,7 @@ export class ScanoutTimer implements Sink {
       this.#from[slot] = nowNs;
       this.#until[slot] = nowNs + this.#scanoutNs;
       this.#state[slot] = State.shown;
-      this.shown(image, frame, slot);
+      this.shown(image, frame, slot, scanout);
     } else {
       this.#supersede(scanout, slot);
       // Strictly after now: the vblank of this very moment has latched already.
@@ -205,7 +205,7 @@ export class ScanoutTimer implements Sink {
         this.counters.max(Counter.vblankLateMaxNs, late);
       }
       const image = this.#image[i];
-      if (image !== null) this.shown(image, this.#frame[i], i);
+      if (image !== null) this.shown(image, this.#frame[i], i, this.#scanout[i]);
     }
   }
 

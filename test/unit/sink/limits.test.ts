@@ -80,6 +80,21 @@ describe('display', () => {
     expect(sink.textureBytes).toBe(0);
   });
 
+  test('heads that show one image have a texture each, and give it back whichever goes first', () => {
+    const { sink, held } = make(1 << 20);
+    const image = makeImage(makeRegion(4096), false);
+    sink.setScanout(0, image);
+    sink.setScanout(1, image);
+    expect(held.size).toBe(2);
+    sink.setScanout(1, null);
+    sink.present(0, 0, slot(5));
+    sink.pollReleases(slot(1e6));
+    sink.setScanout(0, null);
+    expect(sink.uploads).toBe(1);
+    expect(held.size).toBe(0);
+    expect(sink.textureBytes).toBe(0);
+  });
+
   test('an image that reaches past its buffer is not uploaded, its upload counted as failed', () => {
     const { sink } = make(1 << 20);
     sink.setScanout(0, { ...makeImage(makeRegion(4096), false), offset: 4096 - 15 * 64 - 63 });
