@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { extname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -61,7 +60,8 @@ export async function runClinic({ tool, scenario, seconds, out, node, io, progre
   }
   const clinic = findClinic();
   checkWritable(out);
-  const temporary = mkdtempSync(join(tmpdir(), 'scanout-clinic-'));
+  // V8's own log lies there until the tool moves it: on the same file system, and gone with it when the run is stopped.
+  const temporary = mkdtempSync(join(resolve(out), '.clinic-'));
   try {
     const own = fileURLToPath(new URL(`./inline-target${extname(import.meta.url)}`, import.meta.url));
     const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -70,13 +70,13 @@ export async function runClinic({ tool, scenario, seconds, out, node, io, progre
       tool: PACKAGES[tool],
       dest: resolve(out),
       name: `${scenario.id}-${process.pid}`,
-      node,
+      node: node.includes('/') ? resolve(node) : node,
       target: own,
       args: [JSON.stringify(scenario.options), String(seconds)],
       strip: own.endsWith('.ts') && major < STRIPPING_NODE ? { root, into: temporary } : null,
     };
     progress.step(0, 1, `${scenario.id}: the inline runner under ${tool}`);
-    const ended = await runGroup(plan, seconds + GRACE_SECONDS, io.signal);
+    const ended = await runGroup(plan, temporary, seconds + GRACE_SECONDS, io.signal);
     progress.end();
     if (io.signal.aborted) {
       io.stderr(`scanout profile: stopped: ${tool} wrote no page\n`);
@@ -91,7 +91,7 @@ export async function runClinic({ tool, scenario, seconds, out, node, io, progre
     return 0;
   } finally {
     progress.end();
-    rmSync(temporary, { recursive: true, force: true });
+    rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -117,11 +117,17 @@ function findClinic(): string {
 }
 
 /** Runs the plan in a process group of its own, which ends as a whole when it is stopped or takes too long. */
-async function runGroup(plan: ClinicPlan, seconds: number, signal: AbortSignal): Promise<{ html: string | null; reason: string }> {
+async function runGroup(
+  plan: ClinicPlan,
+  cwd: string,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<{ html: string | null; reason: string }> {
   const child = fileURLToPath(new URL(`./clinic-child${extname(import.meta.url)}`, import.meta.url));
   // Not a word to anyone, no question asked; of this process's flags none.
   const { NODE_OPTIONS: _, SCANOUT_REEXECUTED: __, ...env } = process.env;
   const running = spawn(process.execPath, [child, JSON.stringify(plan)], {
+    cwd,
     detached: true,
     env: { ...env, NO_INSIGHT: '1', NO_UPDATE_NOTIFIER: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -120,4 +120,30 @@ describe('under clinic', () => {
     // Not the whole page in the words of a failure.
     expect(readFileSync(html, 'utf8').includes('inline-target')).toBe(true);
   }, 120_000);
+
+  it('a tool that is stopped leaves no process and no file', async () => {
+    const out = join(folder, 'stopped-clinic');
+    const controller = new AbortController();
+    const stopWhenItRuns = setInterval(() => {
+      if (targets().some((command) => !command.includes('clinic-child'))) controller.abort();
+    }, 50);
+    const { code, stdout } = await profile(['copy-720p-max', '--seconds', '30', '--tool', 'clinic-flame', '--out', out], controller.signal);
+    clearInterval(stopWhenItRuns);
+    expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+    expect(readdirSync(out)).toEqual([]);
+    await expect.poll(targets, { timeout: 10_000 }).toEqual([]);
+  }, 120_000);
 });
+
+/** Commands of the processes that run what is profiled, or that see to it. */
+function targets(): string[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return command.includes('inline-target') ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}
