@@ -1,4 +1,5 @@
 /** Every micro benchmark, in the order in which they are measured and listed. */
+import { matchesGlob } from '../glob.ts';
 import type { MicroBenchmark } from './benchmark.ts';
 import { DECODE_BENCHMARKS } from './decode.ts';
 import { DMABUF_BENCHMARKS } from './dmabuf.ts';
@@ -34,7 +35,5 @@ export const MICRO_BENCHMARKS: readonly MicroBenchmark[] = [
 
 /** @param glob `*` stands for any characters, `/` among them, `?` for one */
 export function filterBenchmarks(glob: string): MicroBenchmark[] {
-  const escaped = glob.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&');
-  const pattern = new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`);
-  return MICRO_BENCHMARKS.filter(({ name }) => pattern.test(name));
+  return MICRO_BENCHMARKS.filter(({ name }) => matchesGlob(glob, name));
 }

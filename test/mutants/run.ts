@@ -1,5 +1,6 @@
 /** `npm run mutants`: tries every mutant of the list and says which test caught it. */
 import { parseArgs } from 'node:util';
+import { matchesGlob } from '../../benchmarks/glob.ts';
 import { MUTANTS } from './list/index.ts';
 import type { Mutant } from './mutant.ts';
 import { type Outcome, Workshop } from './workshop.ts';
@@ -43,8 +44,7 @@ function endOf(mutant: Mutant, { end }: Outcome): End {
 }
 
 function matching(glob: string): Mutant[] {
-  const pattern = new RegExp(`^${glob.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
-  return MUTANTS.filter(({ id }) => pattern.test(id));
+  return MUTANTS.filter(({ id }) => matchesGlob(glob, id));
 }
 
 function oneLine(text: string, columns: number): string {

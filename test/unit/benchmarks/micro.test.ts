@@ -72,6 +72,11 @@ describe('--filter', () => {
     ['ring/split/threads/batch-?6', 1],
     ['ring', 0],
     ['peer/ringbufXjs/threads', 0],
+    ['', 0],
+    ['ring/split/threads/*-1*6', 1],
+    ['**/split/**/batch-1', 1],
+    [`${'*?'.repeat(40)}!`, 0],
+    [`${'*'.repeat(40)}!`, 0],
   ])('%s names %d benchmarks', (glob, count) => {
     expect(filterBenchmarks(glob)).toHaveLength(count);
   });
