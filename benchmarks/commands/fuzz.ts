@@ -1,11 +1,14 @@
 import { randomInt } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { checkWritable, InputError } from '../../reports/index.ts';
+import { loadCorpus } from '../fuzz/corpus.ts';
 import { FailureFileError, readFailure, writeFailure } from '../fuzz/failure-file.ts';
 import { loadFastCheck, NoFastCheck } from '../fuzz/fast-check.ts';
 import { PARTS, RING_KINDS, type Round } from '../fuzz/plan.ts';
 import { runFuzz } from '../fuzz/run.ts';
 import { fuzzText } from '../fuzz/text.ts';
+import { TRACE_PIXELS, TRACE_REGION_BYTES } from '../fuzz/trace-run.ts';
 import { Progress } from '../progress.ts';
 import { type Command, EXIT_INTERRUPTED, UsageError } from './command.ts';
 import { HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
@@ -84,7 +87,9 @@ export const fuzzCommand: Command = {
       throw new UsageError(`--part takes ${PARTS.join(', ')}, separated by commas, not ${JSON.stringify(values.part)}`);
     }
     const only = await prepare(values.replay);
-    if (!existsSync(values.traces)) throw new UsageError(`there is no folder ${JSON.stringify(values.traces)}: name one with --traces`);
+    checkTraces(values.traces);
+    const out = values.out ?? `fuzz-${seed}.json`;
+    if (only === null) checkOutput(out);
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     if (!values.json) io.stderr(`${only === null ? `seed ${seed}` : `replaying ${values.replay}`}\n`);
     let said = Number.NEGATIVE_INFINITY;
@@ -105,8 +110,14 @@ export const fuzzCommand: Command = {
     const { failure } = outcome;
     let file: string | null = null;
     if (failure !== null && only === null) {
-      file = values.out ?? `fuzz-${seed}.json`;
-      writeFailure(file, failure.round, failure.found);
+      try {
+        writeFailure(out, failure.round, failure.found);
+        file = out;
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        // What was found is worth more than its file: it is printed all the same.
+        io.stderr(`scanout fuzz: ${error.message}; --seed ${seed} finds the input again\n`);
+      }
     }
     io.stdout(values.json ? `${JSON.stringify({ ...outcome, file }, null, 2)}\n` : fuzzText(outcome));
     if (file !== null && !values.json) io.stdout(`\nThe input is in ${file}. To play it again:\n  scanout fuzz --replay ${file}\n`);
@@ -114,6 +125,25 @@ export const fuzzCommand: Command = {
     return failure === null ? 0 : 1;
   },
 };
+
+/** What is no trace would look like a fault of the host. @throws UsageError unless the folder holds traces only */
+function checkTraces(folder: string): void {
+  if (!existsSync(folder)) throw new UsageError(`there is no folder ${JSON.stringify(folder)}: name one with --traces`);
+  let count: number;
+  try {
+    count = loadCorpus(folder, TRACE_REGION_BYTES, TRACE_PIXELS).length;
+  } catch (error) {
+    throw new UsageError(`--traces ${folder}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (count === 0) throw new UsageError(`--traces ${folder}: holds no trace (*.jsonl)`);
+}
+
+/** A find may come after hours: its file must have a place. @throws InputError, UsageError */
+function checkOutput(file: string): void {
+  if (file === '') throw new UsageError('--out needs the name of a file');
+  checkWritable(dirname(file));
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new UsageError(`--out ${file}: a folder, not a file`);
+}
 
 /** The input to be replayed, null: none. @throws UsageError where that, or fuzzing at all, is impossible */
 async function prepare(replay: string | undefined): Promise<Round | null> {

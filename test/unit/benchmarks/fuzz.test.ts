@@ -1,20 +1,23 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
+import { EXIT_USAGE, runCommand } from '../../../benchmarks/commands/command.ts';
+import { fuzzCommand } from '../../../benchmarks/commands/fuzz.ts';
 import { hold } from '../../../benchmarks/fuzz/failure.ts';
 import { readFailure, writeFailure } from '../../../benchmarks/fuzz/failure-file.ts';
 import { FuzzHost } from '../../../benchmarks/fuzz/host.ts';
 import { FuzzMemory } from '../../../benchmarks/fuzz/memory.ts';
 import { modelProperty } from '../../../benchmarks/fuzz/model-run.ts';
 import { PARTS, RING_KINDS, roundOf, type Watched } from '../../../benchmarks/fuzz/plan.ts';
-import type { FuzzOutcome } from '../../../benchmarks/fuzz/run.ts';
+import { type FuzzOutcome, runFuzz } from '../../../benchmarks/fuzz/run.ts';
 import { fuzzText } from '../../../benchmarks/fuzz/text.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'scanout-fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const TRACES = join(import.meta.dirname, '..', '..', 'fixtures', 'traces');
 const FOUND = { message: 'RangeError: x', stack: 'RangeError: x\n  at y', path: '3:0:1', replayPath: 'AB:C', input: 'one\ntwo' };
 
 describe('rounds', () => {
@@ -30,7 +33,45 @@ describe('rounds', () => {
   });
 });
 
+describe('scanout fuzz', () => {
+  const fuzz = async (...argv: string[]): Promise<{ code: number; said: string }> => {
+    let said = '';
+    const stderr = (text: string): void => {
+      said += text;
+    };
+    const io = { stdout: stderr, stderr, signal: AbortSignal.abort() };
+    return { code: await runCommand(fuzzCommand, argv, io), said };
+  };
+
+  test('takes no folder for its traces that holds none, or what is none: that would look like a find', async () => {
+    const empty = join(folder, 'empty');
+    const bad = join(folder, 'bad');
+    mkdirSync(empty);
+    mkdirSync(bad);
+    writeFileSync(join(bad, 'a.jsonl'), '{"x":1');
+    for (const traces of [empty, bad, join(bad, 'a.jsonl')]) {
+      const { code, said } = await fuzz('--traces', traces);
+      expect(said).toContain(`--traces ${traces}: `);
+      expect(code).toBe(EXIT_USAGE);
+    }
+  });
+
+  test('asks before it begins whether a find would have a place', async () => {
+    for (const out of ['', folder, join(import.meta.filename, 'x.json')]) {
+      const { code, said } = await fuzz('--out', out);
+      expect(said).toMatch(/^scanout fuzz: [^\n]*\n$/);
+      expect(code).toBe(EXIT_USAGE);
+    }
+  });
+});
+
 describe('a failing input', () => {
+  test('is played again however long the threads took to start', async () => {
+    const only = { ...roundOf(5, 0), path: '0' };
+    const outcome = await runFuzz({ seed: 5, seconds: 0, traces: TRACES, only });
+    expect(outcome.parts.model.rounds).toBe(1);
+  }, 60_000);
+
   test('is written to a file that is read back as its round', () => {
     const file = join(folder, 'found.json');
     const round = roundOf(5, 0);
@@ -45,6 +86,8 @@ describe('a failing input', () => {
     ['{"fuzz":1,"part":"model","ring":"round"}', '"ring" and "inOrder" are none'],
     ['{"fuzz":1,"part":"model","ring":"split","inOrder":false}', '"seed" is no whole number'],
     ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"a"}', '"path" is none'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1e300,"path":"0"}', '"seed" is no whole number'],
+    ['{"fuzz":1,"part":"traces","ring":"split","inOrder":false,"seed":1,"path":"999999999"}', '"path" is none'],
     ['no JSON', 'cannot be read'],
   ])('is not taken from a file that holds %s', (text, why) => {
     const file = join(folder, 'bad.json');
