@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkWritable, writeFileAtomically } from '../../reports/index.ts';
 import { Progress } from '../progress.ts';
@@ -60,7 +61,12 @@ export const soakCommand: Command = {
     const minutes = minutesFlag(values.minutes);
     const seed = values.seed === undefined ? Date.now() % 2 ** 32 : integerFlag('seed', values.seed, 0, 2 ** 32 - 1);
     if (values.out === '') throw new UsageError('--out needs the name of a folder');
-    if (values.out !== undefined) checkWritable(values.out);
+    if (values.out !== undefined) {
+      checkWritable(values.out);
+      const path = join(values.out, 'soak.json');
+      const found = statSync(path, { throwIfNoEntry: false });
+      if (found?.isDirectory() === true) throw new UsageError(`${path}: a folder, but the document is to have that name`);
+    }
     const terminal = process.stderr.isTTY === true;
     const progress = new Progress(io.stderr, terminal);
     const command = `npx scanout soak --minutes ${minutes} --seed ${seed}`;
