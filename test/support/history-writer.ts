@@ -25,7 +25,7 @@ if (what === 'add') {
     await database.run('DELETE FROM scanout_runs');
     await database.run(`INSERT INTO scanout_environments VALUES ('half', 'cpu', 1, 'kernel', 'node', 'v8')`);
     for (let i = 0; i < 2000; i++) {
-      await database.run(`INSERT INTO scanout_runs VALUES (?, '2026', 'suite', 'version', NULL, 0, 'half')`, [`half-${i}`]);
+      await database.run(`INSERT INTO scanout_runs VALUES (?, '2026', ?, 'version', NULL, 0, 'half')`, [`half-${i}`, 'suite'.repeat(500)]);
     }
     process.stdout.write('inside\n');
     await new Promise((resolve) => setTimeout(resolve, 60_000));
