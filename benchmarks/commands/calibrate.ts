@@ -47,9 +47,9 @@ Flags:
 What follows -- goes to 'scanout run' and must name one scenario; default:
 ${RUN_ARGS.join(' ')}.
 
-Exit code: 0 measured; 2 wrong input; ${EXIT_INVALID} verdicts on this machine are not to be
-believed, or a run is invalid; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM: the file has what
-was complete.
+Exit code: 0 measured; 2 wrong input; ${EXIT_INVALID} a run is invalid, or verdicts on this
+machine are not to be believed; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM: the file has
+what was complete.
 
 Examples:
   scanout calibrate --out calibration.json

@@ -46,6 +46,48 @@ const charges = (ledger: Ledger): [string, number, number][] =>
     (c) => c[1] > 0,
   );
 
+describe('a copier with a handicap', () => {
+  test('copies that part of each rectangle again, the same pixels, and charges the rectangle once', () => {
+    let copied = 0;
+    const kernel: CopyKernel = {
+      name: 'counting',
+      copy(to, toOffset, from, fromOffset, bytes) {
+        copied += bytes;
+        to.u8.set(from.u8.subarray(fromOffset, fromOffset + bytes), toOffset);
+      },
+    };
+    const whole = (region: MemoryRegion): SegmentList => {
+      const list = new SegmentList(1);
+      list.append(region, 0, SIZE);
+      return list;
+    };
+    for (const [stride, percent, again] of [
+      [256, 5, 5 * 256],
+      [300, 5, 5 * 256],
+      [256, 100, 100 * 256],
+      [256, 0, 0],
+    ]) {
+      copied = 0;
+      const ledger = new Ledger();
+      new Copier(kernel, ledger, percent).copyRect(
+        whole(targets[0]),
+        0,
+        stride,
+        whole(sources[0]),
+        0,
+        stride,
+        256,
+        100,
+        CopyStage.transfer,
+      );
+      expect(copied).toBe(100 * 256 + again);
+      expect(charges(ledger)).toEqual([['transfer', 1, 100 * 256]]);
+      const row = 99 * stride;
+      expect(targets[0].u8.slice(row, row + 256)).toEqual(sources[0].u8.slice(row, row + 256));
+    }
+  });
+});
+
 describe.each(copyKernels().map((kernel): [string, CopyKernel] => [kernel.name, kernel]))('a copier on %s', (_, kernel) => {
   test('equals a naive copy over any segmentation, touches nothing else and charges once', () => {
     const at = fc.double({ min: 0, max: 1, noNaN: true });
