@@ -3,7 +3,7 @@ import { unfitFault } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
-import type { PageLayout } from '../core/memory/allocator.ts';
+import { PAGE_LAYOUTS, type PageLayout } from '../core/memory/allocator.ts';
 
 /** A wrong name or number in a command line or suite: one clear line. */
 export class ScenarioError extends Error {
@@ -99,6 +99,47 @@ export function scenarioId(options: MachineOptions): string {
   if (options.ring !== 'split') parts.push(options.ring);
   for (const { name } of options.faults) parts.push(name);
   return parts.join('-');
+}
+
+/** What an id says after path, size and rate, and what it means. */
+const ID_WORDS: readonly (readonly [RegExp, (figure: string) => Partial<MachineOptions>])[] = [
+  ...PAGE_LAYOUTS.map((layout) => [new RegExp(`^${layout}$`), () => ({ layout })] as const),
+  [/^(\d+)buf$/, (count) => ({ buffers: Number(count) })],
+  [/^(\d+)heads$/, (count) => ({ heads: Number(count) })],
+  [/^(?:verify|display)$/, (sink) => ({ sink: sink === 'verify' ? 'verify' : 'display' })],
+  [/^scanout(\d+)us$/, (us) => ({ scanoutUs: Number(us) })],
+  [/^paint$/, () => ({ renderer: 'paint' })],
+  [/^linux-pacing$/, () => ({ linuxPacing: true })],
+  [/^nofences$/, () => ({ fences: false })],
+  [/^migrate(\d+)$/, (every) => ({ migrateEvery: Number(every) })],
+  [/^in-order$/, () => ({ inOrder: true })],
+  [/^packed$/, () => ({ ring: 'packed' })],
+];
+
+/**
+ * The scenario that has this id; settings that ids do not name are as usual.
+ * @returns null when the id says what cannot be read back (a damage rectangle has no place in it, a fault no frame)
+ * @throws ScenarioError an unknown resolution or rate
+ */
+export function scenarioOfId(id: string): Scenario | null {
+  const path = PATHS.find((name) => id.startsWith(`${name}-`));
+  if (path === undefined) return null;
+  const [size = '', rate = '', ...words] = id
+    .slice(path.length + 1)
+    .replace('-in-order', '-in_order')
+    .replace('-linux-pacing', '-linux_pacing')
+    .split('-')
+    .map((word) => word.replace('_', '-'));
+  if (size === '' || rate === '') return null;
+  let options: Partial<MachineOptions> = { path, ...parseResolution(size), rateHz: parseRate(rate) };
+  for (const word of words) {
+    const known = ID_WORDS.find(([pattern]) => pattern.test(word));
+    if (known === undefined) return null;
+    const [pattern, meaning] = known;
+    options = { ...options, ...meaning(pattern.exec(word)?.[1] ?? word) };
+  }
+  const found = scenario(options);
+  return found.id === id ? found : null;
 }
 
 /** How long a sink reads a frame unless told, µs. */

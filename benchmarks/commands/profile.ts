@@ -1,4 +1,3 @@
-import { PATHS } from '../../core/machine/options.ts';
 import { checkWritable } from '../../reports/index.ts';
 import { callTree, functionTimes } from '../profile/call-tree.ts';
 import { CLINIC_TOOLS, runClinic } from '../profile/clinic.ts';
@@ -8,7 +7,7 @@ import { sampledSplit, splitOf } from '../profile/split.ts';
 import { profileText } from '../profile/text.ts';
 import { writeProfile } from '../profile/write.ts';
 import { Progress } from '../progress.ts';
-import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, type Scenario, scenario } from '../scenarios.ts';
+import { checkScenario, memoryBudget, type Scenario, scenarioOfId } from '../scenarios.ts';
 import { SUITES } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, parseFlags } from './flags.ts';
@@ -23,8 +22,9 @@ host's thread, apart, of the same seconds; what part they compute, spin and
 sleep (by counters; in the profile spin and sleep are functions of their own);
 where memory is allocated, and collections.
 
-SCENARIO is one of a suite (scanout list --json names them) or
-PATH-RESOLUTION-RATE, as udmabuf-4k-60hz or copy-1080p-max.
+SCENARIO is one of a suite (scanout list --json names them) or an id as run.json
+has it: PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, and what is not as usual, as
+copy-1080p-max-4k-3buf.
 
 Flags:
   --seconds S    length of the profiled part, 0.1 to 60 (default ${DEFAULT_SECONDS})
@@ -160,14 +160,11 @@ export function scenarioNamed(name: string): Scenario {
     const found = suite.scenarios().find(({ id }) => id === name);
     if (found !== undefined) return found;
   }
-  const path = PATHS.find((one) => name.startsWith(`${one}-`));
-  const parts = path === undefined ? [] : name.slice(path.length + 1).split('-');
-  if (path === undefined || parts.length !== 2) {
-    throw new UsageError(
-      `no scenario is named ${JSON.stringify(name)}: use PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, or one that scanout list --json names`,
-    );
-  }
-  return scenario({ path: parsePath(path), ...parseResolution(parts[0]), rateHz: parseRate(parts[1]) });
+  const read = scenarioOfId(name);
+  if (read !== null) return read;
+  throw new UsageError(
+    `no scenario is named ${JSON.stringify(name)}: use PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, or one that scanout list --json names`,
+  );
 }
 
 /** @throws UsageError */

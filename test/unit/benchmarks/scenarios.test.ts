@@ -12,11 +12,13 @@ import {
   resolutionName,
   ScenarioError,
   scenario,
+  scenarioOfId,
   unique,
 } from '../../../benchmarks/scenarios.ts';
 import { SUITES } from '../../../benchmarks/suites.ts';
-import { DEFAULT_OPTIONS, type MachineOptions, PATHS } from '../../../core/machine/options.ts';
+import { DEFAULT_OPTIONS, type MachineOptions, PATHS, RINGS } from '../../../core/machine/options.ts';
 import { planMachine } from '../../../core/machine/plan.ts';
+import { PAGE_LAYOUTS } from '../../../core/memory/allocator.ts';
 
 const GIB = 2 ** 30;
 const refused = (options: Partial<MachineOptions>, budget = 64 * GIB): string => {
@@ -218,5 +220,53 @@ describe('impossible sizes', () => {
 
   it('the defaults are small', () => {
     expect(refused(DEFAULT_OPTIONS, 128 * 2 ** 20)).toBe('');
+  });
+});
+
+describe('an id', () => {
+  const settings = fc.record(
+    {
+      path: fc.constantFrom(...PATHS),
+      rateHz: fc.constantFrom(null, 60, 59.94),
+      width: fc.integer({ min: 32, max: 8192 }),
+      height: fc.integer({ min: 32, max: 8192 }),
+      layout: fc.constantFrom(...PAGE_LAYOUTS),
+      buffers: fc.integer({ min: 1, max: 16 }),
+      heads: fc.integer({ min: 1, max: 16 }),
+      sink: fc.constantFrom('latch' as const, 'verify' as const, 'display' as const),
+      renderer: fc.constantFrom('stamp' as const, 'paint' as const),
+      scanoutUs: fc.integer({ min: 0, max: 20000 }),
+      linuxPacing: fc.boolean(),
+      fences: fc.boolean(),
+      migrateEvery: fc.integer({ min: 0, max: 3000 }),
+      inOrder: fc.boolean(),
+      ring: fc.constantFrom(...RINGS),
+    },
+    { requiredKeys: ['path', 'width', 'height', 'rateHz'] },
+  );
+
+  it('leads back to its scenario', () => {
+    fc.assert(
+      fc.property(settings, (options) => {
+        const one = scenario(options);
+        expect(scenarioOfId(one.id)).toEqual(one);
+      }),
+    );
+  });
+
+  it('that does not say all of it, or says what no id does, leads nowhere', () => {
+    for (const id of [
+      '',
+      'udmabuf',
+      'udmabuf-4k',
+      'memfd-4k-max',
+      'udmabuf-4k-max-',
+      'udmabuf-4k-max-fast',
+      'copy-4k-max-1buf-damage64x64',
+    ])
+      expect(scenarioOfId(id), id).toBeNull();
+    // Its words are out of order: another run has never written it.
+    expect(scenarioOfId('copy-4k-max-3buf-4k')).toBeNull();
+    expect(() => scenarioOfId('copy-5k-max')).toThrow(ScenarioError);
   });
 });
