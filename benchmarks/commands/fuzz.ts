@@ -7,10 +7,10 @@ import { FailureFileError, readFailure, writeFailure } from '../fuzz/failure-fil
 import { loadFastCheck, NoFastCheck } from '../fuzz/fast-check.ts';
 import { PARTS, RING_KINDS, type Round } from '../fuzz/plan.ts';
 import { runFuzz } from '../fuzz/run.ts';
-import { fuzzText } from '../fuzz/text.ts';
+import { fuzzText, played } from '../fuzz/text.ts';
 import { TRACE_PIXELS, TRACE_REGION_BYTES } from '../fuzz/trace-run.ts';
 import { Progress } from '../progress.ts';
-import { type Command, EXIT_INTERRUPTED, UsageError } from './command.ts';
+import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
 import { HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
 
 const DEFAULT_SECONDS = 60;
@@ -50,7 +50,7 @@ Flags:
   --help          this text
 
 Exit code: 0 nothing was found; 1 something was; 2 a flag or file that cannot
-be used; ${EXIT_INTERRUPTED} interrupted (what was done is printed).
+be used; ${EXIT_INVALID} nothing was played; ${EXIT_INTERRUPTED} interrupted (what was done is printed).
 
 Examples:
   scanout fuzz --seconds 600
@@ -122,6 +122,7 @@ export const fuzzCommand: Command = {
     io.stdout(values.json ? `${JSON.stringify({ ...outcome, file }, null, 2)}\n` : fuzzText(outcome));
     if (file !== null && !values.json) io.stdout(`\nThe input is in ${file}. To play it again:\n  scanout fuzz --replay ${file}\n`);
     if (outcome.interrupted) return EXIT_INTERRUPTED;
+    if (failure === null && played(outcome.parts) === 0) return EXIT_INVALID;
     return failure === null ? 0 : 1;
   },
 };

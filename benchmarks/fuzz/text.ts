@@ -21,7 +21,9 @@ export function fuzzText({ seed, seconds, parts, chains, broken, failure, interr
   }
   if (chains > 0) lines.push(`          ${' '.repeat(7)}${chains} chains taken, ${broken} rings broken`);
   lines.push('');
-  if (failure === null) {
+  if (failure === null && played(parts) === 0) {
+    lines.push('Nothing was played: no input came to its end. Give it more --seconds.');
+  } else if (failure === null) {
     lines.push('No exception, hang, leak, escape or wrong frame was found.');
   } else {
     const { round, found } = failure;
@@ -33,5 +35,8 @@ export function fuzzText({ seed, seconds, parts, chains, broken, failure, interr
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** Inputs of all parts that came to their end. */
+export const played = (parts: FuzzOutcome['parts']): number => parts.model.inputs + parts.traces.inputs + parts.race.inputs;
 
 const rate = ({ inputs, seconds }: PartFigures): string => `${(inputs / Math.max(seconds, 0.001)).toFixed(0).padStart(6)} a second`;

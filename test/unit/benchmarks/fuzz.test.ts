@@ -147,6 +147,14 @@ test('what is printed has lines of at most 80 columns', () => {
   for (const line of fuzzText(outcome).split('\n')) expect(line.length).toBeLessThanOrEqual(80);
 });
 
+test('a run in which nothing was played does not say that nothing was found', () => {
+  const none = { rounds: 0, inputs: 0, seconds: 0 };
+  const parts = { model: none, traces: none, race: none };
+  const outcome: FuzzOutcome = { seed: 1, seconds: 4, parts, chains: 0, broken: 0, failure: null, interrupted: true };
+  expect(fuzzText(outcome)).toContain('Nothing was played');
+  expect(fuzzText({ ...outcome, parts: { ...parts, race: { ...none, inputs: 1 } } })).toContain('No exception');
+});
+
 describe('the guards notice', () => {
   const memory = new FuzzMemory();
   const options = { ring: 'split', inOrder: false, regionBytes: 1 << 20, scanoutNs: 1000, slots: 8, slotBytes: 512 } as const;
