@@ -1,5 +1,6 @@
 import { InputError } from '../reports/errors.ts';
 import { History, type HistoryPlace } from '../reports/history/history.ts';
+import { checkWritable } from '../reports/index.ts';
 
 /** The history's folder unless `--history` or SCANOUT_HISTORY names one. */
 export const HISTORY_FOLDER = 'scanout-history';
@@ -20,6 +21,7 @@ export async function placeToKeep(keep: boolean, folder: string | undefined): Pr
   if (!keep && folder === undefined && !process.env['SCANOUT_HISTORY']) return null;
   if (folder === '') throw new InputError('--history needs the name of a folder');
   const place = historyPlace(folder);
+  checkWritable(place.folder);
   await (await History.open(place)).close();
   return place;
 }

@@ -79,6 +79,7 @@ export const historyCommand: Command = {
       return 0;
     }
     const [action, ...files] = positionals;
+    if (values.html === '') throw new UsageError('--html needs the name of a file');
     if (values.history === '') throw new UsageError('--history needs the name of a folder');
     const place = historyPlace(values.history);
     if (action === undefined) return await show(place, values, io);

@@ -33,10 +33,12 @@ export class History {
     this.store = store;
   }
 
-  /** Opens the history and makes it where there is none. @throws InputError locked, full, damaged, newer, out of reach */
+  /** Opens the history and makes its index where there is none. @throws InputError locked, full, damaged, newer, out of reach */
   static async open(place: HistoryPlace): Promise<History> {
-    checkWritable(place.folder);
-    if (place.databaseUrl === null) return new History(place, await openIndex(place.folder));
+    if (place.databaseUrl === null) {
+      checkWritable(place.folder);
+      return new History(place, await openIndex(place.folder));
+    }
     const { openPostgres } = await import('./postgres.ts');
     const database = await openPostgres(place.databaseUrl);
     return new History(place, await closing(database, () => HistoryStore.open(database)));
@@ -52,14 +54,15 @@ export class History {
     paths: readonly string[],
     onFile: (done: number, path: string) => Promise<void> = async () => undefined,
   ): Promise<{ added: number; known: number }> {
-    const read: RunDocument[] = [];
+    const read: { document: RunDocument; run: IndexedRun }[] = [];
     for (const [i, path] of paths.entries()) {
       await onFile(i, path);
-      read.push(readRun(path));
+      const document = readRun(path);
+      read.push({ document, run: indexRun(document, path) });
     }
     let added = 0;
-    for (const document of read) if (this.documents.write(document).added) added++;
-    await lostNothing(this.documents.folder, () => this.store.add(read.map(indexRun)));
+    for (const { document } of read) if (this.documents.write(document).added) added++;
+    await lostNothing(this.documents.folder, () => this.store.add(read.map(({ run }) => run)));
     return { added, known: read.length - added };
   }
 
@@ -74,7 +77,7 @@ export class History {
     let batch: IndexedRun[] = [];
     for (const [i, file] of missing.entries()) {
       try {
-        batch.push(indexRun(this.documents.read(file)));
+        batch.push(indexRun(this.documents.read(file), file));
       } catch (error) {
         fault ??= error;
       }
@@ -93,7 +96,7 @@ export class History {
     const runs: IndexedRun[] = [];
     for (const [i, file] of files.entries()) {
       await onFile(i, files.length, file);
-      runs.push(indexRun(this.documents.read(file)));
+      runs.push(indexRun(this.documents.read(file), file));
     }
     await this.store.replace(runs, this.#place.databaseUrl === null);
     return new Set(runs.map(({ id }) => id)).size;
@@ -110,7 +113,7 @@ export async function keepRun(document: RunDocument, place: HistoryPlace): Promi
   await lostNothing(file, async () => {
     const history = await History.open(place);
     try {
-      await history.store.add([indexRun(document)]);
+      await history.store.add([indexRun(document, file)]);
     } finally {
       await history.close();
     }

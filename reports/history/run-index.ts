@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { InputError } from '../errors.ts';
 import type { Environment, Results, RunDocument, Scenario } from '../run-document.ts';
 import { formatRun } from '../write.ts';
 
@@ -38,12 +39,12 @@ export interface HistoryEnvironment {
   readonly v8: string;
 }
 
-/** @throws InputError the document breaks the schema */
-export function indexRun(document: RunDocument): IndexedRun {
+/** @param origin what the document is called in error messages @throws InputError the document breaks the schema */
+export function indexRun(document: RunDocument, origin: string): IndexedRun {
   const failed = document.checks.find((check) => check.status === 'fail');
   return {
-    id: runId(document),
-    startedAt: new Date(document.startedAt).toISOString(),
+    id: runId(document, origin),
+    startedAt: beginOf(document, origin),
     suite: document.suite,
     version: document.scanoutVersion,
     commit: document.revision?.commit ?? null,
@@ -59,9 +60,16 @@ export function indexRun(document: RunDocument): IndexedRun {
 }
 
 /** `20261123T055410Z-0123456789ab`: in the order of time, the same for the same document. @throws InputError */
-export function runId(document: RunDocument): string {
-  const began = new Date(document.startedAt).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+export function runId(document: RunDocument, origin = 'run.json'): string {
+  const began = beginOf(document, origin).replaceAll(/[-:]|\.\d+/g, '');
   return `${began}-${createHash('sha256').update(formatRun(document)).digest('hex').slice(0, 12)}`;
+}
+
+/** ISO 8601 with milliseconds, so that texts sort as times do. @throws InputError the schema's pattern has room for a 13th month */
+function beginOf({ startedAt }: RunDocument, origin: string): string {
+  const time = Date.parse(startedAt);
+  if (Number.isNaN(time)) throw new InputError(`${origin}: not a run document: startedAt ${JSON.stringify(startedAt)} is no time`);
+  return new Date(time).toISOString();
 }
 
 export function fingerprint({ cpu, cores, kernel, node, v8 }: Environment): HistoryEnvironment {

@@ -259,6 +259,8 @@ describe('a history that a team shares by DATABASE_URL', () => {
     }
     expect((await say('history', 'rebuild', '--history', mine)).stdout).toMatch(/made anew from 15 runs\n$/);
     expect(JSON.parse((await say('history', '--history', mine, '--json')).stdout).trends[0].runs).toHaveLength(30);
+    expect((await say('history', '--history', at('nowhere'))).code).toBe(0);
+    expect(existsSync(at('nowhere'))).toBe(false);
   }, 60_000);
 
   it('out of reach is one line, exit code 2', async () => {

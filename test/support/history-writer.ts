@@ -15,7 +15,8 @@ const open = async (): Promise<Database> => (where.startsWith('postgres') ? awai
 
 if (what === 'add') {
   const store = await HistoryStore.open(await open());
-  for (const day of days) await store.add([indexRun(buildRun({ startedAt: new Date(Date.UTC(2026, 0, Number(day))).toISOString() }))]);
+  for (const day of days)
+    await store.add([indexRun(buildRun({ startedAt: new Date(Date.UTC(2026, 0, Number(day))).toISOString() }), 'run.json')]);
   await store.close();
 } else if (what === 'inside') {
   const database = await open();

@@ -25,7 +25,11 @@ export async function startPostgres(): Promise<PostgresServer> {
     const first = ['-D', data, '-U', 'scanout', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'];
     execFileSync(join(bin, 'initdb'), first, { ...as, stdio: ['ignore', 'ignore', 'pipe'] });
     const settings = ['-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'max_connections=20', '-c', 'shared_buffers=16MB'];
-    const server = spawn(join(bin, 'postgres'), ['-D', data, '-k', folder, ...settings], { ...as, stdio: ['ignore', 'ignore', 'pipe'] });
+    // The time limit ends the server of a test that was killed; it passes signals on.
+    const server = spawn('timeout', ['-s', 'INT', '600', join(bin, 'postgres'), '-D', data, '-k', folder, ...settings], {
+      ...as,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     await ready(server);
     return {
       database(name) {

@@ -96,6 +96,7 @@ describe('importing', () => {
       ['', /it is empty/],
       [JSON.stringify({ ...document(2), schemaVersion: 2 }), /schemaVersion 2 is unknown/],
       ['{}', /schemaVersion is missing/],
+      [JSON.stringify(document(2)).replace('2026-01-02', '2026-13-02'), /startedAt "2026-13-02.*" is no time/],
     ];
     const history = await History.open(place);
     for (const [text, words] of bad) {

@@ -33,7 +33,7 @@ afterAll(async () => {
 function run(day: number, cores = 2): IndexedRun {
   const document = buildRun({ startedAt: new Date(Date.UTC(2026, 0, day)).toISOString() });
   document.environment.cores = cores;
-  return indexRun(document);
+  return indexRun(document, 'run.json');
 }
 
 async function refusal(work: Promise<unknown>): Promise<string> {

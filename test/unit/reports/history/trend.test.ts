@@ -81,14 +81,15 @@ describe('trends', () => {
   it('a run whose check failed, and a disturbed scenario, are left out of the index of what is to be believed', () => {
     const run = buildRun();
     run.scenarios[0].results.disturbed = true;
-    const reasons = (): (string | null)[] => indexRun(run).scenarios.map(({ excluded }) => excluded);
+    const reasons = (): (string | null)[] => indexRun(run, 'run.json').scenarios.map(({ excluded }) => excluded);
     expect(reasons()).toEqual(['disturbed', ...new Array<null>(19).fill(null)]);
     run.checks = [{ name: 'vfio tears no frame', status: 'fail', detail: '1 torn' }];
     expect(new Set(reasons())).toEqual(new Set(['the run is invalid: vfio tears no frame']));
   });
 
   it("a run's environment is its CPU, cores, kernel, Node and V8, nothing else", () => {
-    const id = (change: object): string => indexRun(buildRun({ environment: { ...buildRun().environment, ...change } })).environment.id;
+    const id = (change: object): string =>
+      indexRun(buildRun({ environment: { ...buildRun().environment, ...change } }), 'run.json').environment.id;
     for (const change of [{ cpu: 'x' }, { cores: 3 }, { kernel: 'Linux 7' }, { node: '27' }, { v8: '15' }])
       expect(id(change)).not.toBe(id({}));
     for (const change of [{ loadAverage: [9, 9, 9] }, { copier: 'typed-array-set' }, { stealPercent: 5 }]) expect(id(change)).toBe(id({}));
