@@ -4,16 +4,17 @@ import { environmentDifferences } from '../../reports/compare/environments.ts';
 import { repetitionsNeeded } from '../../reports/compare/samples.ts';
 import { ALPHA } from '../../reports/compare/verdict.ts';
 import { readGate, type Threshold } from '../../reports/gate/config.ts';
-import { evaluate, type Question } from '../../reports/gate/evaluate.ts';
+import { evaluate, type Outcome, type Question } from '../../reports/gate/evaluate.ts';
 import { questionsOfDocuments, questionsOfPairs } from '../../reports/gate/questions.ts';
 import { checkResolution } from '../../reports/gate/resolution.ts';
 import { concludeGate, type GateDocument, gateMarkdown, gateText } from '../../reports/gate/text.ts';
-import { InputError, type RunDocument, readRun } from '../../reports/index.ts';
+import { checkWritable, InputError, type RunDocument, readRun } from '../../reports/index.ts';
 import { reasonOf } from '../../reports/read.ts';
+import { OWN_SIDE, profileFailures } from '../compare/profiles.ts';
 import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, type Io, UsageError } from './command.ts';
 import { splitArguments } from './compare-flags.ts';
 import { HELP_FLAG, parseFlags } from './flags.ts';
-import { liveFlags, runLive } from './run-live.ts';
+import { type LiveRequest, liveFlags, runLive } from './run-live.ts';
 
 const HELP = `Usage: scanout gate --config FILE [BASE] HEAD [flags]
 
@@ -44,6 +45,8 @@ Flags:
   --across-environments   stored runs of different machines
   --strict                exit code ${EXIT_INCONCLUSIVE} when inconclusive
   --summary FILE          appends Markdown, as for $GITHUB_STEP_SUMMARY
+  --profile DIR           of a scenario that fails, profiles there: with --live
+                          of both sides and what changed, else of this program
   --json                  prints {state, reason, outcomes, notes}
   --help                  this text
 
@@ -65,6 +68,7 @@ const OPTIONS = {
   'across-environments': { type: 'boolean', default: false },
   strict: { type: 'boolean', default: false },
   summary: { type: 'string' },
+  profile: { type: 'string' },
   json: { type: 'boolean', default: false },
   help: HELP_FLAG,
 } as const;
@@ -86,9 +90,11 @@ export const gateCommand: Command = {
     const thresholds = readGate(values.config);
     // Before anything is measured: a file that cannot be read must not cost a run.
     if (values.calibration !== undefined) readCalibration(values.calibration);
+    if (values.profile === '') throw new UsageError('--profile needs the name of a folder');
+    if (values.profile !== undefined) checkWritable(values.profile);
     const gated = values.live
       ? await gateLive(thresholds, positionals, runArgs, values, io)
-      : gateStored(thresholds, positionals, runArgs, values);
+      : await profiled(gateStored(thresholds, positionals, runArgs, values), values, io);
     if (typeof gated === 'number') return gated;
     const { document, partial, invalid } = gated;
     // Nothing is printed of a gate whose summary cannot be written.
@@ -105,6 +111,17 @@ interface Gated {
   readonly document: GateDocument;
   readonly partial: boolean;
   readonly invalid: boolean;
+}
+
+const failing = (outcomes: readonly Outcome[]): string[] =>
+  outcomes.filter(({ state }) => state === 'fail').map(({ scenario }) => scenario);
+
+/** Of stored runs the machine at hand and this program are all there is to profile. */
+async function profiled(gated: Gated, { profile }: Values, io: Io): Promise<Gated> {
+  const failed = failing(gated.document.outcomes);
+  if (profile === undefined || failed.length === 0 || gated.invalid) return gated;
+  const notes = await profileFailures(failed, profile, null, OWN_SIDE, io.signal);
+  return { ...gated, document: { ...gated.document, notes: [...gated.document.notes, ...notes] } };
 }
 
 function gateStored(
@@ -147,7 +164,8 @@ async function gateLive(
 ): Promise<Gated | number> {
   if (names.length !== 2) throw new UsageError(`--live needs two sides, BASE and HEAD, not ${names.length}; see --help`);
   let notes: string[] = [];
-  const request = {
+  let outcomes: readonly Outcome[] = [];
+  const request: LiveRequest = {
     ...liveFlags(values),
     runArgs,
     verify: thresholds.some(({ metric }) => metric === 'framesTorn'),
@@ -161,10 +179,15 @@ async function gateLive(
       conclusive: (runs: Parameters<typeof questionsOfPairs>[1], alpha: number) =>
         evaluate(questionsOfPairs(thresholds, runs), alpha).every(({ state }) => state !== 'inconclusive'),
     },
+    finish: async ({ runs, alpha }, base, head) => {
+      outcomes = evaluate(questionsOfPairs(thresholds, runs), alpha);
+      const failed = failing(outcomes);
+      if (values.profile !== undefined && failed.length > 0)
+        notes.push(...(await profileFailures(failed, values.profile, base, head, io.signal)));
+    },
   };
   const live = await runLive(names[0], names[1], request, io);
   if (typeof live === 'number') return live;
-  const outcomes = evaluate(questionsOfPairs(thresholds, live.runs), live.alpha);
   return { document: concludeGate(outcomes, [...live.notes, ...notes]), partial: live.partial, invalid: false };
 }
 

@@ -19,6 +19,8 @@ export interface LiveRequest {
   readonly judge: Judge;
   readonly maxPairs: number;
   readonly seed: number;
+  /** Called while both sides are still there. */
+  readonly finish?: (live: LiveRuns, base: Checkout, head: Checkout) => Promise<void>;
 }
 
 /** @throws UsageError */
@@ -44,7 +46,7 @@ export async function runLive(baseName: string, headName: string, request: LiveR
       ...(request.runArgs ?? ['--suite', 'quick']),
       ...(request.verify === true ? [] : await bareFlag([base, head], io.signal)),
     ];
-    return await measurePairs({
+    const live = await measurePairs({
       ...request,
       base,
       head,
@@ -53,6 +55,8 @@ export async function runLive(baseName: string, headName: string, request: LiveR
       measure: measureSide,
       progress: ({ done, total, text }) => progress.step(done, total, text),
     });
+    await request.finish?.(live, base, head);
+    return live;
   } catch (error) {
     progress.end();
     if (error instanceof InvalidRunError) {

@@ -23,7 +23,8 @@ export const measureSide: MeasureSide = async (side, args, signal) => {
   if (code === 2) throw new InputError(`${side.label}: ${said}`);
   if (code !== 0 && code !== 4) throw new InvalidRunError(`${side.label}: the run ended with exit code ${code}: ${said}`);
   const run = parseRun(stdout, side.label);
-  const failed = run.checks.find(({ status }) => status === 'fail');
+  // Exit code 4 without a failed check: too much was disturbed to decide one.
+  const failed = run.checks.find(({ status }) => status === 'fail' || (code === 4 && status === 'inconclusive'));
   if (failed !== undefined) throw new InvalidRunError(`${side.label}: ${failed.name}: ${failed.detail}`);
   return run;
 };
@@ -34,7 +35,8 @@ export async function knowsFlag(side: Checkout, flag: string, signal: AbortSigna
   return stdout.includes(`  ${flag} `);
 }
 
-async function runCli(
+/** The side's command line with these arguments, to its end. @throws the signal's reason */
+export async function runCli(
   side: Checkout,
   args: readonly string[],
   signal: AbortSignal,
