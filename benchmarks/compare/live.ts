@@ -98,8 +98,9 @@ function checkAlike([base, head]: RunPair): void {
     throw new InputError(`the sides do not measure the same scenarios: base ${ids(base.scenarios)}; head ${ids(head.scenarios)}`);
 }
 
-function notesOf({ base, head, maxPairs }: LiveOptions, runs: readonly RunPair[], family: number): string[] {
+function notesOf({ base, head, maxPairs, signal }: LiveOptions, runs: readonly RunPair[], family: number): string[] {
   const notes = [`base ${base.label}, head ${head.label}: interleaved pairs in fresh processes`];
+  if (signal.aborted) notes.push(`stopped before its end: what ${counted(runs.length, 'complete pair says', 'complete pairs say')}`);
   const [[first, second]] = runs;
   for (const difference of environmentDifferences(first.environment, second.environment))
     notes.push(`the sides ran differently: ${difference}`);

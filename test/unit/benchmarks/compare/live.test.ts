@@ -67,6 +67,7 @@ describe('a live comparison', () => {
     const stopped = await live(stopping, { signal: stop.signal });
     expect(stopped.partial).toBe(true);
     expect(stopped.runs.length).toBe(2);
+    expect(stopped.notes.join('\n')).toMatch(/stopped before its end: what 2 complete pairs say/);
     await expect(live(measure, { signal: AbortSignal.abort(new Error('stopped')) })).rejects.toThrow('stopped');
   });
 
