@@ -8,7 +8,6 @@ import { DamagedIndexError } from './database.ts';
 import { Documents } from './documents.ts';
 import type { IndexedRun } from './run-index.ts';
 import { indexRun } from './run-index.ts';
-import { openSqlite } from './sqlite.ts';
 import { HistoryStore } from './store.ts';
 
 export interface HistoryPlace {
@@ -152,6 +151,8 @@ function indexPath(folder: string): string {
 }
 
 async function openIndex(folder: string): Promise<HistoryStore> {
+  // Loaded where it is asked for: Node 24 warns of its SQLite, which no other command has to say.
+  const { openSqlite } = await import('./sqlite.ts');
   const database = openSqlite(indexPath(folder));
   return await closing(database, () => HistoryStore.open(database));
 }
