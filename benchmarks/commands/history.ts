@@ -29,10 +29,10 @@ What is shown:
   --magnitude PERCENT smallest change that counts (5)
   --last N            only the last N runs of each trend
 Where the runs are:
-  --history DIR       folder of the history (${HISTORY_FOLDER}, or SCANOUT_HISTORY):
-                      runs/ has the documents, index.sqlite their figures
-                      DATABASE_URL=postgres://... has the figures instead, for
-                      a team; the documents stay in the folder
+  --history DIR       folder of the history (SCANOUT_HISTORY, or
+                      ${HISTORY_FOLDER}): runs/ has the documents, index.sqlite
+                      their figures. With DATABASE_URL=postgres://... the
+                      figures are there, for a team
 Output:
   --json              prints {metric, better, magnitude, p, index,
                       environments: [...], trends: [{environment, scenario,
