@@ -49,7 +49,7 @@ or a database that cannot be used; 130 stopped by Ctrl-C.
 
 Examples:
   scanout history
-  scanout history --scenario udmabuf-4k-60hz --metric latencyUs.submitToFence.p99
+  scanout history --scenario udmabuf-4k-60hz --metric hostServiceUs.p99
   scanout history --metric fps --html history.html
   scanout history import out/run.json older/*.json
 `;

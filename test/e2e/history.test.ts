@@ -135,6 +135,17 @@ describe('scanout history', () => {
     expect(existsSync(at('corrupt/runs'))).toBe(false);
   });
 
+  it('an import that is stopped has written nothing, says so, and exits with 130', async () => {
+    let said = '';
+    const stderr = (text: string): void => {
+      said += text;
+    };
+    const signal = AbortSignal.abort(new Error('stopped'));
+    expect(await dispatch(['history', 'import', '--history', at('stopped'), ...documents], { stdout: stderr, stderr, signal })).toBe(130);
+    expect(said).toMatch(/scanout history: stopped before anything was written\n$/);
+    expect(existsSync(at('stopped/runs'))).toBe(false);
+  });
+
   it('a damaged index is refused in one line; rebuild sets it aside and makes it anew', async () => {
     const folder = at('damaged');
     await say('history', 'import', '--history', folder, ...documents.slice(0, 3));
