@@ -150,7 +150,7 @@ describe('what changed', () => {
 
   it('is nothing between two runs that differ by chance, or in length alone, or in waiting', () => {
     expect(difference([profileOf()], 'base', whole(profileOf({ execute: 36 }))).changes).toEqual([]);
-    expect(difference([profileOf()], 'base', whole(profileOf({ spin: 300, blockUntilDeadline: 500 }))).changes).toEqual([]);
+    expect(difference([profileOf()], 'base', whole(profileOf({ spin: 400, blockUntilDeadline: 400 }))).changes).toEqual([]);
     const twice = profileOf({ execute: 60, 'wasm-function[0]': 200, '(garbage collector)': 4 }, 200);
     expect(difference([profileOf()], 'base', whole(twice)).changes).toEqual([]);
   });
