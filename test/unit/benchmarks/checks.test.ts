@@ -68,6 +68,25 @@ describe('the checks of a run', () => {
     expect(statusOf([of('copy', times), of('udmabuf', 1)], /^host service of copy at 4K/)).toEqual([status]);
   });
 
+  it.each(['copy', 'readback-copy'] as const)('%s: of a damaged rectangle that alone is transferred, but for the first frame', (path) => {
+    const of = scenario({ path, ...UHD, rateHz: null, buffers: 1, damage: { x: 0, y: 0, width: 64, height: 64 } });
+    const whole = UHD.width * UHD.height * 4;
+    const rectangle = 64 * 64 * 4;
+    const readback = path === 'copy' ? 0 : whole;
+    const check = (bytes: number): (string | undefined)[] => {
+      const entry = measured(of, [1]);
+      for (const one of [...entry.timed, ...entry.verified]) {
+        Object.assign(one.totals, { framesFromGuest: 0 });
+        one.repetition.bytesCopiedPerFrame = bytes / one.totals.allFrames;
+      }
+      return statusOf([entry], new RegExp(` copies ${readback + rectangle} bytes a frame$`));
+    };
+    const right = 100 * (readback + rectangle) + whole - rectangle;
+    expect(check(right)).toEqual(['pass']);
+    expect(check(right + 4)).toEqual(['fail']);
+    expect(check(100 * (readback + whole))).toEqual(['fail']);
+  });
+
   it.each([
     ['udmabuf', 100, 99],
     ['copy', 0, 1],
