@@ -28,8 +28,8 @@ line of the output is the reason. FILE is JSON; names of scenarios may have *:
 
 A percentage bounds head against base, anything else bounds head by itself in
 the metric's unit. A threshold fails when the 99% interval lies beyond it as a
-whole (and, of a percentage, a rank test agrees at 1%); it holds when the
-interval lies within; else it is inconclusive, which passes unless --strict.
+whole, and holds when it lies within as a whole (of a percentage, if a rank test
+agrees at 1%); else it is inconclusive, which passes unless --strict.
 What is counted (torn frames, copies) fails with the first value beyond.
 
 BASE and HEAD are run.json files or their folders; with --live git revisions or
@@ -147,7 +147,7 @@ function gateStored(
   if (compared.length > 0)
     notes.push('stored runs, not interleaved: a machine that drifted between them shows as a change; --live does not');
   if (compared.length > 0 && fewest < needed)
-    notes.push(`${fewest} repetitions a side can fail no percentage: run with --repetitions ${needed} or more`);
+    notes.push(`${fewest} repetitions a side can decide no percentage: run with --repetitions ${needed} or more`);
   const broken = [base, head].flatMap((run) => run?.checks.filter(({ status }) => status === 'fail') ?? []);
   const document = concludeGate(evaluate(questions, ALPHA), notes);
   if (broken.length === 0) return { document, partial: false, invalid: false };

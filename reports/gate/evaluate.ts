@@ -42,18 +42,18 @@ export interface Question {
 
 /**
  * Whether thresholds hold: by the bounds of 99% intervals, as a whole beyond the threshold (fail), as a whole within (pass), or neither.
- * A relative one fails only if a rank test agrees at `alpha`, corrected over all thresholds (Holm).
+ * Of a relative one a rank test has to agree at `alpha`; that it fails is corrected over all thresholds (Holm).
  * @throws RangeError no figures, or a ratio of values that have none
  */
 export function evaluate(questions: readonly Question[], alpha: number): Outcome[] {
   const random = seededRandom(1);
-  const corrected = holm(questions.map(pBeyond));
+  const corrected = holm(questions.map((question) => pOfBound(question, 'beyond')));
   return questions.map((question, i) => {
     const { scenario, threshold, figures } = question;
     const measured = threshold.relative ? relativeInterval(figures, random) : absoluteInterval(threshold, figures.head, random);
     const { low, high } = measured;
     const beyond = !holds(threshold, low) && !holds(threshold, high);
-    const within = holds(threshold, low) && holds(threshold, high);
+    const within = holds(threshold, low) && holds(threshold, high) && pOfBound(question, 'within') <= alpha;
     const proven = !threshold.relative || corrected[i] <= alpha;
     const state = within ? 'pass' : beyond && proven ? 'fail' : 'inconclusive';
     const samples = figures.paired || !threshold.relative ? figures.head.length : Math.min(figures.base.length, figures.head.length);
@@ -100,10 +100,10 @@ function absoluteInterval(threshold: Threshold, head: readonly number[], random:
   return { value: hodgesLehmann(head), low, high };
 }
 
-/** One-sided p that the ratio does not lie beyond a relative bound; 0 for an absolute one, which is not tested. */
-function pBeyond({ threshold, figures }: Question): number {
+/** One-sided p against a ratio that lies beyond a relative bound, or within; 0 for an absolute one, which is not tested. */
+function pOfBound({ threshold, figures }: Question, where: 'beyond' | 'within'): number {
   if (!threshold.relative) return 0;
-  const side = threshold.operator.startsWith('<') ? 'greater' : 'less';
+  const side = threshold.operator.startsWith('<') === (where === 'beyond') ? 'greater' : 'less';
   const edge = Math.log(threshold.bound);
   const { paired, base, head } = figures;
   if (paired) {
