@@ -10,6 +10,8 @@ import type { Scenario } from './scenarios.ts';
 export interface FaultFigures {
   /** Faults that happened on purpose. */
   readonly injected: number;
+  /** The sink looked at pixels. */
+  readonly verified: boolean;
   readonly counters: Readonly<Record<FaultCounter, number>>;
   /** Bytes, resources and buffers that either side still holds after the end: 0 unless something leaked. */
   readonly left: number;
@@ -36,7 +38,7 @@ export function faultFigures(plan: MachinePlan, guest: GuestReport, host: HostRe
     guestRestarts: ofGuest.get(Counter.restarts),
   };
   const left = host.budgetAfterReset + host.resourcesAfterReset + host.segmentsAfterReset + guest.heldAfterFree + guest.gpuBuffersAfterFree;
-  return { injected: sum(Counter.faultsInjected), counters, left };
+  return { injected: sum(Counter.faultsInjected), verified: plan.options.sink === 'verify', counters, left };
 }
 
 /** The document's entry for a scenario; null: nothing was injected and nothing was counted. */
@@ -52,8 +54,13 @@ export function scenarioFaults(options: MachineOptions, figures: readonly FaultF
     injected: faults.map(faultText),
     times: figures.reduce((n, { injected }) => n + injected, 0),
     counters,
-    unexplained: FAULT_COUNTERS.filter((name) => counters[name] !== undefined && !explained(name, options)),
+    unexplained: FAULT_COUNTERS.filter((name) => isCounted(name, figures) && !explained(name, options)),
   };
+}
+
+/** A sink that sums up a large frame keeps the host longer than the guest waits for a fence: that says nothing of the path. */
+function isCounted(counter: FaultCounter, figures: readonly FaultFigures[]): boolean {
+  return figures.some(({ counters, verified }) => counters[counter] > 0 && !(counter === 'fencesTimedOut' && verified));
 }
 
 function explained(counter: FaultCounter, options: MachineOptions): boolean {

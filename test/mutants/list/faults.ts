@@ -54,7 +54,8 @@ export const FAULTS = [
   }),
   ...mutantsOf('faults/checks', 'benchmarks/faults.ts', ['fault/clock'], {
     'clock-step-believed': 'if (clockSteps !== undefined)',
-    'everything-explained': ['counters[name] !== undefined && !explained(name, options)', 'false'],
+    'everything-explained': ['isCounted(name, figures) && !explained(name, options)', 'false'],
+    'slow-sink-blamed': [" && !(counter === 'fencesTimedOut' && verified)", ''],
     'left-behind-unseen': ["left === 0 ? 'pass' : 'fail'", "'pass'"],
     'never-injected-unseen': ["whole > 0 ? 'pass' : 'fail'", "'pass'"],
   }),
