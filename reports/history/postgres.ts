@@ -16,7 +16,7 @@ const QUERY_CANCELED = '57014';
 /**
  * The index on a server that a team shares.
  * @param url as DATABASE_URL has it: postgres://USER:PASSWORD@HOST:PORT/DATABASE
- * @param waitMs how long to wait for the server and its locks
+ * @param waitMs how long to wait for another process that writes
  * @throws InputError
  */
 export async function openPostgres(url: string, waitMs = WAIT_MS): Promise<Database> {
@@ -79,9 +79,9 @@ async function connect(url: string, name: string, waitMs: number): Promise<Clien
     client = new pg.Client({
       connectionString: url,
       application_name: 'scanout',
-      connectionTimeoutMillis: waitMs,
+      connectionTimeoutMillis: WAIT_MS,
       lock_timeout: waitMs,
-      statement_timeout: 12 * waitMs,
+      statement_timeout: 12 * WAIT_MS,
     });
     await client.connect();
     return client;
