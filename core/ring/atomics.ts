@@ -69,8 +69,8 @@ const known = new WeakMap<WebAssembly.Memory, RingAtomics>();
 let wasm: WebAssembly.Module | null = null;
 
 /**
- * The region's atomic accesses: in WebAssembly, where the compiler makes each one an instruction, which it does not do
- * of `Atomics` on 16 bits; with `Atomics` where the runtime takes no shared memory in WebAssembly.
+ * The region's atomic accesses: in WebAssembly, a third of what `Atomics` takes, of 16 and 32 bits alike (ADR 0012);
+ * with `Atomics` where the runtime takes no shared memory in WebAssembly.
  */
 export function ringAtomics(region: MemoryRegion): RingAtomics {
   const { memory } = region;
