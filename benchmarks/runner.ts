@@ -322,6 +322,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
   const samples = pooled(used);
   const totals = used.map((r) => r.totals).reduce(addTotals);
   const metrics = metricsOf(samples, totals);
+  const toPresent = samples.toPresent.histogram();
   const looked = verified.map((r) => r.repetition);
   const framesVerified = looked.reduce((sum, r) => sum + r.framesVerified, 0);
   const { options } = scenario;
@@ -365,6 +366,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     workerFailures: failures,
     ...(faults === null ? {} : { faults }),
     ...(used[0].trace === null ? {} : { frameTrace: used[0].trace }),
+    ...(toPresent === null ? {} : { latencyHistograms: { submitToPresent: toPresent } }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { MachinePlan } from '../core/machine/plan.ts';
 import { FrameColumn, FrameFlag, FrameLog } from '../core/measure/frame-log.ts';
 import type { Distribution, LowFps, ServiceTime } from '../reports/run-document.ts';
 import type { GuestReport } from '../workers/task.ts';
+import { LogBins } from './log-bins.ts';
 
 /** What is sampled of each frame, ns. */
 export const SAMPLE_KINDS = [
@@ -60,6 +61,8 @@ class Distributions {
 /** The measured frames of one repetition, or of several together. */
 export class FrameSamples {
   readonly distributions = new Distributions();
+  /** Of `submitToPresent`, with the counts that the distributions do not give out. */
+  readonly toPresent = new LogBins();
   /** ns from one presented frame to the next, per head in turn. */
   frameTimes: number[] = [];
   presented = 0;
@@ -79,6 +82,7 @@ export class FrameSamples {
 
   add(other: FrameSamples): void {
     this.distributions.add(other.distributions);
+    this.toPresent.add(other.toPresent);
     this.frameTimes = this.frameTimes.concat(other.frameTimes);
     this.presented += other.presented;
     this.overwritten += other.overwritten;
@@ -209,6 +213,7 @@ function sampleFrame(samples: FrameSamples, at: (column: number) => number, pace
   const response = at(FrameColumn.responseSeen);
   const submitStage = submit - (paced ? base : at(FrameColumn.renderEnd));
   distributions.record('submitToPresent', present - base);
+  samples.toPresent.record(present - base);
   if (fence > 0) distributions.record('submitToFence', fence - base);
   if (response > 0) distributions.record('submitToResponse', response - base);
   distributions.record('render', at(FrameColumn.renderEnd) - at(FrameColumn.renderStart));

@@ -1,18 +1,32 @@
+import { breakEvens } from './break-even.ts';
+import { BREAK_EVEN_NOTE, BREAK_EVEN_TITLE, breakEvenSentences, breakEvenTable, ofFirstRate } from './break-even-words.ts';
 import { shownChecks } from './checks.ts';
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
+import { LATENCY_TITLE, latencyTable } from './distribution.ts';
 import { plain } from './format.ts';
+import { WAY_TITLE, wayGroup, wayTable } from './hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
 import type { RunDocument } from './run-document.ts';
+import { REPLACED_PATH } from './run-document.ts';
+import type { SavingsSummary } from './savings.ts';
+import { summariseSavings } from './savings.ts';
 import { sharedSettings } from './settings.ts';
+import { STAGE_NOTE, STAGE_TITLE, stageTable } from './stages.ts';
+import { statusOf } from './status.ts';
 import { studyMeasure, studyTable } from './study.ts';
+import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
+import type { Table } from './table.ts';
 import { machineWords } from './terminal.ts';
 
-/** The run as GitHub-flavoured Markdown: the same verdict and tables as on the terminal. Ends with a newline. */
+/** The run as GitHub-flavoured Markdown: the HTML report's verdicts, summary and tables, without its drawings. Ends with a newline. */
 export function renderMarkdown(run: RunDocument): string {
   const summary = summarise(run);
   const blocks: string[] = ['# scanout'];
+  const status = statusOf(run);
+  const savings = summariseSavings(summary.groups);
+  blocks.push(`${status.sign} **${status.word}** ${status.why}`);
   if (run.partial) blocks.push(`> **${escapeMarkdown(summary.warnings[0] ?? '')}**`);
   if (run.study !== undefined) {
     const { question, answers } = run.study;
@@ -26,6 +40,7 @@ export function renderMarkdown(run: RunDocument): string {
   blocks.push(...summary.remarks.map(escapeMarkdown));
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   if (warnings.length > 0) blocks.push(`**Mind:**\n\n${warnings.map((warning) => `- ${escapeMarkdown(warning)}`).join('\n')}`);
+  blocks.push(...savingBlocks(summary.groups, savings));
   for (const group of summary.groups) {
     const unit = group.rateHz === null ? ' (updates a second)' : '';
     const columns = wideColumns(group);
@@ -43,7 +58,9 @@ export function renderMarkdown(run: RunDocument): string {
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
   const imports = importRows(summary.groups);
   if (imports.length > 0) blocks.push(`## ${IMPORT_TITLE}`, table(IMPORT_HEADS, imports, IMPORT_WORDS), IMPORT_NOTE);
-  if (imports.some(([path = '']) => path.endsWith('*'))) blocks.push(escapeMarkdown('* disturbed: its times are not to be trusted'));
+  if (savings !== null) blocks.push('## What importing saves, by size and rate', tableOf(savings.table));
+  blocks.push(...breakEvenBlocks(summary.groups), ...wayBlocks(summary.groups), ...timeBlocks(summary.groups));
+  if (run.scenarios.some(({ results }) => results.disturbed)) blocks.push(escapeMarkdown('* disturbed: its times are not to be trusted'));
   blocks.push("## The machine's limits", table(['limit', 'measured in the same run'], limitRows(run.limits)));
   for (const ratios of ratioTables(summary.groups)) {
     blocks.push(
@@ -69,6 +86,36 @@ export function renderMarkdown(run: RunDocument): string {
   return `${blocks.join('\n\n')}\n`;
 }
 
+/** What importing saves, and from when it pays, in sentences: their tables come with the others. */
+function savingBlocks(groups: readonly Group[], savings: SavingsSummary | null): string[] {
+  const blocks: string[] = [];
+  if (savings !== null) {
+    const figures = savings.figures.map(({ what, figure, detail }) => `- ${escapeMarkdown(what)}: **${figure}** (${detail})`);
+    blocks.push(`**What importing saves**, ${savings.imported} against ${REPLACED_PATH}, which it replaces:`, figures.join('\n'));
+  }
+  const all = breakEvens(groups);
+  if (all.length > 0) {
+    const sentences = breakEvenSentences(ofFirstRate(all)).map((sentence) => `- ${escapeMarkdown(sentence)}`);
+    blocks.push(`**${BREAK_EVEN_TITLE}:**`, sentences.join('\n'));
+  }
+  return blocks;
+}
+
+function breakEvenBlocks(groups: readonly Group[]): string[] {
+  const all = breakEvens(groups);
+  return all.length === 0 ? [] : [`## ${BREAK_EVEN_TITLE}`, tableOf(breakEvenTable(all)), BREAK_EVEN_NOTE];
+}
+
+function wayBlocks(groups: readonly Group[]): string[] {
+  const group = wayGroup(groups);
+  return group === undefined ? [] : [`## ${WAY_TITLE}`, `${escapeMarkdown(group.label)}:`, tableOf(wayTable(group))];
+}
+
+function timeBlocks(groups: readonly Group[]): string[] {
+  if (groups.length === 0) return [];
+  return [`## ${LATENCY_TITLE}`, tableOf(latencyTable(groups)), `## ${STAGE_TITLE}`, tableOf(stageTable(groups)), STAGE_NOTE];
+}
+
 /** Text that came from elsewhere: on one line, its Markdown and HTML without effect. */
 export function escapeMarkdown(text: string): string {
   return plain(text)
@@ -84,8 +131,12 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], wo
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 
+function tableOf({ heads, rows, words }: Table): string {
+  return table(heads, rows, words);
+}
+
 function codeBlock(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
+  const longest = [...text.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
   const fence = '`'.repeat(longest + 1);
   return `${fence}sh\n${plain(text)}\n${fence}`;
 }

@@ -170,6 +170,17 @@ export interface Scenario {
   faults?: ScenarioFaults;
   /** Of one of the repetitions that `results` are drawn from; absent: none was kept. */
   frameTrace?: FrameTrace;
+  /** Of the frames that `results` are drawn from; absent: written before this was recorded, or no frame was presented. */
+  latencyHistograms?: { submitToPresent: LogHistogram };
+}
+
+/** Counts of times in bins that are equally wide on a logarithmic scale. */
+export interface LogHistogram {
+  binsPerDecade: number;
+  /** Place of the first bin: bin k holds what took from 10^(k / binsPerDecade) µs to less than 10^((k + 1) / binsPerDecade) µs. */
+  firstBin: number;
+  /** Of `firstBin` and each bin after it; the first and the last are not 0. */
+  counts: number[];
 }
 
 /** Frame after frame of one head. Of each run of `every` frames the one with the longest time is kept. */
@@ -236,9 +247,9 @@ export interface Latencies {
   submitToFence: Distribution | null;
   /** Without RESOURCE_BLOB: to the TRANSFER's response seen by the guest. */
   submitToResponse: Distribution | null;
-  /** Rendering, with a readback where the path has one. */
+  /** Rendering. */
   render: Distribution | null;
-  /** Rendered until the commands are on the ring. */
+  /** Rendered (at a fixed rate: due) until the commands are on the ring, with a readback where the path has one. */
   submit: Distribution | null;
   /** On the ring until the host takes the first command. */
   pickup: Distribution | null;

@@ -5,36 +5,31 @@ import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } fro
 import { notesOf } from './notes.ts';
 import type { RunDocument, Study } from './run-document.ts';
 import { commonSettings, sharedSettings } from './settings.ts';
+import { statusOf } from './status.ts';
 import { studyMeasure, studyTable } from './study.ts';
 import type { Group } from './summary.ts';
 import { summarise } from './summary.ts';
+import type { Paint } from './terminal-layout.ts';
+import { ANSI_PAINT, grid, PLAIN_PAINT, WIDTH, wrap } from './terminal-layout.ts';
+import { savingLines, stageLines, wayLines } from './terminal-sections.ts';
 
-const WIDTH = 80;
+export { wrap } from './terminal-layout.ts';
 
 export interface TerminalOptions {
   /** ANSI colours; off unless asked for. */
   colour?: boolean;
 }
 
-interface Paint {
-  strong(text: string): string;
-  warn(text: string): string;
-  faint(text: string): string;
-}
-
-const PLAIN_PAINT: Paint = { strong: (text) => text, warn: (text) => text, faint: (text) => text };
-const ANSI_PAINT: Paint = {
-  strong: (text) => `\u001b[1m${text}\u001b[22m`,
-  warn: (text) => `\u001b[33m${text}\u001b[39m`,
-  faint: (text) => `\u001b[2m${text}\u001b[22m`,
-};
-
-/** The run as text of at most 80 columns: verdict, tables, limits, checks, how to repeat it. Ends with a newline. */
+/** The run as text of at most 80 columns: verdict, what importing saves, tables, limits, checks, how to repeat it. Ends with a newline. */
 export function renderTerminal(run: RunDocument, options: TerminalOptions = {}): string {
   const paint = options.colour === true ? ANSI_PAINT : PLAIN_PAINT;
   const summary = summarise(run);
   const lines: string[] = [];
   if (run.partial) lines.push(...wrap(summary.warnings[0] ?? '', 0).map(paint.warn), '');
+  const status = statusOf(run);
+  const statusLines = wrap(`${status.sign} ${status.word} ${status.why}`, 2);
+  // What speaks against a run comes before what it found.
+  if (status.kind !== 'pass') lines.push(...statusLines.map(paint.warn), '');
   // A study's answer is its headline: verdicts on each of its many points would bury it.
   if (run.study !== undefined) lines.push(...studyLines(run.study, paint));
   for (const { label, text } of run.study === undefined ? summary.verdicts : []) {
@@ -42,14 +37,18 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
     lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
   }
   for (const remark of run.study === undefined ? summary.remarks : []) lines.push(...wrap(remark, 2));
+  if (status.kind === 'pass') lines.push(...(run.study === undefined ? [] : ['']), ...statusLines);
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   if (warnings.length > 0) lines.push('', ...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
+  if (run.study === undefined) lines.push(...savingLines(summary.groups, paint));
   const settings = commonSettings(summary.groups);
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
     lines.push('');
     const imports = importLines(summary.groups, paint);
     if (imports.length > 0) lines.push(...imports, '');
+    // The groups of a study are as many as its points.
+    if (run.study === undefined) lines.push(...wayLines(summary.groups, paint), '', ...stageLines(summary.groups, paint), '');
     const marked = run.scenarios.some((scenario) => scenario.results.disturbed);
     if (marked) lines.push(paint.faint('* disturbed: its times are not to be trusted'));
     if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
@@ -91,19 +90,6 @@ function importLines(groups: readonly Group[], paint: Paint): string[] {
   if (rows.length === 0) return [];
   const [head = '', ...body] = grid([[...IMPORT_HEADS], ...rows], IMPORT_WORDS);
   return [paint.strong(IMPORT_TITLE), paint.faint(head), ...body, paint.faint(IMPORT_NOTE)];
-}
-
-/** Cells in columns of equal width, the first `words` of them to the left. */
-function grid(rows: readonly (readonly string[])[], words: number): string[] {
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  const needed = widths.reduce((sum, width) => sum + width, 0);
-  const gap = needed + 2 * (widths.length - 1) <= WIDTH ? '  ' : ' ';
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (i < words ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
-      .join(gap)
-      .trimEnd(),
-  );
 }
 
 function groupTable(group: Group, withSettings: boolean, paint: Paint): string[] {
@@ -165,24 +151,6 @@ function checkLines(run: RunDocument, paint: Paint): string[] {
     const text = wrap(`  ${check.status.padEnd(12)}  ${plain(check.name)}: ${plain(check.detail)}`, 16);
     lines.push(...(check.status === 'pass' ? text : text.map(paint.warn)));
   }
-  return lines;
-}
-
-/** Breaks at spaces (inside a word only when it alone is too long); following lines are indented. */
-export function wrap(text: string, indent: number, width = WIDTH): string[] {
-  const lines: string[] = [];
-  const margin = ' '.repeat(indent);
-  let rest = text;
-  while (rest.length > width) {
-    let end = rest.lastIndexOf(' ', width);
-    // A number keeps its unit.
-    if (/^ (µs|ms|ns|s|[kMG]?B|GB\/s|Hz)(?![A-Za-z])/.test(rest.slice(end))) end = rest.lastIndexOf(' ', end - 1);
-    // Never break inside the margin: that would not move on.
-    if (end <= indent || rest.slice(0, end).trim() === '') end = width;
-    lines.push(rest.slice(0, end).trimEnd());
-    rest = margin + rest.slice(end).trimStart();
-  }
-  lines.push(rest.trimEnd());
   return lines;
 }
 

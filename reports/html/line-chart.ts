@@ -4,7 +4,7 @@ import { legend } from './legend.ts';
 import { MARKERS, marker, round } from './marker.ts';
 import type { Scale } from './scale.ts';
 
-/** Static SVG of lines through marked points. */
+/** Static SVG of lines with marked points. */
 export interface LineChart {
   /** Unique on the page, of letters, digits and dashes. */
   id: string;
@@ -25,6 +25,8 @@ export interface LineSeries {
   /** Which marker and colour; the same for one path in all charts. */
   style: number;
   points: readonly { x: number; y: number; hint: string }[];
+  /** What the line runs through; absent: the points. */
+  line?: readonly { x: number; y: number }[];
 }
 
 const WIDTH = 640;
@@ -55,6 +57,6 @@ ${chart.series.map((series) => line(series, atX, atY))}
 
 function line(series: LineSeries, atX: (value: number) => number, atY: (value: number) => number): Markup {
   const style = series.style % MARKERS;
-  const points = series.points.map(({ x, y }) => `${atX(x)},${atY(y)}`).join(' ');
+  const points = (series.line ?? series.points).map(({ x, y }) => `${atX(x)},${atY(y)}`).join(' ');
   return html`<polyline class="line l${style}" points="${points}"/>${series.points.map((point) => marker(series.style, atX(point.x), atY(point.y), 'mark', point.hint))}`;
 }

@@ -2,6 +2,7 @@ import { isRoutine, shownChecks } from '../checks.ts';
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
 import { byteSize, rateName, trimmed } from '../format.ts';
+import { WAY_TITLE, wayGroup } from '../hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import { notesOf } from '../notes.ts';
 import type { Check, RunDocument } from '../run-document.ts';
@@ -12,6 +13,7 @@ import { summarise } from '../summary.ts';
 import { breakEvenSection } from './break-even-section.ts';
 import { rateCharts } from './charts.ts';
 import { curveSection } from './curve-section.ts';
+import { distributionSection } from './distribution-section.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
 import { pathDiagram } from './path-diagram.ts';
@@ -52,6 +54,7 @@ ${importSection(summary.groups)}
 ${breakEvenSection(summary.groups)}
 ${curveSection(run.scenarios)}
 ${chartSections(summary.groups)}
+${distributionSection(summary.groups)}
 ${traceSection(summary.groups)}
 ${limitSection(run, summary.groups)}
 ${checkSection(run)}
@@ -96,13 +99,9 @@ ${scrolled(groupTable(group, wideColumns(group)), 'widest')}
 )}`;
 }
 
-/** The group with the most paths, of these the first: all groups' frames go the same ways. */
 function waySection(groups: readonly Group[]): Markup {
-  const most = [...groups].sort((a, b) => b.scenarios.length - a.scenarios.length)[0];
-  return most === undefined
-    ? html``
-    : html`<h2>Where pixels are copied</h2>
-<div class="whole">${pathDiagram(most)}</div>`;
+  const group = wayGroup(groups);
+  return group === undefined ? html`` : html`<h2>${WAY_TITLE}</h2>\n<div class="whole">${pathDiagram(group)}</div>`;
 }
 
 /** What the columns and the tint of all the tables mean, under the first of them. */

@@ -1,6 +1,6 @@
 import { byteSize, counted } from '../format.ts';
 import type { Hop, Way } from '../hops.ts';
-import { PLACES, SINK, wayOf } from '../hops.ts';
+import { PLACES, SINK, wayOf, wayTable, wayWords } from '../hops.ts';
 import type { Scenario } from '../run-document.ts';
 import type { Group } from '../summary.ts';
 import type { Markup } from './escape.ts';
@@ -17,6 +17,7 @@ const HEAD = 40;
 /** The ways of one group's frames: a row a path, a column a place, an arrow a copy with its bytes. */
 export function pathDiagram(group: Group): Markup {
   const rows = group.scenarios.map((scenario) => ({ scenario, way: wayOf(scenario) }));
+  const { heads, rows: cells, words } = wayTable(group);
   const height = HEAD + rows.length * ROW + 6;
   const drawing = html`<svg class="paths" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="paths-title paths-desc" data-chart="paths">
 <title id="paths-title">Copies on a frame's way</title><desc id="paths-desc">${rows.map(({ scenario, way }) => `${scenario.path}: ${wayWords(way)}`).join('. ')}.</desc>
@@ -27,16 +28,7 @@ ${rows.map(({ scenario, way }, i) => row(scenario, way, HEAD + i * ROW))}
     title: `Copies on a frame's way, ${group.label}`,
     drawing,
     words: ['Thick arrow: the CPU copies every pixel. Thin dashed arrow: nothing is copied, the sink reads where the pixels lie.'],
-    table: dataTable(
-      ['path', 'way', 'copies', 'bytes copied a frame'],
-      rows.map(({ scenario, way }) => [
-        scenario.path,
-        wayWords(way),
-        String(way.hops.length),
-        byteSize(way.hops.reduce((sum, hop) => sum + hop.bytes, 0)),
-      ]),
-      2,
-    ),
+    table: dataTable(heads, cells, words),
   });
 }
 
@@ -69,12 +61,4 @@ function readArrow(place: number, y: number): Markup {
   const [from, to] = [boxAt(place) + BOX, boxAt(SINK)];
   // Straight through the columns of places that the frame does not visit.
   return html`<g class="read"><title>read in place</title><path class="read-line" d="M${from + 2} ${y}H${to - 8}"/><path class="read-head" d="M${to - 9} ${y - 5}l8 5-8 5"/></g><text class="hop-by" x="${(from + to) / 2}" y="${y - 6}">read in place</text>`;
-}
-
-/** `guest GPU memory, copied to guest RAM (33.2 MB, guest CPU), read there by the sink`. */
-function wayWords(way: Way): string {
-  const copies = way.hops.map(
-    (hop) => `copied to ${hop.to === SINK ? 'the sink' : PLACES[hop.to]} (${byteSize(hop.bytes)}, ${hop.by} CPU)`,
-  );
-  return [PLACES[way.start], ...copies, ...(way.readAt === SINK ? [] : ['read there by the sink'])].join(', ');
 }

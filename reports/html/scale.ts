@@ -25,6 +25,28 @@ export function logScale(min: number, max: number): Scale {
   };
 }
 
+/** Logarithmic from one 1, 2 or 5 times a power of ten to another, around [min, max]; these are the ticks, or of many only the decades. */
+export function fineLogScale(min: number, max: number): Scale {
+  const steps: number[] = [];
+  for (let power = Math.floor(Math.log10(Math.max(min, 0.1))); steps.length < 2 || steps[steps.length - 1] < max; power++) {
+    for (const factor of [1, 2, 5]) steps.push(Number((factor * 10 ** power).toPrecision(12)));
+  }
+  const first = Math.max(
+    0,
+    steps.findLastIndex((step) => step <= min),
+  );
+  const last = Math.max(
+    first + 1,
+    steps.findIndex((step) => step >= max),
+  );
+  const all = steps.slice(first, last + 1);
+  const [low, high] = [Math.log10(all[0]), Math.log10(all[all.length - 1])];
+  return {
+    at: (value) => clamp((Math.log10(Math.max(value, 1e-9)) - low) / (high - low)),
+    ticks: all.length <= 9 ? all : all.filter((step) => Number.isInteger(Number(Math.log10(step).toFixed(9)))),
+  };
+}
+
 /** Logarithmic over the values themselves, which are the ticks, with room at both ends. */
 export function logScaleOf(values: readonly number[]): Scale {
   const ticks = [...new Set(values)].sort((a, b) => a - b);

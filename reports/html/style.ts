@@ -98,13 +98,7 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 --c0:#2a78d6;--c1:#c8501f;--c2:#0f8a5d;--c3:#a87000;--c4:#4a3aa7;--c5:#008300;--c6:#c2447a;--texture:#fff}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 body{font-size:11px}.status-line,.answer{font-size:12px}.tiles{grid-template-columns:repeat(4,1fr);gap:8px}.tiles li{padding:6px 8px;break-inside:avoid}.tiles strong{font-size:13px}.tiles span{font-size:10px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
-details:not([open]),.zoom{display:none}.zoomable .scroll:not(.table){display:block}svg{min-width:0}
+details:not([open]),.zoom{display:none}.zoomable .scroll:not(.table){display:block}svg,svg.trace,svg.paths{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
-.status-line{margin:18px 0 0;font-size:15px}
-.answer{font-size:16px;max-width:75ch}
-.tiles{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));gap:12px;margin:12px 0;padding:0}
-.tiles li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:12px 14px;display:flex;flex-direction:column;gap:2px}
-.tiles strong{font-size:21px;line-height:1.25}.tiles span{color:var(--soft);font-size:13px}
-:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 .charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}.scroll.table{background:none}.hint{display:none!important}}
 `;

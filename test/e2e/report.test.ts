@@ -1,24 +1,12 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import { chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderHtml, type Study } from '../../reports/index.ts';
-import { buildRun, withTraces } from '../support/run-document.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
-const ARGUMENTS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { CONTRASTS, type Contrast, launchChromium, type Opened, type OpenOptions, openPage, TEXTS_OUTSIDE } from '../support/browser.ts';
+import { buildRun, withHistograms, withTraces } from '../support/run-document.ts';
 
 const STUDY: Study = {
   question: 'What does importing a fragmented buffer cost?',
@@ -40,17 +28,12 @@ let folder = '';
 let address = '';
 
 beforeAll(async () => {
-  if (!existsSync(CHROMIUM)) {
-    throw new Error(
-      `${CHROMIUM} is missing: this test opens the report in a real browser. Install it: apt-get update && apt-get install -y chromium`,
-    );
-  }
+  browser = await launchChromium();
   folder = mkdtempSync(join(tmpdir(), 'scanout-report-'));
-  const run = withTraces(buildRun({ partial: true, partialReason: 'stopped by <b>Ctrl-C</b>', study: STUDY }));
+  const run = withHistograms(withTraces(buildRun({ partial: true, partialReason: 'stopped by <b>Ctrl-C</b>', study: STUDY })));
   run.scenarios[0].results.disturbed = true;
   writeFileSync(join(folder, 'report.html'), renderHtml(run));
   address = pathToFileURL(join(folder, 'report.html')).href;
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 }, 60_000);
 
 afterAll(async () => {
@@ -58,24 +41,7 @@ afterAll(async () => {
   if (folder !== '') rmSync(folder, { recursive: true, force: true });
 });
 
-interface Opened {
-  page: Page;
-  requests: string[];
-  complaints: string[];
-}
-
-async function open(options: { colorScheme?: 'light' | 'dark'; width?: number; javaScriptEnabled?: boolean } = {}): Promise<Opened> {
-  if (browser === undefined) throw new Error('no browser');
-  const { colorScheme = 'light', width = 1280, javaScriptEnabled = true } = options;
-  const page = await browser.newPage({ colorScheme, javaScriptEnabled, viewport: { width, height: 900 } });
-  const requests: string[] = [];
-  const complaints: string[] = [];
-  page.on('request', (request) => requests.push(request.url()));
-  page.on('console', (message) => complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(error.message));
-  await page.goto(address);
-  return { page, requests, complaints };
-}
+const open = (options: OpenOptions = {}): Promise<Opened> => openPage(browser, address, options);
 
 describe('the report in a browser', () => {
   test('opens without a complaint, and no request leaves the file', async () => {
@@ -100,6 +66,8 @@ describe('the report in a browser', () => {
     });
     // Copies of the five paths: 0, 0, 1, 1, 2. Two sizes: of two imports and two savings, of five paths. A trace a path.
     const traces = Object.fromEntries([0, 1, 2, 3].map((i) => [`trace-${i}`, 5]));
+    // Of 120 frames median, p90, p99 and the longest; of 2,400 p99.9 too.
+    const distributions = { 'distribution-0': 20, 'distribution-1': 20, 'distribution-2': 25, 'distribution-3': 25 };
     expect(marks).toEqual({
       paths: 4,
       study: 4,
@@ -108,6 +76,7 @@ describe('the report in a browser', () => {
       'by-size-1': 10,
       ...of('hz60'),
       ...of('max'),
+      ...distributions,
       ...traces,
     });
     await page.close();
@@ -121,12 +90,7 @@ describe('the report in a browser', () => {
     expect(widths.slice(0, 2)).toEqual([0, 0]);
     expect(widths[4] / widths[3]).toBeCloseTo(2, 1);
     expect(widths[3] / widths[8]).toBeCloseTo(4, 1);
-    const outside = await page.evaluate<string[]>(`[...document.querySelectorAll('svg')].flatMap((svg) => {
-      const frame = svg.getBoundingClientRect();
-      return [...svg.querySelectorAll('text')]
-        .filter((text) => { const box = text.getBoundingClientRect(); return box.left < frame.left - 1 || box.right > frame.right + 1; })
-        .map((text) => svg.dataset.chart + ': ' + text.textContent);
-    })`);
+    const outside = await page.evaluate<string[]>(TEXTS_OUTSIDE);
     expect(outside).toEqual([]);
     await page.close();
   }, 30_000);
@@ -234,7 +198,7 @@ describe('the report in a browser', () => {
 
   test.each(['light', 'dark'] as const)('text and marks stand out from what is behind them, %s', async (colorScheme) => {
     const { page } = await open({ colorScheme });
-    const found = await page.evaluate<{ what: string; ratio: number; least: number }[]>(CONTRASTS);
+    const found = await page.evaluate<Contrast[]>(CONTRASTS);
     expect(found.filter(({ least }) => least === 4.5).length).toBeGreaterThan(300);
     expect(found.filter(({ least }) => least === 3).length).toBeGreaterThan(50);
     const weak = found.filter(({ ratio, least }) => ratio < least).map(({ what, ratio }) => `${what} ${ratio.toFixed(2)}`);
@@ -260,41 +224,3 @@ describe('the report in a browser', () => {
     await page.close();
   });
 });
-
-/**
- * Contrast (WCAG 2.2, 1.4.3 and 1.4.11) of each element with text of its own, and of each colour that a mark is filled
- * or drawn with, against the backgrounds behind it; colours are mixed by a canvas, as the browser would.
- */
-const CONTRASTS = `(() => {
-  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const paint = (colours) => {
-    canvas.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = (rgb) => {
-    const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    const colours = [];
-    for (let e = element; e !== null; e = e.parentElement) colours.unshift(getComputedStyle(e).backgroundColor);
-    return ['white', ...colours];
-  };
-  const ratio = (element, colour) => {
-    const back = behind(element);
-    const [a, b] = [light(paint(back)), light(paint([...back, colour]))].sort((x, y) => y - x);
-    return (a + 0.05) / (b + 0.05);
-  };
-  const found = [];
-  for (const e of document.querySelectorAll('body *')) {
-    const own = [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '');
-    if (!own || ['SCRIPT', 'STYLE', 'title', 'desc'].includes(e.tagName) || e.getClientRects().length === 0) continue;
-    const style = getComputedStyle(e);
-    const colour = e instanceof SVGElement ? style.fill : style.color;
-    found.push({ what: e.tagName + '.' + e.getAttribute('class') + ' ' + e.textContent.slice(0, 20), ratio: ratio(e, colour), least: 4.5 });
-  }
-  for (const e of document.querySelectorAll('.p0, .p2, .p4, pattern rect, .copy-head')) found.push({ what: e.getAttribute('class'), ratio: ratio(e, getComputedStyle(e).fill), least: 3 });
-  for (const e of document.querySelectorAll('.p1, .p3, .line, .copy-line, .read-line')) found.push({ what: e.getAttribute('class'), ratio: ratio(e, getComputedStyle(e).stroke), least: 3 });
-  return found;
-})()`;

@@ -105,6 +105,19 @@ describe('latencies', () => {
     expect(samples.transferNs).toBe(700_000);
   });
 
+  it('until presented are counted in bins too, the same frames', () => {
+    const samples = sampled([onTime(0), superseded(1), onTime(2), shownLater(3, 1)], PACED);
+    // 5 ms, 5 ms and 15 ms.
+    const { binsPerDecade, firstBin, counts } = samples.toPresent.histogram() ?? { binsPerDecade: 0, firstBin: 0, counts: [] };
+    expect(counts.flatMap((count, i) => (count > 0 ? [[firstBin + i, count]] : []))).toEqual(
+      [5000, 15_000].map((us, i) => [Math.floor(Math.log10(us) * binsPerDecade), 2 - i]),
+    );
+    const both = new FrameSamples();
+    both.add(samples);
+    both.add(samples);
+    expect(both.toPresent.histogram()?.counts).toEqual(counts.map((count) => 2 * count));
+  });
+
   it('superseded frames are counted and are no samples', () => {
     const samples = sampled([onTime(0), superseded(1), onTime(2)], PACED);
     expect(samples).toMatchObject({ presented: 2, superseded: 1 });

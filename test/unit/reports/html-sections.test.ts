@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type Check, checkRunDocument, type RunDocument, renderHtml } from '../../../reports/index.ts';
-import { buildRun, buildScenario, withTraces } from '../../support/run-document.ts';
+import { buildRun, buildScenario, withHistograms, withTraces } from '../../support/run-document.ts';
 
 describe('the status of a run', () => {
   const status = (run: RunDocument): string => /<p id="status"[^>]*>(.*?)<\/p>/.exec(renderHtml(run))?.[1].replaceAll(/<[^>]*>/g, '') ?? '';
@@ -76,6 +76,63 @@ describe('frame traces', () => {
     const one = withTraces(buildRun({ scenarios: [buildScenario({ path: 'copy' })] }), 1);
     one.scenarios[0].frameTrace = { frames: 1, every: 1, atMs: [0], frameTimeUs: [0] };
     expect(renderHtml(one).split('<script>')[0]).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});
+
+describe('latency distributions', () => {
+  const text = renderHtml(withHistograms(buildRun()));
+  const figures = [...text.matchAll(/<figure>\s*<figcaption>Latency by percentile, ([^<]*)<[\s\S]*?<\/figure>/g)];
+
+  test('are drawn a path and resolution, with a title, a description and a table', () => {
+    expect(figures.map(([, label]) => label)).toEqual(['4K at 60 Hz', '1080p at 60 Hz', '4K at max rate', '1080p at max rate']);
+    for (const [figure] of figures) {
+      expect(figure).toMatch(/<svg [^>]*role="img"[^>]*>\s*<title id="[^"]+">[^<]+<\/title><desc id="[^"]+">[^<]+udmabuf: median /);
+      expect(figure.match(/<polyline /g)).toHaveLength(5);
+      expect(figure.match(/<tr><th scope="row">/g)).toHaveLength(5);
+    }
+  });
+
+  test('show both kinds of frames: most at the bottom, one in forty at ten times as long', () => {
+    const [, line = ''] = /<polyline class="line l0" points="([^"]*)"/.exec(figures[2][0]) ?? [];
+    const points = line.split(' ').map((point) => point.split(',').map(Number));
+    expect(points).toHaveLength(4);
+    expect(points[0][1]).toBe(points[1][1]);
+    expect(points[2][1]).toBe(points[3][1]);
+    expect(points[2][1]).toBeLessThan(points[1][1]);
+    expect(points.map(([x]) => x)).toEqual(points.map(([x]) => x).sort((a, b) => a - b));
+  });
+
+  test('differ by marker and dashes, not by colour alone', () => {
+    const shapes = [...figures[0][0].matchAll(/<(circle|path) class="mark (p\d)"[^>]*? (?:r="[\d.]+"|d="M\S+ \S+?(m\S*))/g)].map(
+      ([, tag, kind, shape]) => `${kind} ${tag} ${shape}`,
+    );
+    expect(new Set(shapes).size).toBe(5);
+    expect(new Set([...text.matchAll(/svg \.l\d\{[^}]*\}/g)].map(([rule]) => /dasharray:([^}]*)/.exec(rule)?.[1] ?? 'solid')).size).toBe(5);
+  });
+
+  test('name a percentile only where a frame lies above it', () => {
+    expect(figures[0][0]).toMatch(/<th scope="row">vfio<\/th><td>120<\/td>(<td>[^<-]+<\/td>){3}<td>-<\/td><td>[^<-]+<\/td>/);
+    expect(figures[2][0]).toMatch(/<th scope="row">vfio<\/th><td>2,400<\/td>(<td>[^<-]+<\/td>){5}/);
+  });
+
+  test('of more than four groups are folded, and what was disturbed is marked', () => {
+    const sizes = [640, 800, 1024, 1280, 1920, 2560].map((width) => ({ ...buildScenario({ path: 'copy', width }), id: `copy-${width}` }));
+    sizes[5].results.disturbed = true;
+    const many = renderHtml(withHistograms(buildRun({ scenarios: sizes })));
+    const [open = '', folded = ''] = many.split('<h2>How long frames take')[1].split('<details id="more-distributions"><summary>2 more');
+    expect(open.match(/data-chart="distribution-/g)).toHaveLength(4);
+    expect(folded.match(/data-chart="distribution-/g)).toHaveLength(2);
+    expect(open).toContain('<th scope="row">copy*</th>');
+  });
+
+  test('a document without them has no such section; odd ones draw no NaN', () => {
+    expect(renderHtml(buildRun())).not.toContain('Latency by percentile');
+    for (const counts of [[1], [0], [1e12, 0, 1]]) {
+      const run = buildRun({ scenarios: [buildScenario({ path: 'copy' })] });
+      run.scenarios[0].latencyHistograms = { submitToPresent: { binsPerDecade: 10, firstBin: -1000, counts } };
+      expect(checkRunDocument(run, 'x')).toBe(run);
+      expect(renderHtml(run)).not.toMatch(/NaN|Infinity|undefined/);
+    }
   });
 });
 

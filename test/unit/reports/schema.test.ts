@@ -101,6 +101,27 @@ describe('the schema of run.json', () => {
     expect(runDocumentError(run)).toContain('scenarios[0].settings.damage');
   });
 
+  test('counted latencies may be left out; a count is a whole number, and every bin a time', () => {
+    const run = full();
+    const histogram = { binsPerDecade: 100, firstBin: -12, counts: [1, 0, 3] };
+    run.scenarios[0].latencyHistograms = { submitToPresent: histogram };
+    expect(runDocumentError(run)).toBeNull();
+    const place = 'scenarios[0].latencyHistograms.submitToPresent';
+    const broken: [object, string][] = [
+      [{ counts: [1, -1] }, `${place}.counts[1]`],
+      [{ counts: [0.5] }, `${place}.counts[0]`],
+      [{ counts: [] }, `${place}.counts`],
+      [{ binsPerDecade: 0 }, `${place}.binsPerDecade`],
+      [{ firstBin: 1e9 }, `${place}.firstBin`],
+    ];
+    for (const [change, where] of broken) {
+      run.scenarios[0].latencyHistograms = { submitToPresent: { ...histogram, ...change } };
+      expect(runDocumentError(run)).toContain(`${where} `);
+    }
+    run.scenarios[0].latencyHistograms = {} as never;
+    expect(runDocumentError(run)).toBe(`${place} is missing`);
+  });
+
   test('an unknown path names what may stand there', () => {
     const run = full();
     (run.scenarios[0] as { path: string }).path = 'teleport';

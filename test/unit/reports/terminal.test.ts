@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Check, RunDocument } from '../../../reports/index.ts';
 import { NOT_REACHED, renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
+import { escapeMarkdown } from '../../../reports/markdown.ts';
 import { wrap } from '../../../reports/terminal.ts';
-import { buildRun, buildScenario } from '../../support/run-document.ts';
+import { buildRun, buildScenario, withHistograms } from '../../support/run-document.ts';
 
 /** Lines as one text, for sentences that were wrapped. */
 function unwrapped(text: string): string {
@@ -49,6 +50,61 @@ describe('the terminal report', () => {
     expect(unwrapped(text)).toContain(
       'udmabuf saves 1.99 GB/s of copying and 4.0 ms of guest and host work a frame against readback-blob, which it replaces.',
     );
+  });
+
+  test('says whether the run is valid: under the verdict, or above it where something speaks against the run', () => {
+    expect(renderTerminal(buildRun())).toMatch(/which it\s+replaces\.\n✓ Valid run: 3 of 3 checks passed\.\n/);
+    const failed = renderTerminal(buildRun({ checks: [{ name: 'a', status: 'fail', detail: 'b' }] }));
+    expect(failed).toMatch(/^✗ Not to be believed: 1 check makes the run invalid; 0 of 1 check passed\.\n\n4K at 60 Hz: /);
+    expect(renderMarkdown(buildRun())).toMatch(/^# scanout\n\n✓ \*\*Valid run:\*\* 3 of 3 checks passed\.\n/);
+    expect(renderMarkdown(troubled())).toMatch(/^# scanout\n\n✗ \*\*Not to be believed:\*\* 1 check makes/);
+  });
+
+  test('has the verdicts and savings of the HTML report, word for word', () => {
+    const words = (markup: string): string => unwrapped(markup.replaceAll(/<[^>]*>/g, ' ').replaceAll('&#39;', "'"));
+    const html = renderHtml(buildRun());
+    const text = unwrapped(renderTerminal(buildRun()));
+    const items = [...html.matchAll(/<li><strong>([^<]*)<\/strong>([^<]*)<\/li>/g)].map(([item]) => words(item).trim());
+    expect(items).toHaveLength(4);
+    for (const item of items) expect(text).toContain(item);
+    const tiles = [...html.matchAll(/<li><span>([^<]*)<\/span><strong>([^<]*)<\/strong><span>([^<]*)</g)];
+    expect(tiles).toHaveLength(4);
+    for (const [, what, figure, detail] of tiles) expect(text).toContain(`${what}: ${figure} (${detail})`);
+    const answers = [...html.matchAll(/<p class="answer">([^<]*)</g)];
+    expect(answers.length).toBeGreaterThan(1);
+    for (const [, answer] of answers) expect(text).toContain(answer);
+  });
+
+  test('has what a manager asks before the first table', () => {
+    const text = renderTerminal(buildRun());
+    const places = ['Valid run', 'What importing saves', 'From when importing pays', '\npath ', 'Where pixels are copied'].map((words) =>
+      text.indexOf(words),
+    );
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(places).not.toContain(-1);
+  });
+
+  test('tells the copies of each path from the ledger, and the stages as shares', () => {
+    const text = renderTerminal(buildRun());
+    expect(text).toMatch(/^ {2}udmabuf +0 copies +guest RAM, read there by the sink$/m);
+    expect(unwrapped(text)).toMatch(
+      /readback-copy 2 copies guest GPU memory, copied to guest RAM \(33\.2 MB, guest CPU\), copied to host memory \(33\.2 MB, host CPU\), read there by the sink/,
+    );
+    const stages = text.slice(text.indexOf("Where a frame's time goes, 4K at max rate")).split('\n');
+    expect(stages[1]).toMatch(/^path +render +submit +pickup +transfer +present +release +fence +sum$/);
+    const shares = stages[5].split(/ +/);
+    expect(shares[0]).toBe('copy');
+    expect(shares[7]).toBe('-');
+    const sum = shares
+      .slice(1, 7)
+      .reduce((total, share) => total + Number(share.replace(/<?(\d+)%/, (all, n) => (all.startsWith('<') ? '0' : n))), 0);
+    expect(sum).toBeGreaterThan(97);
+    expect(sum).toBeLessThan(103);
+  });
+
+  test('of a study has no savings but its own answer', () => {
+    const study = { question: 'Q?', axis: 'a', measure: 'm', unit: '', series: [], answers: ['Yes.'] };
+    expect(renderTerminal(buildRun({ study }))).not.toMatch(/What importing saves|Where pixels|time goes/);
   });
 
   test.each([
@@ -264,8 +320,38 @@ describe('the Markdown report', () => {
     const text = renderMarkdown(buildRun());
     expect(text).toContain('- **4K at 60 Hz:** udmabuf 0 copies');
     expect(text.match(/^## .*at (60 Hz|max rate)/gm)).toHaveLength(4);
+    expect(text).toContain('- CPU, 4K at 60 Hz: **23.8% of a core free** (');
     expect(text).toContain('| memcpy in C | 8.3 GB/s |');
     expect(text).toContain('```sh\nnpx scanout run --suite default --seed 7 --out out\n```');
+  });
+
+  test("has the HTML report's tables of savings, break-even, copies, latencies and stages, cell for cell", () => {
+    const run = withHistograms(buildRun());
+    const text = renderMarkdown(run);
+    const html = renderHtml(run);
+    const cellsOf = (table: string): string[] => [...table.matchAll(/<t[hd][^>]*>([\s\S]*?)<\/t[hd]>/g)].map(([, cell]) => cell.trim());
+    const rowsIn = (pattern: RegExp): string[] => {
+      const table = pattern.exec(html)?.[1] ?? '';
+      return (table.match(/<tr>[\s\S]*?<\/tr>/g) ?? []).map(
+        (row) =>
+          `| ${cellsOf(row)
+            .map((cell) => escapeMarkdown(cell))
+            .join(' | ')} |`,
+      );
+    };
+    const tables = [
+      [/Of every size and rate<\/summary>([\s\S]*?)<\/table>/, 9],
+      [/data-chart="break-even"[\s\S]*?(<table>[\s\S]*?)<\/table>/, 9],
+      [/data-chart="paths"[\s\S]*?(<table>[\s\S]*?)<\/table>/, 6],
+    ] as const;
+    for (const [pattern, count] of tables) {
+      expect(rowsIn(pattern)).toHaveLength(count);
+      for (const row of rowsIn(pattern)) expect(text).toContain(row);
+    }
+    const latencies = rowsIn(/data-chart="distribution-0"[\s\S]*?(<table>[\s\S]*?)<\/table>/);
+    expect(latencies).toHaveLength(6);
+    for (const row of latencies.slice(1)) expect(text).toContain(`| 4K at 60 Hz ${row}`);
+    expect(text).toMatch(/^\| 1080p at max rate \| copy \|( (?:&lt;)?\d+% \|){6} - \| [^|]+ \|$/m);
   });
 
   test('text from elsewhere cannot make markup, break a table or leave the code block', () => {
