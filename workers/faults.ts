@@ -37,9 +37,13 @@ class ThreadFaults implements FaultHooks {
     if (how === 'out of memory') fillMemory();
     Atomics.or(this.#cells, SessionWord.kill, KILL[side]);
     Atomics.notify(this.#cells, SessionWord.kill);
-    // Stands exactly here until the supervisor has terminated the thread.
-    if (side === this.#role) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    if (side === this.#role) standStill();
   }
+}
+
+/** Stands exactly here until the supervisor has terminated the thread. */
+export function standStill(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
 function fillMemory(): void {

@@ -4,14 +4,14 @@ import type { MachineOptions } from '../core/machine/options.ts';
 import type { Clock } from '../core/measure/clock.ts';
 import { Counter, type Counters } from '../core/measure/counters.ts';
 
-/** Makes a guest whose resource ids begin at `firstResourceId`. @throws as GuestMachine */
-export type MakeGuest = (firstResourceId: number) => GuestMachine;
+/** @throws as GuestMachine */
+export type MakeGuest = () => GuestMachine;
 
 /** A guest that has probed its device, however often that was lost meanwhile. */
-export function openGuest(make: MakeGuest, counters: Counters, firstResourceId = 2): GuestMachine {
+export function openGuest(make: MakeGuest, counters: Counters): GuestMachine {
   for (;;) {
     try {
-      return make(firstResourceId);
+      return make();
     } catch (error) {
       if (!(error instanceof DeviceLost)) throw error;
       counters.add(Counter.reinitialisations, 1);
@@ -26,7 +26,7 @@ export function openGuest(make: MakeGuest, counters: Counters, firstResourceId =
 export function reopenGuest(lost: GuestMachine, make: MakeGuest, counters: Counters): GuestMachine {
   counters.add(Counter.reinitialisations, 1);
   lost.driver.reset();
-  return openGuest(make, counters, lost.driver.ids.next);
+  return openGuest(make, counters);
 }
 
 /** The least time without progress after which a guest gives its device up, ns. */

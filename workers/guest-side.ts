@@ -5,7 +5,8 @@ import { openDriverQueue } from '../core/machine/queues.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
 import { Alive } from '../core/ring/registers.ts';
 import { ClockCheck } from './clock-check.ts';
-import { guestFaults } from './faults.ts';
+import { guestFaults, standStill } from './faults.ts';
+import { claimStop } from './guest-end.ts';
 import { keepsDevice, type MakeGuest, openGuest, reopenGuest, StuckCheck } from './guest-life.ts';
 import { runLoop, type Side } from './loop.ts';
 import { GuestRemote } from './remote.ts';
@@ -23,11 +24,7 @@ export function runGuest(task: SideTask): GuestReport {
   const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'guest', (real) => faults?.clock(real) ?? real);
   const check = new ClockCheck(clock, counters);
   registers.guestAlive = Alive.starting;
-  const makeGuest: MakeGuest = (firstResourceId) =>
-    new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, {
-      firstResourceId,
-      ...(faults === null ? {} : { faults }),
-    });
+  const makeGuest: MakeGuest = () => new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, faults);
   // Others when the device was lost.
   let guest = openGuest(makeGuest, counters);
   let { compositor, driver } = guest;
@@ -163,6 +160,7 @@ export function runGuest(task: SideTask): GuestReport {
   while (!keepsDevice(run)) reopen();
   const totalFrames = Array.from({ length: heads }, (_, head) => earlier[head] + compositor.committedOf(head));
   check.end();
+  if (!claimStop(cells)) standStill();
   registers.guestAlive = Alive.stopped;
   hostBell.ring();
   return {

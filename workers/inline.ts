@@ -108,14 +108,13 @@ export class InlineMachine {
       const injected = faults.length === 0 ? null : new HostFaults(faults, new Counters(this.plan.hostCounters), hooks);
       return new HostMachine(this.plan, clock, guestBell, makeCopier, parts.wrapSink, injected);
     };
-    this.#makeGuest = (firstResourceId) =>
-      new GuestMachine(this.plan, clock, hostBell, guestBell, openDriverQueue, makeCopier, {
-        firstResourceId,
-        ...(faults.length === 0 ? {} : { faults: new GuestFaults(faults, new Counters(this.plan.guestCounters), hooks) }),
-      });
+    this.#makeGuest = () => {
+      const injected = faults.length === 0 ? null : new GuestFaults(faults, new Counters(this.plan.guestCounters), hooks);
+      return new GuestMachine(this.plan, clock, hostBell, guestBell, openDriverQueue, makeCopier, injected);
+    };
     this.host = this.#makeHost();
     guestBell.onSleep((deadline) => this.#hostTurn(deadline));
-    this.guest = this.#makeGuest(2);
+    this.guest = this.#makeGuest();
     this.guest.compositor.start();
   }
 
@@ -151,7 +150,7 @@ export class InlineMachine {
     }
     this.host.registers.status = 0;
     this.host.device.poll();
-    this.guest = openGuest(this.#makeGuest, this.guest.counters, this.guest.driver.ids.next);
+    this.guest = openGuest(this.#makeGuest, this.guest.counters);
     this.guest.compositor.start();
     this.alive.guest = true;
   }

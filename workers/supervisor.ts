@@ -3,6 +3,7 @@ import { type MachinePlan, SessionWord } from '../core/machine/plan.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
 import { Alive, DeviceRegisters, Interrupt, Status } from '../core/ring/registers.ts';
 import { KILL } from './faults.ts';
+import { beginLife, claimKill, hasStopped } from './guest-end.ts';
 import type { SideTask } from './task.ts';
 
 type Role = SideTask['role'];
@@ -60,14 +61,23 @@ export class Supervisor {
 
   /** After a side's task has ended with `error`. @returns true when a new thread may take its place */
   async mayReplace(role: Role, error: unknown): Promise<boolean> {
-    if (!this.#watching || deathOf(error) === null || this.#left[role] === 0 || this.#registers.stopRequested) return false;
+    if (this.#ending || deathOf(error) === null || this.#left[role] === 0) return false;
+    // What it had to do is done, and the host ends because of it.
+    if (role === 'guest' && hasStopped(this.#cells)) return false;
     this.#left[role]--;
+    if (role === 'host') beginSession(this.#plan);
+    else await this.#resetDevice();
+    // The host took its time for the reset: the session may have been stopped meanwhile.
+    if (this.#ending) return false;
     const counters = role === 'guest' ? this.#plan.guestCounters : this.#plan.hostCounters;
     // Its thread is dead: the block has no other writer now.
     new Counters(counters).add(Counter.restarts, 1);
-    if (role === 'host') beginSession(this.#plan);
-    else await this.#resetDevice();
     return true;
+  }
+
+  /** The session is over, or about to be. */
+  get #ending(): boolean {
+    return !this.#watching || this.#registers.stopRequested;
   }
 
   async #watch(): Promise<void> {
@@ -82,13 +92,16 @@ export class Supervisor {
 
   async #terminate(role: Role): Promise<void> {
     const id = Atomics.load(this.#cells, role === 'guest' ? SessionWord.guestThread : SessionWord.hostThread);
-    await this.#threads.threads.find(({ threadId }) => threadId === id)?.terminate();
+    const thread = this.#threads.threads.find(({ threadId }) => threadId === id);
+    if (thread === undefined || (role === 'guest' && !claimKill(this.#cells))) return;
+    await thread.terminate();
   }
 
   /** What the dead guest left behind is dropped before anything new is set up: budgets return to zero. */
   async #resetDevice(): Promise<void> {
     const registers = this.#registers;
     registers.guestAlive = Alive.absent;
+    beginLife(this.#cells);
     // The host looks for changes: it may have taken the last 0 and not yet what the guest wrote afterwards.
     await this.#write(Status.FAILED);
     await this.#write(0);

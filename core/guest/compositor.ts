@@ -101,10 +101,21 @@ export class Compositor {
     if (!this.quiet(head)) throw new Error(`head ${head} is given other surfaces with a frame in commit`);
     const chain = this.#heads[head];
     chain.resume(surfaces);
+    this.#goOn(chain);
+  }
+
+  /** Mode set, last step where it has failed: the head goes on with the surfaces that it has, from the next tick. */
+  release(head: number): void {
+    const chain = this.#heads[head];
+    chain.held = false;
+    this.#goOn(chain);
+  }
+
+  #goOn(head: SwapChain): void {
     const { clock, periodNs } = this.#options;
     if (periodNs === 0) return;
     clock.read();
-    this.#startTicking(chain);
+    this.#startTicking(head);
   }
 
   #startTicking(head: SwapChain): void {

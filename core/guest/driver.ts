@@ -3,73 +3,32 @@ import { Fence } from '../dmabuf/fence.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, type Counters } from '../measure/counters.ts';
 import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
-import type { AddressSpace } from '../memory/address-space.ts';
-import type { PageAllocator, PageLayout } from '../memory/allocator.ts';
+import type { PageLayout } from '../memory/allocator.ts';
 import type { MemoryRegion } from '../memory/region.ts';
 import type { SegmentList } from '../memory/segments.ts';
 import { BlobFlag, BlobMem, Command, Feature, Format, MAX_SCANOUTS } from '../protocol/constants.ts';
 import { MEM_ENTRY_BYTES, Size } from '../protocol/layout.ts';
 import { writeAttachBacking, writeCreate2d, writeCreateBlob, writeMemEntry, writeResource } from '../protocol/write.ts';
-import type { Doorbell } from '../ring/doorbell.ts';
-import type { DriverQueue, QueueConfig } from '../ring/queue.ts';
-import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, Interrupt, Status } from '../ring/registers.ts';
+import type { DriverQueue } from '../ring/queue.ts';
+import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, Status } from '../ring/registers.ts';
 import { COMMAND_SLOT_BYTES, type CommandOwner, CommandQueue } from './command-queue.ts';
 import { CursorQueue } from './cursor.ts';
 import { DisplayState } from './display.ts';
-import { DeviceLost, DriverError } from './errors.ts';
+import { AllocationError, DeviceLost, DriverError } from './errors.ts';
+import type { GuestOptions, RingFeatures } from './options.ts';
 import { Reply } from './reply.ts';
 import { type DumbBuffer, type GuestResource, ResourceIds } from './resource.ts';
 
-export { DeviceLost, DriverError } from './errors.ts';
+export { AllocationError, DeviceLost, DriverError } from './errors.ts';
+export type { GuestOptions, QueueFactory, RingFeatures } from './options.ts';
 export { Reply } from './reply.ts';
-
-/** What was negotiated for the rings. */
-export interface RingFeatures {
-  readonly indirect: boolean;
-  readonly eventIdx: boolean;
-  readonly packed: boolean;
-  readonly inOrder: boolean;
-}
-
-/** Places a queue in guest memory and gives its driver side; what the layout (split, packed) needs is its matter. */
-export type QueueFactory = (
-  space: AddressSpace,
-  allocator: PageAllocator,
-  size: number,
-  features: RingFeatures,
-) => {
-  queue: DriverQueue;
-  config: QueueConfig;
-};
-
-export interface GuestOptions {
-  readonly space: AddressSpace;
-  readonly registers: DeviceRegisters;
-  /** Ringing it is a kick. */
-  readonly hostDoorbell: Doorbell;
-  /** The guest's own: slept on while it waits. */
-  readonly guestDoorbell: Doorbell;
-  readonly clock: Clock;
-  readonly counters: Counters;
-  /** Guest RAM for rings, commands and entries. */
-  readonly memory: PageAllocator;
-  /** Guest RAM for dumb buffers. */
-  readonly pixels: PageAllocator;
-  readonly openQueue: QueueFactory;
-  /** Feature bits the driver may accept; what the device does not offer is left out. */
-  readonly wantedFeatures: { readonly lo: number; readonly hi: number };
-  readonly controlQueueSize?: number;
-  readonly cursorQueueSize?: number;
-  /** Gives flush fences; null stands for a failed allocation. Replaced by tests only. */
-  readonly allocateFence?: () => Fence | null;
-  /** The first resource id: past those of the driver before this one, whose handles must never name anything again. Default 2. */
-  readonly firstResourceId?: number;
-}
 
 const bit = (features: number, number: number): boolean => (features & (1 << number)) !== 0;
 /** A wait for the host that lasts this long means that it is gone; it looks again by itself in between. */
 const HOST_GONE_NS = 10e9;
 const RECHECK_NS = 100e6;
+/** A ring that comes so much later than what it announces is not lost. */
+const LATE_RING_NS = 5e6;
 
 /** The virtio-gpu driver: probe, resources, commands. Planes, PRIME import and cursor are files of their own. */
 export class VirtioGpuDriver {
@@ -99,7 +58,7 @@ export class VirtioGpuDriver {
     this.#options = options;
     this.clock = options.clock;
     this.counters = options.counters;
-    this.ids = new ResourceIds(options.firstResourceId);
+    this.ids = new ResourceIds(options.counters);
     const { registers } = options;
     do {
       this.#generation = registers.generation;
@@ -196,11 +155,9 @@ export class VirtioGpuDriver {
     const { guestDoorbell, registers, clock } = this.#options;
     clock.read();
     const giveUp = clock.slot[0] + HOST_GONE_NS;
-    let unrung = -1;
     for (;;) {
       const sample = guestDoorbell.sample();
-      const answered = this.#queuesOpen && this.poll();
-      if (answered && sample === unrung) this.counters.add(Counter.lostNotifications, 1);
+      if (this.#queuesOpen) this.poll();
       if (done()) return;
       if (!this.#resetting) this.checkDevice();
       if (registers.stopRequested) throw new DriverError('stopped while waiting for the host');
@@ -212,8 +169,11 @@ export class VirtioGpuDriver {
       }
       if (this.#queuesOpen && this.prepareSleep()) continue;
       const until = Math.min(clock.slot[0] < againNs ? Math.min(giveUp, againNs) : giveUp, clock.slot[0] + RECHECK_NS);
-      unrung = guestDoorbell.sleep(sample, until) ? -1 : sample;
-      if (this.#queuesOpen) this.endSleep();
+      const rung = guestDoorbell.sleep(sample, until);
+      if (!this.#queuesOpen) continue;
+      // Before `endSleep`: what is answered after it rings nobody, and rightly so.
+      if (!rung) this.#lookAgain(sample);
+      this.endSleep();
     }
   }
 
@@ -273,23 +233,28 @@ export class VirtioGpuDriver {
     if (fence.state !== 'pending' && this.#fences.length < 64) this.#fences.push(fence);
   }
 
-  /** Contiguous guest memory for `count` mem_entries. */
-  allocateEntries(count: number): { address: number; region: MemoryRegion; offset: number; free: () => void } {
-    const pages = this.#contiguous(pageAlign(Math.max(1, count) * MEM_ENTRY_BYTES));
+  /** Contiguous guest memory for `count` mem_entries; null: there is none. */
+  allocateEntries(count: number): { address: number; region: MemoryRegion; offset: number; free: () => void } | null {
+    const pages = this.#options.memory.alloc(pageAlign(Math.max(1, count) * MEM_ENTRY_BYTES), 'contiguous');
+    if (pages === null) return null;
     const region = pages.region[0];
     return { address: region.gpa + pages.offset[0], region, offset: pages.offset[0], free: () => this.#options.memory.free(pages) };
   }
 
   /**
    * DRM_IOCTL_MODE_CREATE_DUMB: with the blob feature a guest blob, without it a 2D resource with backing.
-   * @throws DriverError when guest RAM has no room or the host refuses
+   * @throws AllocationError when guest RAM has no room or the host refuses
    */
   createDumb(width: number, height: number, layout: PageLayout, format: number = Format.B8G8R8X8): DumbBuffer {
     const stride = width * 4;
     const pages = this.#options.pixels.alloc(pageAlign(stride * height), layout);
-    if (pages === null) throw new DriverError(`guest RAM has no room for a ${width}x${height} buffer in layout ${layout}`);
-    const id = this.ids.take();
+    if (pages === null) throw new AllocationError(`guest RAM has no room for a ${width}x${height} buffer in layout ${layout}`);
     const entries = this.allocateEntries(pages.count);
+    if (entries === null) {
+      this.#options.pixels.free(pages);
+      throw new AllocationError(`guest RAM has no room for ${pages.count} entries`);
+    }
+    const id = this.ids.take();
     const words = entries.region.u32;
     for (let i = 0; i < pages.count; i++) {
       const address = pages.region[i].gpa + pages.offset[i];
@@ -318,7 +283,7 @@ export class VirtioGpuDriver {
     if (refusal !== 0) {
       if (created.ok) this.unref(id);
       this.#options.pixels.free(pages);
-      throw new DriverError(`the host refused a ${width}x${height} buffer: 0x${refusal.toString(16)}`);
+      throw new AllocationError(`the host refused a ${width}x${height} buffer: 0x${refusal.toString(16)}`);
     }
     return { kind: 'dumb', id, width, height, stride, blob: this.hasBlob, pages };
   }
@@ -356,6 +321,17 @@ export class VirtioGpuDriver {
     const { generation } = registers;
     if (generation !== this.#generation) throw new DeviceLost(`session ${this.#generation} of the host has ended, ${generation} has begun`);
     if (needsReset) throw new DriverError('the device needs a reset: it found a broken ring');
+  }
+
+  /**
+   * Nobody has rung: what the rings hold all the same was announced by a notification that went missing, or that comes a
+   * moment later (who publishes rings afterwards).
+   */
+  #lookAgain(sample: number): void {
+    if (!this.poll()) return;
+    const { guestDoorbell, clock } = this.#options;
+    clock.read();
+    if (!guestDoorbell.sleep(sample, clock.slot[0] + LATE_RING_NS)) this.counters.add(Counter.lostNotifications, 1);
   }
 
   #sendUnref(id: number, reply: Reply): void {

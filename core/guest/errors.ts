@@ -13,3 +13,8 @@ export class DriverError extends Error {
 export class DeviceLost extends DriverError {
   override name = 'DeviceLost';
 }
+
+/** A buffer could not be had: there is no memory for it, or the host refused it. Nothing is kept of it, and the driver goes on. */
+export class AllocationError extends DriverError {
+  override name = 'AllocationError';
+}

@@ -1,6 +1,7 @@
 import { Counter } from '../measure/counters.ts';
 import type { Compositor } from './compositor.ts';
 import type { VirtioGpuDriver } from './driver.ts';
+import { AllocationError } from './errors.ts';
 import type { HeadPlan, Surface } from './swap-chain.ts';
 
 /** Pixels. */
@@ -13,7 +14,9 @@ export interface Mode {
 export interface SurfaceSource {
   /** Whether there is memory for a head of this mode. */
   fits(mode: Mode): boolean;
-  /** A whole swap chain. @throws DriverError when it cannot be had */
+  /** Whether there is, beside all the buffers that there are now. */
+  hasRoom(mode: Mode): boolean;
+  /** A whole swap chain. @throws AllocationError when it cannot be had; nothing is kept of it */
   make(mode: Mode): Surface[];
   free(surfaces: readonly Surface[]): void;
 }
@@ -29,7 +32,8 @@ const Task = { none: 0, follow: 1, remake: 2 } as const;
  * What follows a config change once the driver knows the displays (`DisplayState`): the kernel's hot-plug event and the
  * compositor's answer to it (virtgpu_kms.c, virtio_gpu_config_changed_work_func; drm_kms_helper_hotplug_event). A head whose
  * display went is disabled and its buffers freed; one whose display came or has another preferred mode gets buffers of that
- * size. Each head waits for its own commit in progress; then the mode set blocks, as Linux' does.
+ * size. Each head waits for its own commit in progress; then the mode set blocks, as Linux' does. One that fails leaves the
+ * head as it was (drm_atomic_helper_commit: what fails does so before drm_atomic_helper_swap_state).
  */
 export class ModeSetting {
   readonly #driver: VirtioGpuDriver;
@@ -37,6 +41,10 @@ export class ModeSetting {
   readonly #heads: readonly HeadPlan[];
   readonly #source: SurfaceSource;
   readonly #modes: (Mode | null)[];
+  /** What each head is to follow: of the last config change. */
+  readonly #targets: (Mode | null)[];
+  /** What each display asked for last that this guest has no memory for; null: nothing. */
+  readonly #unfit: (Mode | null)[];
   readonly #tasks: Uint8Array;
   #pending = 0;
   #seen: number;
@@ -48,6 +56,8 @@ export class ModeSetting {
     this.#heads = heads;
     this.#source = source;
     this.#modes = heads.map(() => mode);
+    this.#targets = heads.map(() => mode);
+    this.#unfit = heads.map(() => null);
     this.#tasks = new Uint8Array(heads.length);
     // What the probe found is looked at once: a guest that was started anew finds the displays as they are by then.
     this.#seen = driver.display.generation - 1;
@@ -74,14 +84,15 @@ export class ModeSetting {
     if (generation !== this.#seen && !this.#driver.displayChanging) {
       this.#seen = generation;
       for (let head = 0; head < this.#heads.length; head++) {
-        if (!same(this.#wanted(head), this.#modes[head])) this.#assign(head, Task.follow);
+        this.#targets[head] = this.#wanted(head);
+        if (!same(this.#targets[head], this.#modes[head])) this.#assign(head, Task.follow);
       }
     }
     if (this.#pending === 0) return false;
     let progressed = false;
     for (let head = 0; head < this.#heads.length; head++) {
       if (this.#tasks[head] === Task.none || !this.#compositor.quiet(head)) continue;
-      this.#set(head, this.#tasks[head] === Task.remake ? this.#modes[head] : this.#wanted(head));
+      this.#set(head, this.#tasks[head] === Task.remake ? this.#modes[head] : this.#targets[head]);
       this.#tasks[head] = Task.none;
       this.#pending--;
       progressed = true;
@@ -100,24 +111,77 @@ export class ModeSetting {
 
   /** The head's preferred mode: the EDID's, else the display info's (virtgpu_display.c, virtio_gpu_conn_get_modes); null: no display. */
   #wanted(head: number): Mode | null {
-    const { display, counters } = this.#driver;
+    const { display } = this.#driver;
+    const refused = this.#unfit[head];
+    this.#unfit[head] = null;
     const info = display.heads[head];
     if (info?.enabled !== true) return null;
     const { width, height } = display.modes[head] ?? info;
     const valid = width >= MIN_SIDE && height >= MIN_SIDE && width <= MAX_SIDE && height <= MAX_SIDE;
     const mode = { width, height };
     if (valid && this.#source.fits(mode)) return mode;
-    counters.add(Counter.modesRefused, 1);
+    // Once a wish: a change of another display asks for it again.
+    if (!same(mode, refused)) this.#driver.counters.add(Counter.modesRefused, 1);
+    this.#unfit[head] = mode;
     return this.#modes[head];
   }
 
   #set(head: number, mode: Mode | null): void {
-    const plan = this.#heads[head];
-    const old = plan.surfaces;
-    if (old.length > 0) plan.plane.disable();
-    this.#source.free(old);
+    if (mode === null) {
+      this.#clear(head);
+      this.#show(head, null, []);
+    } else if (this.#source.hasRoom(mode)) {
+      this.#exchange(head, mode);
+    } else {
+      this.#exchangeInPlace(head, mode);
+    }
+  }
+
+  /** New buffers before the old ones go: where they cannot be had nothing has changed. */
+  #exchange(head: number, mode: Mode): void {
+    const made = this.#make(mode);
+    if (made === null) {
+      this.#compositor.release(head);
+      return;
+    }
+    this.#clear(head);
+    this.#show(head, mode, made);
+  }
+
+  /** The old buffers make room for the new ones; where those cannot be had the old mode's are made again, else the head is off. */
+  #exchangeInPlace(head: number, mode: Mode): void {
+    const old = this.#modes[head];
+    this.#clear(head);
+    const made = this.#make(mode);
+    if (made !== null) {
+      this.#show(head, mode, made);
+      return;
+    }
+    const again = old === null ? null : this.#make(old);
+    this.#modes[head] = again === null ? null : old;
+    this.#compositor.resume(head, again ?? []);
+  }
+
+  /** @returns null, counted, where the buffers cannot be had */
+  #make(mode: Mode): Surface[] | null {
+    try {
+      return this.#source.make(mode);
+    } catch (error) {
+      if (!(error instanceof AllocationError)) throw error;
+      this.#driver.counters.add(Counter.modesRefused, 1);
+      return null;
+    }
+  }
+
+  #clear(head: number): void {
+    const { plane, surfaces } = this.#heads[head];
+    if (surfaces.length > 0) plane.disable();
+    this.#source.free(surfaces);
+  }
+
+  #show(head: number, mode: Mode | null, surfaces: readonly Surface[]): void {
     this.#modes[head] = mode;
-    this.#compositor.resume(head, mode === null ? [] : this.#source.make(mode));
+    this.#compositor.resume(head, surfaces);
     this.#driver.counters.add(Counter.modeSets, 1);
   }
 }

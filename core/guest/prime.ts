@@ -11,6 +11,7 @@ import type { VirtioGpuDriver } from './driver.ts';
 import type { GuestResource, ImportedBuffer } from './resource.ts';
 
 const fail = (errno: Errno, why: string): Result<never> => ({ ok: false, errno, why });
+const NO_ENTRIES = fail('ENOMEM', 'guest RAM has no room for the memory entries');
 
 /**
  * Imports a dma-buf as a guest blob (virtgpu_prime.c, virtgpu_gem_prime_import).
@@ -67,8 +68,12 @@ function initialise(driver: VirtioGpuDriver, buffer: ImportedBuffer, dmabuf: Dma
       attachment.unpin();
       return mapped;
     }
+    if (!sendEntries(driver, buffer, dmabuf.size, mapped.value)) {
+      attachment.unmap();
+      attachment.unpin();
+      return NO_ENTRIES;
+    }
     buffer.sg = mapped.value;
-    sendEntries(driver, buffer, dmabuf.size, mapped.value);
     buffer.created = true;
     buffer.attached = true;
     attachment.unpin();
@@ -91,16 +96,23 @@ export function reattach(driver: VirtioGpuDriver, buffer: ImportedBuffer): Resul
   driver.waitFor(() => resv.idle(FenceUsage.KERNEL));
   const mapped = attachment.map();
   if (!mapped.ok) return mapped;
+  if (!sendEntries(driver, buffer, 0, mapped.value)) {
+    attachment.unmap();
+    return NO_ENTRIES;
+  }
   buffer.sg = mapped.value;
-  sendEntries(driver, buffer, 0, mapped.value);
   buffer.attached = true;
   driver.counters.add(Counter.reattaches, 1);
   return { ok: true, value: true };
 }
 
-/** CREATE_BLOB (first time) or ATTACH_BACKING with one mem_entry per DMA segment; unfenced, not notified by itself. */
-function sendEntries(driver: VirtioGpuDriver, buffer: ImportedBuffer, size: number, sg: SgTable): void {
+/**
+ * CREATE_BLOB (first time) or ATTACH_BACKING with one mem_entry per DMA segment; unfenced, not notified by itself.
+ * @returns false without memory for the entries: nothing was sent
+ */
+function sendEntries(driver: VirtioGpuDriver, buffer: ImportedBuffer, size: number, sg: SgTable): boolean {
   const entries = driver.allocateEntries(sg.count);
+  if (entries === null) return false;
   const words = entries.region.u32;
   for (let i = 0; i < sg.count; i++) {
     const address = sg.address[i];
@@ -124,6 +136,7 @@ function sendEntries(driver: VirtioGpuDriver, buffer: ImportedBuffer, size: numb
         Math.floor(size / 2 ** 32),
       );
   driver.submit(slot, bytes, Size.header, entries.address, sg.count * MEM_ENTRY_BYTES, null, new FreeEntries(entries.free), 0);
+  return true;
 }
 
 /** The entries' memory is the device's until the response. */

@@ -2,24 +2,29 @@ import type { Attachment, DmaBuf } from '../dmabuf/dma-buf.ts';
 import type { Fence } from '../dmabuf/fence.ts';
 import type { Reservation } from '../dmabuf/reservation.ts';
 import type { SgTable } from '../dmabuf/sg-table.ts';
+import { Counter, type Counters } from '../measure/counters.ts';
 import type { SegmentList } from '../memory/segments.ts';
 
-/** Resource ids are never reused; 0 is "none" and 1 is the console's on a Linux guest (virtgpu_object.c). */
+/** 0 is "none" and 1 is the console's on a Linux guest (virtgpu_object.c). */
+const FIRST_ID = 2;
+
+/**
+ * Resource ids are never reused, not by a driver that takes another one's place either: how many were taken is kept in the
+ * guest's counters, which outlive its drivers and its threads.
+ */
 export class ResourceIds {
-  #next: number;
+  readonly #counters: Counters;
 
-  constructor(first = 2) {
-    this.#next = first;
+  constructor(counters: Counters) {
+    this.#counters = counters;
   }
 
-  /** The id that `take` gives next. */
-  get next(): number {
-    return this.#next;
-  }
-
+  /** @throws RangeError after 2^32 − 2 of them */
   take(): number {
-    if (this.#next > 0xffffffff) throw new RangeError('resource ids are used up');
-    return this.#next++;
+    const id = FIRST_ID + this.#counters.get(Counter.resourceIds);
+    if (id > 0xffffffff) throw new RangeError('resource ids are used up');
+    this.#counters.add(Counter.resourceIds, 1);
+    return id;
   }
 }
 

@@ -1,31 +1,15 @@
 import { DeviceLost, type QueueFactory } from '../guest/driver.ts';
 import type { Clock } from '../measure/clock.ts';
-import type { Counters } from '../measure/counters.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { DriverQueue } from '../ring/queue.ts';
-import { type FaultHooks, Trigger } from './fault-trigger.ts';
-import type { Fault } from './faults.ts';
+import { type FaultHooks, SideFaults, type Trigger } from './fault-trigger.ts';
 
 /** A length of step that no wait hides, ns. */
 const STEP_AHEAD_NS = 1e9;
 const STEP_BACK_NS = 50e6;
 
 /** The faults that happen on the guest's side: the parts of a guest with faults built in. A frame's number is that of its FLUSH. */
-export class GuestFaults {
-  readonly #faults: readonly Fault[];
-  readonly #counters: Counters;
-  readonly #hooks: FaultHooks;
-
-  constructor(faults: readonly Fault[], counters: Counters, hooks: FaultHooks) {
-    this.#faults = faults;
-    this.#counters = counters;
-    this.#hooks = hooks;
-  }
-
-  trigger(name: Fault['name']): Trigger {
-    return new Trigger(this.#faults, name, this.#counters);
-  }
-
+export class GuestFaults extends SideFaults {
   clock(clock: Clock): Clock {
     const ahead = this.trigger('clock-step');
     const back = this.trigger('clock-back');
@@ -43,7 +27,7 @@ export class GuestFaults {
     return (space, allocator, size, features) => {
       const { queue, config } = open(space, allocator, size, features);
       opened++;
-      return { queue: opened % 2 === 1 ? new FaultyDriverQueue(queue, this, this.#hooks) : queue, config };
+      return { queue: opened % 2 === 1 ? new FaultyDriverQueue(queue, this, this.hooks) : queue, config };
     };
   }
 }

@@ -1,8 +1,7 @@
-import type { Counters } from '../measure/counters.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { ScanoutImage, Sink } from '../sink/sink.ts';
 import { faultyDoorbell } from './fault-guest.ts';
-import { type FaultHooks, Trigger } from './fault-trigger.ts';
+import { type FaultHooks, SideFaults, type Trigger } from './fault-trigger.ts';
 import type { Fault } from './faults.ts';
 import type { MachineOptions } from './options.ts';
 
@@ -13,21 +12,7 @@ export const REFUSED_SIDE = 36;
 const REFUSED_BYTES = 2 * 4096;
 
 /** The faults that happen on the host's side: the parts of a host with faults built in. */
-export class HostFaults {
-  readonly #faults: readonly Fault[];
-  readonly #counters: Counters;
-  readonly #hooks: FaultHooks;
-
-  constructor(faults: readonly Fault[], counters: Counters, hooks: FaultHooks) {
-    this.#faults = faults;
-    this.#counters = counters;
-    this.#hooks = hooks;
-  }
-
-  trigger(name: Fault['name']): Trigger {
-    return new Trigger(this.#faults, name, this.#counters);
-  }
-
+export class HostFaults extends SideFaults {
   /** The doorbell that wakes the guest. */
   guestDoorbell(doorbell: Doorbell): Doorbell {
     const faulty = faultyDoorbell(doorbell, this.trigger('lost-interrupt'), this.trigger('doubled-interrupt'));
@@ -36,7 +21,7 @@ export class HostFaults {
     return {
       sample: () => faulty.sample(),
       ring: () => {
-        if (dies.fires()) this.#hooks.end('host', 'terminate');
+        if (dies.fires()) this.hooks.end('host', 'terminate');
         faulty.ring();
       },
       sleep: (expected, deadlineNs) => faulty.sleep(expected, deadlineNs),
@@ -44,7 +29,7 @@ export class HostFaults {
   }
 
   sink(sink: Sink, options: MachineOptions): Sink {
-    return new FaultySink(sink, this, this.#hooks, options.rateHz !== null);
+    return new FaultySink(sink, this, this.hooks, options.rateHz !== null);
   }
 }
 

@@ -59,3 +59,20 @@ export class Trigger {
     return -1;
   }
 }
+
+/** The faults of one side: what its parts with faults built in are made from. */
+export class SideFaults {
+  protected readonly hooks: FaultHooks;
+  readonly #faults: readonly Fault[];
+  readonly #counters: Counters;
+
+  constructor(faults: readonly Fault[], counters: Counters, hooks: FaultHooks) {
+    this.hooks = hooks;
+    this.#faults = faults;
+    this.#counters = counters;
+  }
+
+  trigger(name: FaultName): Trigger {
+    return new Trigger(this.#faults, name, this.#counters);
+  }
+}

@@ -23,13 +23,6 @@ import { GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openDriverQueue } from './queues.ts';
 import { Surfaces } from './surfaces.ts';
 
-/** What a guest is given beyond its plan. */
-export interface GuestExtras {
-  /** Of a guest that takes the place of one before it: past that one's ids. */
-  readonly firstResourceId?: number;
-  readonly faults?: GuestFaults;
-}
-
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
 export class GuestMachine {
   readonly driver: VirtioGpuDriver;
@@ -46,7 +39,11 @@ export class GuestMachine {
   /** Free bytes of all allocators with the rings set up and no buffer made. */
   readonly #freeAtStart: number;
 
-  /** Probes the host: blocks on `guestDoorbell` until it answers. @throws DriverError, RangeError when memory is short */
+  /**
+   * Probes the host: blocks on `guestDoorbell` until it answers.
+   * @param faults that are injected
+   * @throws DriverError, RangeError when memory is short
+   */
   constructor(
     plan: MachinePlan,
     clock: Clock,
@@ -54,7 +51,7 @@ export class GuestMachine {
     guestDoorbell: Doorbell,
     openQueue: QueueFactory = openDriverQueue,
     makeCopier: MakeCopier = plannedCopier,
-    extras: GuestExtras = {},
+    faults: GuestFaults | null = null,
   ) {
     const { options } = plan;
     const space = new AddressSpace();
@@ -78,7 +75,6 @@ export class GuestMachine {
     const vram = regions.get(RegionName.vram);
     const vramPages = vram === undefined ? null : new PageAllocator(vram, 0, random);
 
-    const { faults, firstResourceId } = extras;
     const noFence = faults?.trigger('guest-no-memory');
     this.driver = new VirtioGpuDriver({
       space,
@@ -91,7 +87,6 @@ export class GuestMachine {
       pixels,
       openQueue: faults?.queues(openQueue) ?? openQueue,
       wantedFeatures: wantedFeatures(options),
-      ...(firstResourceId === undefined ? {} : { firstResourceId }),
       ...(noFence?.planned ? { allocateFence: () => (noFence.fires() ? null : this.driver.newFence()) } : {}),
     });
     this.gpu = new PassthroughGpu({
@@ -104,7 +99,7 @@ export class GuestMachine {
     });
     this.#allocators = [memory, ...(high === undefined ? [] : [pixels]), ...(vramPages === null ? [] : [vramPages])];
     this.#freeAtStart = this.#freeBytes();
-    this.surfaces = new Surfaces(options, this.driver, this.gpu, pixels);
+    this.surfaces = new Surfaces(options, this.driver, this.gpu, pixels, vramPages);
     const heads: HeadPlan[] = [];
     for (let head = 0; head < options.heads; head++) {
       heads.push({ plane: new Plane(this.driver, head, this.log, options.linuxPacing), surfaces: this.surfaces.make(options) });
@@ -168,9 +163,9 @@ export class GuestMachine {
   }
 
   /** What happens to a surface that has come free: moves, and faults. */
-  #onFree(options: MachineOptions, faults: GuestFaults | undefined): { onFree?: (surface: Surface, frame: number) => void } {
+  #onFree(options: MachineOptions, faults: GuestFaults | null): { onFree?: (surface: Surface, frame: number) => void } {
     const every = options.migrateEvery;
-    if (faults === undefined) return every > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, every) } : {};
+    if (faults === null) return every > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, every) } : {};
     const faulty = new BufferFaults(this, faults);
     return {
       onFree: (surface, frame) => {

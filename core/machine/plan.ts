@@ -42,6 +42,8 @@ export const SessionWord = {
   /** Ids of the threads that run the guest and the host. */
   guestThread: DeviceRegisters.words + 2,
   hostThread: DeviceRegisters.words + 3,
+  /** Whether the guest stops by itself or is ended: workers/guest-end.ts. */
+  guestEnd: DeviceRegisters.words + 4,
 } as const;
 const SESSION_WORDS = 32;
 

@@ -1,7 +1,7 @@
 import type { PassthroughGpu } from '../dmabuf/gpu.ts';
 import type { GpuBuffer, Placement } from '../dmabuf/gpu-buffer.ts';
 import type { Surface } from '../guest/compositor.ts';
-import { DriverError, type VirtioGpuDriver } from '../guest/driver.ts';
+import { AllocationError, type VirtioGpuDriver } from '../guest/driver.ts';
 import type { Mode, SurfaceSource } from '../guest/mode-setting.ts';
 import { freeImported, importDmaBuf } from '../guest/prime.ts';
 import type { DumbBuffer, Framebuffer, GuestResource } from '../guest/resource.ts';
@@ -20,12 +20,15 @@ export class Surfaces implements SurfaceSource {
   readonly #driver: VirtioGpuDriver;
   readonly #gpu: PassthroughGpu;
   readonly #pixels: PageAllocator;
+  readonly #vram: PageAllocator | null;
 
-  constructor(options: MachineOptions, driver: VirtioGpuDriver, gpu: PassthroughGpu, pixels: PageAllocator) {
+  /** @param vram the GPU's; null: it has none */
+  constructor(options: MachineOptions, driver: VirtioGpuDriver, gpu: PassthroughGpu, pixels: PageAllocator, vram: PageAllocator | null) {
     this.#options = options;
     this.#driver = driver;
     this.#gpu = gpu;
     this.#pixels = pixels;
+    this.#vram = vram;
     this.layout = options.layout;
   }
 
@@ -36,14 +39,30 @@ export class Surfaces implements SurfaceSource {
     return frameBytes(mode) <= frameBytes(this.#options);
   }
 
+  /** Pages in the layout of the moment, and what the host may hold of copies: so that no other buffer has to be moved for them. */
+  hasRoom(mode: Mode): boolean {
+    const { path, buffers, heads, maxHostmem } = this.#options;
+    const bytes = pageAlign(frameBytes(mode));
+    const planned = pageAlign(frameBytes(this.#options)) * buffers * heads;
+    if (planned + bytes * buffers > maxHostmem) return false;
+    const inVram = path !== 'copy' && path !== 'udmabuf';
+    const inRam = path !== 'vfio';
+    return (!inVram || this.#fit(this.#vram, bytes)) && (!inRam || this.#fit(this.#pixels, bytes));
+  }
+
   make(mode: Mode): Surface[] {
     const surfaces: Surface[] = [];
-    for (let i = 0; i < this.#options.buffers; i++) {
-      const surface = this.#surface(mode);
+    try {
+      while (surfaces.length < this.#options.buffers) surfaces.push(this.#surface(mode));
+    } catch (error) {
+      // With a device that is lost everything goes at once.
+      if (error instanceof AllocationError) this.free(surfaces);
+      throw error;
+    }
+    for (const { target, readback } of surfaces) {
       // First touch now, not in the first frame.
-      touch(surface.target.pages);
-      if (surface.readback !== null) touch(surface.readback);
-      surfaces.push(surface);
+      touch(target.pages);
+      if (readback !== null) touch(readback);
     }
     return surfaces;
   }
@@ -74,23 +93,44 @@ export class Surfaces implements SurfaceSource {
       height,
       stride,
     };
-    if (path === 'readback-blob' || path === 'readback-copy') {
-      const dumb = this.#dumb(mode);
-      return { target, framebuffer: framebuffer(dumb, mode), gpu, readback: dumb.pages };
+    try {
+      if (path === 'readback-blob' || path === 'readback-copy') {
+        const dumb = this.#dumb(mode);
+        return { target, framebuffer: framebuffer(dumb, mode), gpu, readback: dumb.pages };
+      }
+      return { target, framebuffer: framebuffer(this.#import(gpu), mode), gpu, readback: null };
+    } catch (error) {
+      if (error instanceof AllocationError) gpu.destroy();
+      throw error;
     }
+  }
+
+  #import(gpu: GpuBuffer): GuestResource {
     const dmabuf = gpu.export();
     const imported = importDmaBuf(this.#driver, dmabuf);
     // As a compositor closes the file descriptor: the import holds a reference of its own.
     dmabuf.put();
-    if (!imported.ok) throw new DriverError(`import failed: ${imported.why} (${imported.errno})`);
+    if (!imported.ok) throw new AllocationError(`import failed: ${imported.why} (${imported.errno})`);
     this.#driver.commands.notify();
-    return { target, framebuffer: framebuffer(imported.value, mode), gpu, readback: null };
+    return imported.value;
+  }
+
+  /** Whether a head's buffers of `bytes` each would find pages: takes them and gives them back. */
+  #fit(allocator: PageAllocator | null, bytes: number): boolean {
+    if (allocator === null) return false;
+    const taken: SegmentList[] = [];
+    for (let i = 0; i < this.#options.buffers; i++) {
+      const pages = allocator.alloc(bytes, this.layout);
+      if (pages !== null) taken.push(pages);
+    }
+    for (const pages of taken) allocator.free(pages);
+    return taken.length === this.#options.buffers;
   }
 
   #gpuBuffer(bytes: number, placement: Placement): GpuBuffer {
     let created = this.#gpu.createBuffer(bytes, placement, this.layout);
     if (!created.ok && this.layout !== '4k') created = this.#gpu.createBuffer(bytes, placement, '4k');
-    if (!created.ok) throw new DriverError(`${created.why} (${created.errno})`);
+    if (!created.ok) throw new AllocationError(`${created.why} (${created.errno})`);
     return created.value;
   }
 

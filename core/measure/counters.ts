@@ -66,8 +66,10 @@ export const Counter = {
   edidsRefused: 50,
   /** Heads that a config change turned on, off or to another size. */
   modeSets: 51,
-  /** Modes that a config change asked for and this guest has no memory for. */
+  /** Modes, or new buffers for one, that this guest could not have. */
   modesRefused: 52,
+  /** Resource ids taken by this guest's drivers. One that was started anew goes on from there. */
+  resourceIds: 53,
 } as const;
 export const COUNTERS = 64;
 

@@ -1,4 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import type { DmaBufOps } from '../../core/dmabuf/dma-buf.ts';
+import { fail } from '../../core/dmabuf/errno.ts';
+import { AllocationError } from '../../core/guest/driver.ts';
 import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import { PATHS } from '../../core/machine/options.ts';
 import { planMachine } from '../../core/machine/plan.ts';
@@ -27,6 +30,25 @@ function settle(machine: InlineMachine, frames = 6): void {
   const { modeSetting, driver } = machine.guest;
   machine.runUntil(() => modeSetting.settled && driver.commands.inFlight === 0 && machine.guest.registers.interruptStatus === 0);
   machine.runFrames(frames);
+}
+
+/** Has the second buffer that is made from now on refused when it is half made. @returns what ends that */
+function refuseSecond({ guest }: InlineMachine): () => void {
+  const { driver, gpu } = guest;
+  const ops = gpu.ops as { map: DmaBufOps['map'] };
+  const { map } = ops;
+  const createDumb = driver.createDumb.bind(driver);
+  let asked = 0;
+  ops.map = (attachment) => (++asked === 2 ? fail('ENOMEM', 'no mapping') : map(attachment));
+  driver.createDumb = (...wanted) => {
+    if (++asked === 2) throw new AllocationError('no buffer');
+    return createDumb(...wanted);
+  };
+  return () => {
+    expect(asked).toBeGreaterThanOrEqual(2);
+    ops.map = map;
+    driver.createDumb = createDumb;
+  };
 }
 
 /** Takes the machine down; nothing may be left on either side. */
@@ -83,6 +105,31 @@ describe.each(PATHS)('%s: displays change while frames run (virtio-gpu §4)', (p
     const result = finish(machine);
     // Of a scanout without a display there is no EDID.
     expect(result).toMatchObject({ torn: 0, errors: 1, edidsRefused: 1, modeSets: 2, timedOut: 0 });
+    expect(result.verified + result.superseded).toBe(result.frames);
+  });
+
+  it.each([
+    [true, 'which were not touched'],
+    [false, 'made again, as they had to make room'],
+  ])('room for both %s, a size whose buffers cannot be had: nothing is kept of it, the old one stays with its buffers, %s', (room) => {
+    const machine = start({ path });
+    const { guest, host } = machine;
+    guest.surfaces.hasRoom = () => room;
+    const held = () => [host.device.resourceCount, guest.heldBytes, guest.gpu.buffers.length];
+    const before = held();
+    const { surfaces } = guest.heads[0];
+    const end = refuseSecond(machine);
+    host.device.setDisplay(0, SMALL);
+    settle(machine);
+    end();
+    expect(guest.modeSetting.modeOf(0)).toMatchObject(HD_MODE);
+    expect(held()).toEqual(before);
+    expect(guest.heads[0].surfaces === surfaces).toBe(room);
+    host.device.setDisplay(0, { ...SMALL, width: 400 });
+    settle(machine);
+    expect(guest.modeSetting.modeOf(0)).toMatchObject({ width: 400, height: 200 });
+    const result = finish(machine);
+    expect(result).toMatchObject({ torn: 0, errors: 0, timedOut: 0, modeSets: 1, modesRefused: 1 });
     expect(result.verified + result.superseded).toBe(result.frames);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BUSY_COUNTERS, faultChecks } from '../../benchmarks/faults.ts';
+import { BUSY_COUNTERS, faultChecks, scenarioFaults } from '../../benchmarks/faults.ts';
 import { scenario } from '../../benchmarks/scenarios.ts';
 import { FAULT_COUNTERS, type FaultCounter, parseFaults } from '../../core/machine/faults.ts';
 import type { MachineOptions } from '../../core/machine/options.ts';
@@ -89,6 +89,13 @@ describe('the checks of a run', () => {
   it('frames that are late because a sink sums up their pixels say nothing; whatever else is counted then does', () => {
     expect(checksOf({ fencesTimedOut: 1 }, {}, 0, 0, true)).toEqual([]);
     expect(checksOf({ ringErrors: 1 }, {}, 0, 0, true)).toEqual([['has no unexplained fault', 'fail']]);
+  });
+
+  it('of several repetitions all are counted, and one that tells something is enough', () => {
+    const late = (verified: boolean) => ({ injected: 0, verified, counters: { ...NOTHING, fencesTimedOut: 2 }, left: 0 });
+    const found = (...verified: boolean[]) => scenarioFaults(scenario({ path: 'vfio', rateHz: 60 }).options, verified.map(late));
+    expect(found(true, true)).toMatchObject({ counters: { fencesTimedOut: 4 }, unexplained: [] });
+    expect(found(true, false)).toMatchObject({ counters: { fencesTimedOut: 4 }, unexplained: ['fencesTimedOut'] });
   });
 
   it('an injected fault explains its counters; one that never happened fails', () => {

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Reply } from '../../core/guest/driver.ts';
+import { ResourceIds } from '../../core/guest/resource.ts';
 import { parseFaults } from '../../core/machine/faults.ts';
 import { PATHS } from '../../core/machine/options.ts';
 import { RegionName } from '../../core/machine/plan.ts';
@@ -146,6 +147,33 @@ describe('a host that is replaced (hostile-guest "Faults": host restart)', () =>
     machine.runFrames(20);
     expect(machine.deaths).toEqual(['host', 'host']);
     expect(machine.guest.registers.generation).toBe(2);
+    machine.finish();
+    expect(summary(machine.plan, 0)).toMatchObject({ torn: 0, errors: 0 });
+  });
+});
+
+describe('a guest that loses its device while it sets up', () => {
+  // Imports are not waited for: no attempt fails in the middle of those.
+  it.each(PATHS.filter((path) => path !== 'vfio' && path !== 'udmabuf'))('%s: ids of the failed attempt are never used again', (path) => {
+    const machine = machineWith('doubled-kick@1000000', { path });
+    const taken = vi.spyOn(ResourceIds.prototype, 'take');
+    const old = idsOf(machine);
+    machine.runFrames(5);
+    machine.kill('guest', false);
+    const { device } = machine.host;
+    const poll = device.poll.bind(device);
+    const prepareSleep = device.prepareSleep.bind(device);
+    // Silent from the second buffer on, for as long as it takes the guest to give it up.
+    const silent = (): boolean => taken.mock.results.length >= 2 && machine.guest.counters.get(Counter.reinitialisations) === 0;
+    device.poll = () => !silent() && poll();
+    device.prepareSleep = () => !silent() && prepareSleep();
+    machine.replace('guest');
+    machine.runFrames(5);
+    expect(machine.guest.counters.get(Counter.reinitialisations)).toBe(1);
+    const ids = [...old, ...taken.mock.results.map(({ value }) => value as number)];
+    expect(ids.length).toBeGreaterThanOrEqual(2 + 2 * SMALL.buffers);
+    expect(new Set(ids).size).toBe(ids.length);
+    taken.mockRestore();
     machine.finish();
     expect(summary(machine.plan, 0)).toMatchObject({ torn: 0, errors: 0 });
   });

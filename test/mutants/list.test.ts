@@ -10,7 +10,6 @@ import { ROOT } from './workshop.ts';
 const DATA_PATH = ['memory', 'protocol', 'dmabuf', 'ring', 'host', 'guest', 'sink', 'trace'];
 /** Checks that no test can bring about: they would be a fault of the code around them, or need 2^32 steps. */
 const UNREACHED = new Set([
-  'core/guest/resource.ts: this.#next > 0xffffffff',
   'core/host/entries.ts: region === null || region === undefined',
   'core/host/scanouts.ts: pixels === null',
   'core/ring/chain-builder.ts: region === null',

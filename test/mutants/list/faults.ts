@@ -8,12 +8,23 @@ export const FAULTS = [
       'this.#queuesOpen = false;\n    this.#setStatus(0);',
       'this.commands.cancelFences();\n    this.#setStatus(0);',
     ],
-    'ids-of-an-old-session-again': ['new ResourceIds(options.firstResourceId)', 'new ResourceIds()'],
     'cancelled-fences-not-counted': [
       'this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());',
       'this.commands.cancelFences();',
     ],
     'reset-leaves-fences': ['this.counters.add(Counter.fencesCancelled, this.commands.cancelFences());', ''],
+  }),
+  ...mutantsOf('faults/ids', 'core/guest/resource.ts', ['fault/host-restart'], {
+    'ids-of-an-old-session-again': ['this.#counters = counters;', 'this.#counters = new (counters.constructor as new () => Counters)();'],
+  }),
+  ...mutantsOf('faults/notifications', 'core/guest/driver.ts', ['unit/guest/probe'], {
+    'loss-not-counted': ['if (!guestDoorbell.sleep(sample, clock.slot[0] + LATE_RING_NS)) this', 'if (false) this'],
+    'late-ring-counted': ['if (!guestDoorbell.sleep(sample, clock.slot[0] + LATE_RING_NS)) this', 'this'],
+    'counted-without-work': 'if (!this.poll()) return;',
+    'unasked-ring-missed': [
+      'if (!rung) this.#lookAgain(sample);\n      this.endSleep();',
+      'this.endSleep();\n      if (!rung) this.#lookAgain(sample);',
+    ],
   }),
   ...mutantsOf('faults/plane', 'core/guest/plane.ts', ['fault/frames', 'unit/guest/plane'], {
     'cancelled-fence-is-a-sample': ["if (fence !== null && fence.state === 'cancelled')", 'if (false)'],
@@ -28,6 +39,10 @@ export const FAULTS = [
     'device-not-marked': 'registers.deviceStatus = Status.NEEDS_RESET;',
     'more-deaths-than-planned': ' || this.#left[role] === 0',
     'reset-not-asked-for': 'await this.#write(0);',
+    'stopped-guest-replaced': "if (role === 'guest' && hasStopped(this.#cells)) return false;",
+    'stopped-guest-ended': [" || (role === 'guest' && !claimKill(this.#cells))", ''],
+    'replaced-after-the-end': ['if (this.#ending) return false;', ''],
+    'killed-for-ever': 'beginLife(this.#cells);',
   }),
   ...mutantsOf('faults/loop', 'workers/loop.ts', ['fault/notifications'], {
     'no-timed-re-check': 'if (recheck) bell.deadline[0] = times[0];',
@@ -46,7 +61,6 @@ export const FAULTS = [
   }),
   ...mutantsOf('faults/guest', 'workers/guest-life.ts', ['fault/host-restart', 'fault/supervisor'], {
     'not-reset': 'lost.driver.reset();',
-    'ids-begin-again': [', lost.driver.ids.next)', ')'],
     'never-stuck': ['if (times[1] > this.#limitNs)', 'if (false)'],
   }),
   ...mutantsOf('faults/samples', 'benchmarks/samples.ts', ['fault/frames'], {
@@ -54,8 +68,8 @@ export const FAULTS = [
   }),
   ...mutantsOf('faults/checks', 'benchmarks/faults.ts', ['fault/clock'], {
     'clock-step-believed': 'if (clockSteps !== undefined)',
-    'everything-explained': ['isCounted(name, figures) && !explained(name, options)', 'false'],
-    'slow-sink-blamed': [" && !(counter === 'fencesTimedOut' && verified)", ''],
+    'everything-explained': ['if (tells && !explained(name, options))', 'if (false)'],
+    'slow-sink-blamed': [" && !(name === 'fencesTimedOut' && one.verified)", ''],
     'left-behind-unseen': ["left === 0 ? 'pass' : 'fail'", "'pass'"],
     'never-injected-unseen': ["whole > 0 ? 'pass' : 'fail'", "'pass'"],
   }),

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DmaBuf } from '../../../core/dmabuf/dma-buf.ts';
 import { Fence } from '../../../core/dmabuf/fence.ts';
 import { FenceUsage } from '../../../core/dmabuf/reservation.ts';
+import { COMMAND_SLOT_BYTES } from '../../../core/guest/command-queue.ts';
 import { Compositor, type CompositorOptions } from '../../../core/guest/compositor.ts';
 import { CursorPlane } from '../../../core/guest/cursor.ts';
 import { DriverError } from '../../../core/guest/driver.ts';
@@ -176,10 +177,14 @@ describe('the driver', () => {
     expect(fence.state).toBe('cancelled');
   });
 
-  test('says that guest RAM has no room for entries', () => {
+  test('says that guest RAM has no room for its commands', () => {
     const rig = new Rig();
-    rig.memory.alloc(rig.memory.freeBytes, '4k');
-    expect(() => rig.driver.allocateEntries(1)).toThrow(DriverError);
+    const { memory } = rig;
+    const alloc = memory.alloc.bind(memory);
+    // The rings find room, the slots of the commands do not.
+    const slots = 80 * COMMAND_SLOT_BYTES;
+    memory.alloc = (bytes, layout) => (bytes === slots ? null : alloc(bytes, layout));
+    expect(() => new Rig({ guest: { memory } })).toThrow(new DriverError(`guest RAM has no ${slots} contiguous bytes left`));
   });
 
   test('rings for a status that the host can see', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DriverError } from '../../../core/guest/driver.ts';
+import { AllocationError } from '../../../core/guest/driver.ts';
 import { Response } from '../../../core/protocol/constants.ts';
 import { BASE_FEATURES, RAM_HIGH, Rig } from './rig.ts';
 
@@ -64,9 +64,22 @@ describe('dumb buffers', () => {
     const rig = new Rig();
     rig.forget();
     const free = rig.pixels.freeBytes;
-    expect(() => rig.driver.createDumb(4096, 4096, '4k')).toThrow(DriverError);
+    expect(() => rig.driver.createDumb(4096, 4096, '4k')).toThrow(AllocationError);
     expect(rig.pixels.freeBytes).toBe(free);
     rig.run();
     expect(rig.host.seen).toHaveLength(0);
+  });
+
+  it('guest RAM without room for the memory entries: the same, and the next buffer is had once there is', () => {
+    const rig = new Rig();
+    rig.forget();
+    const free = rig.pixels.freeBytes;
+    const give = rig.starve();
+    expect(() => rig.driver.createDumb(64, 64, '4k')).toThrow(AllocationError);
+    expect(rig.pixels.freeBytes).toBe(free);
+    rig.run();
+    expect(rig.host.seen).toHaveLength(0);
+    give();
+    expect(rig.driver.createDumb(64, 64, '4k').id).toBe(2);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Compositor, type HeadPlan, type Surface } from '../../../core/guest/compositor.ts';
-import { DeviceLost } from '../../../core/guest/errors.ts';
+import { AllocationError, DeviceLost } from '../../../core/guest/errors.ts';
 import { type Mode, ModeSetting, type SurfaceSource } from '../../../core/guest/mode-setting.ts';
 import { Plane } from '../../../core/guest/plane.ts';
 import { StampRenderer } from '../../../core/guest/renderer.ts';
@@ -19,6 +19,10 @@ const head = (width: number, height: number, enabled = true): Head => ({ x: 0, y
 class Source implements SurfaceSource {
   readonly made: Mode[] = [];
   freed = 0;
+  /** There is memory for new buffers beside the old ones. */
+  room = true;
+  /** Widths of which buffers cannot be had after all. */
+  refused: number[] = [];
   readonly #rig: Rig;
 
   constructor(rig: Rig) {
@@ -29,9 +33,14 @@ class Source implements SurfaceSource {
     return width * height <= 128 * 64;
   }
 
+  hasRoom(): boolean {
+    return this.room;
+  }
+
   make(mode: Mode): Surface[] {
     this.made.push(mode);
     const { width, height } = mode;
+    if (this.refused.includes(width)) throw new AllocationError(`no buffers ${width} pixels wide`);
     return [0, 1].map(() => {
       const dumb = this.#rig.driver.createDumb(width, height, 'contiguous');
       return {
@@ -95,20 +104,27 @@ describe('mode setting after a config change (virtio-gpu §2, §4)', () => {
     expect(other.modeSetting.modeOf(0)).toEqual({ width: 80, height: 40 });
   });
 
-  it('the scanout is disabled, the old buffers are freed, new ones made, and then shown: in this order on the wire', () => {
+  const NEW = ['RESOURCE_CREATE_BLOB', 'RESOURCE_CREATE_BLOB'];
+  const OLD = ['SET_SCANOUT', 'RESOURCE_UNREF', 'RESOURCE_UNREF'];
+
+  it.each([
+    [true, 'new buffers are made, the scanout is disabled, the old ones are freed, and the new ones shown', [...NEW, ...OLD]],
+    [false, 'without memory for both the scanout is disabled and the old ones are freed first', [...OLD, ...NEW]],
+  ])('room for both %s: %s, in this order on the wire', (room, _, order) => {
     const { rig, source, heads, step } = desktop();
+    source.room = room;
     const old = heads[0].surfaces.map(({ framebuffer: fb }) => fb.resource.id);
     rig.host.changeDisplay([head(96, 48)]);
     step(20);
-    const off = rig.host.seen.findIndex(({ request }) => request.name === 'SET_SCANOUT' && request.resource === 0);
-    const names = rig.host.seen.slice(off).map(({ name }) => name);
-    expect(names.slice(0, 5)).toEqual(['SET_SCANOUT', 'RESOURCE_UNREF', 'RESOURCE_UNREF', 'RESOURCE_CREATE_BLOB', 'RESOURCE_CREATE_BLOB']);
+    const set = rig.host.seen.findIndex(({ name }) => name === order[0]);
+    expect(rig.host.seen.slice(set, set + 5).map(({ name }) => name)).toEqual(order);
+    expect(rig.host.of('SET_SCANOUT')).toMatchObject([{ scanout: 0, resource: 0 }]);
     expect(rig.host.of('RESOURCE_UNREF').map(({ resource }) => resource)).toEqual(old);
     const shown = rig.host.of('SET_SCANOUT_BLOB').at(-1);
     expect(shown).toMatchObject({ scanout: 0, width: 96, height: 48 });
     expect(source.freed).toBe(2);
     // Nothing names an old buffer after it was freed.
-    const after = rig.host.seen.slice(off + 3).filter(({ request }) => 'resource' in request && old.includes(request.resource));
+    const after = rig.host.seen.slice(set + 5).filter(({ request }) => 'resource' in request && old.includes(request.resource));
     expect(after).toEqual([]);
     expect(rig.counters.get(Counter.modeSets)).toBe(1);
   });
@@ -177,6 +193,31 @@ describe('mode setting after a config change (virtio-gpu §2, §4)', () => {
     expect(modeSetting.settled).toBe(true);
   });
 
+  it('a mode that is refused is counted once, also where another one was awaited or another display changes', () => {
+    const hold = { on: true };
+    const { rig, modeSetting, step } = desktop({ hold: ({ name }) => hold.on && name === 'RESOURCE_FLUSH' }, 2);
+    const refused = head(2000, 1000);
+    rig.host.changeDisplay([head(96, 48), head(64, 32)]);
+    step();
+    rig.host.changeDisplay([refused, head(64, 32)]);
+    step();
+    expect(modeSetting.settled).toBe(false);
+    hold.on = false;
+    while (rig.host.held.length > 0) rig.host.release();
+    step(20);
+    expect(modeSetting.modeOf(0)).toEqual(SIZE);
+    expect(rig.counters.get(Counter.modesRefused)).toBe(1);
+    rig.host.changeDisplay([refused, head(48, 40)]);
+    step(20);
+    expect(modeSetting.modeOf(1)).toEqual({ width: 48, height: 40 });
+    expect(rig.counters.get(Counter.modesRefused)).toBe(1);
+    rig.host.changeDisplay([head(64, 32), head(48, 40)]);
+    step(20);
+    rig.host.changeDisplay([refused, head(48, 40)]);
+    step(20);
+    expect(rig.counters.get(Counter.modesRefused)).toBe(2);
+  });
+
   it('new buffers of the same size: made once, also when the display changes meanwhile, whose wish then counts', () => {
     const { rig, source, modeSetting, step } = desktop();
     modeSetting.remake(0);
@@ -193,6 +234,92 @@ describe('mode setting after a config change (virtio-gpu §2, §4)', () => {
     step();
     expect(source.made).toHaveLength(made);
     expect(modeSetting.settled).toBe(true);
+  });
+});
+
+describe('a mode whose buffers cannot be had', () => {
+  it('leaves the old one on, with its own buffers and untouched on the wire; frames go on, and the next wish is followed', () => {
+    const { rig, source, heads, compositor, modeSetting, step } = desktop();
+    const old = heads[0].surfaces;
+    source.refused = [96];
+    rig.host.changeDisplay([head(96, 48)]);
+    step(20);
+    expect(source.made).toEqual([{ width: 96, height: 48 }]);
+    expect(modeSetting.modeOf(0)).toEqual(SIZE);
+    expect(heads[0].surfaces).toBe(old);
+    expect(rig.host.of('SET_SCANOUT')).toEqual([]);
+    expect(rig.host.of('RESOURCE_UNREF')).toEqual([]);
+    expect([rig.counters.get(Counter.modesRefused), rig.counters.get(Counter.modeSets)]).toEqual([1, 0]);
+    expect(modeSetting.settled).toBe(true);
+    const committed = compositor.committedOf(0);
+    step();
+    expect(compositor.committedOf(0)).toBeGreaterThan(committed);
+    rig.host.changeDisplay([head(80, 40)]);
+    step(20);
+    expect(modeSetting.modeOf(0)).toEqual({ width: 80, height: 40 });
+    expect(source.freed).toBe(2);
+  });
+
+  it('has the old one made again where that had to make room first', () => {
+    const { rig, source, heads, compositor, modeSetting, step } = desktop();
+    const old = heads[0].surfaces;
+    source.room = false;
+    source.refused = [96];
+    rig.host.changeDisplay([head(96, 48)]);
+    step(20);
+    expect(source.made).toEqual([{ width: 96, height: 48 }, SIZE]);
+    expect(modeSetting.modeOf(0)).toEqual(SIZE);
+    expect(heads[0].surfaces).toHaveLength(old.length);
+    expect([rig.counters.get(Counter.modesRefused), rig.counters.get(Counter.modeSets)]).toEqual([1, 0]);
+    const committed = compositor.committedOf(0);
+    step();
+    expect(compositor.committedOf(0)).toBeGreaterThan(committed);
+  });
+
+  it('turns the head off where not even the old one can be had again; the other head goes on, and a later change brings it back', () => {
+    const { rig, source, heads, compositor, modeSetting, step } = desktop({}, 2);
+    source.room = false;
+    source.refused = [96, 64];
+    rig.host.changeDisplay([head(96, 48), head(64, 32)]);
+    step(20);
+    expect(modeSetting.modeOf(0)).toBeNull();
+    expect(heads[0].surfaces).toEqual([]);
+    const going = compositor.committedOf(1);
+    step();
+    expect(compositor.committedOf(1)).toBeGreaterThan(going);
+    source.refused = [];
+    rig.host.changeDisplay([head(96, 48), head(48, 40)]);
+    step(20);
+    expect([modeSetting.modeOf(0), modeSetting.modeOf(1)]).toEqual([
+      { width: 96, height: 48 },
+      { width: 48, height: 40 },
+    ]);
+    const off = compositor.committedOf(0);
+    step();
+    expect(compositor.committedOf(0)).toBeGreaterThan(off);
+  });
+
+  it('leaves a head that was off as it is', () => {
+    const { rig, source, modeSetting, step } = desktop({}, 2);
+    rig.host.changeDisplay([head(64, 32), head(64, 32, false)]);
+    step(20);
+    for (const room of [true, false]) {
+      source.room = room;
+      source.refused = [96];
+      rig.host.changeDisplay([head(64, 32), head(96, 48)]);
+      step(20);
+      expect(modeSetting.modeOf(1)).toBeNull();
+      expect(modeSetting.settled).toBe(true);
+    }
+  });
+
+  it('is no matter of a device that is lost meanwhile: that passes', () => {
+    const { source, modeSetting, step } = desktop();
+    source.make = () => {
+      throw new DeviceLost('the host has gone');
+    };
+    modeSetting.remake(0);
+    expect(() => step()).toThrow(DeviceLost);
   });
 });
 

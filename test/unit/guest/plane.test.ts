@@ -319,6 +319,22 @@ describe('prepare_fb gives back what it took', () => {
     rig.run();
     expect(rig.host.seen).toHaveLength(0);
   });
+
+  it("no memory for a moved buffer's entries: ENOMEM, unmapped and unpinned again; the next commit attaches it", () => {
+    const { rig, given } = counted();
+    const { fb, dmabuf } = importedFb(rig);
+    move(dmabuf);
+    rig.forget();
+    const give = rig.starve();
+    expect(errnoOf(prepareFb(rig.driver, fb))).toBe('ENOMEM');
+    expect([dmabuf.pins, dmabuf.mappings, dmabuf.resv.held]).toEqual([0, 0, false]);
+    expect(given.map(({ state }) => state)).toEqual(['cancelled']);
+    rig.run();
+    expect(rig.host.seen).toHaveLength(0);
+    give();
+    must(prepareFb(rig.driver, fb));
+    expect([fb.reattached, dmabuf.mappings]).toEqual([true, 1]);
+  });
 });
 
 describe('ring room', () => {

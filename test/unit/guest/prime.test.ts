@@ -4,8 +4,8 @@ import type { Errno } from '../../../core/dmabuf/errno.ts';
 import { FenceUsage, Reservation } from '../../../core/dmabuf/reservation.ts';
 import { Plane, prepareFb } from '../../../core/guest/plane.ts';
 import { freeImported, importDmaBuf } from '../../../core/guest/prime.ts';
-import type { ImportedBuffer } from '../../../core/guest/resource.ts';
-import { Counter } from '../../../core/measure/counters.ts';
+import { type ImportedBuffer, ResourceIds } from '../../../core/guest/resource.ts';
+import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { BlobFlag, BlobMem, Response } from '../../../core/protocol/constants.ts';
 import { errnoOf, must, recordingOps } from '../dmabuf/fixtures.ts';
@@ -63,6 +63,21 @@ describe('resource ids', () => {
     expect(errnoOf(importDmaBuf(rig.driver, foreign(rig, [], { at: 64, refuse: { map: 'ENOMEM' } })))).toBe('ENOMEM');
     const later = rig.driver.createDumb(64, 32, 'contiguous');
     expect([first.id, second.id, later.id]).toEqual([2, 3, 5]);
+  });
+
+  it('go on where those of the driver before ended, which the counters of the guest know', () => {
+    const counters = new Counters();
+    const first = new Rig({ guest: { counters } });
+    expect([first.driver.ids.take(), first.driver.ids.take()]).toEqual([2, 3]);
+    expect(new Rig({ guest: { counters } }).driver.ids.take()).toBe(4);
+  });
+
+  it('end at the last that fits the wire', () => {
+    const counters = new Counters();
+    const ids = new ResourceIds(counters);
+    counters.add(Counter.resourceIds, 0xffffffff - 2);
+    expect(ids.take()).toBe(0xffffffff);
+    expect(() => ids.take()).toThrow(RangeError);
   });
 });
 
@@ -171,6 +186,20 @@ describe("import of another device's dma-buf (virtio-gpu §2)", () => {
     expect(rig.host.seen).toHaveLength(0);
     expect([dmabuf.refcount, dmabuf.pins, dmabuf.mappings, dmabuf.attachments.length]).toEqual([1, 0, 0, 0]);
     expect(dmabuf.resv.held).toBe(false);
+  });
+
+  it('guest RAM without room for the memory entries: ENOMEM, nothing kept, nothing sent; the next import works', () => {
+    const { rig } = logged();
+    const dmabuf = foreign(rig);
+    const give = rig.starve();
+    expect(errnoOf(importDmaBuf(rig.driver, dmabuf))).toBe('ENOMEM');
+    rig.driver.commands.notify();
+    rig.run();
+    expect(rig.host.seen).toHaveLength(0);
+    expect([dmabuf.refcount, dmabuf.pins, dmabuf.mappings, dmabuf.attachments.length]).toEqual([1, 0, 0, 0]);
+    expect(dmabuf.resv.held).toBe(false);
+    give();
+    expect(imported(rig, dmabuf).attached).toBe(true);
   });
 });
 

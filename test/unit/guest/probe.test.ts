@@ -82,6 +82,53 @@ describe('driver probe', () => {
   });
 });
 
+describe('a lost notification (hostile-guest "Faults")', () => {
+  /** Waits for an answer whose notification is missing when the sleep ends that looks for it, and comes `lateNs` after it; null: never. */
+  function lost(lateNs: number | null): number {
+    const rig = new Rig({ hold: ({ name }) => name === 'RESOURCE_UNREF' });
+    const { guestBell } = rig;
+    const begun = rig.now;
+    rig.onIdle = () => {
+      if (rig.host.held.length > 0) {
+        const { rings } = guestBell;
+        rig.host.release();
+        guestBell.rings = rings;
+      }
+      if (lateNs === null || rig.now === begun) return false;
+      rig.clock.advance(lateNs);
+      guestBell.ring();
+      return true;
+    };
+    rig.driver.unref(77);
+    expect(rig.now - begun).toBeGreaterThanOrEqual(100e6);
+    return rig.counters.get(Counter.lostNotifications);
+  }
+
+  it('of an answer is found by the timed re-check, and counted', () => {
+    expect(lost(null)).toBe(1);
+  });
+
+  it('is none where the ring comes a moment after its answer', () => {
+    expect(lost(1e6)).toBe(0);
+  });
+
+  it('is none where the answer was published just when the driver stopped asking for notifications', () => {
+    const rig = new Rig({ hold: ({ name }) => name === 'RESOURCE_UNREF', features: BLOB_FEATURES & ~(1 << Feature.EVENT_IDX) });
+    const endSleep = rig.driver.endSleep.bind(rig.driver);
+    let answered = false;
+    rig.driver.endSleep = () => {
+      endSleep();
+      if (rig.host.held.length === 0) return;
+      const { rings } = rig.guestBell;
+      rig.host.release();
+      answered = rig.guestBell.rings === rings;
+    };
+    rig.driver.unref(77);
+    expect(answered).toBe(true);
+    expect(rig.counters.get(Counter.lostNotifications)).toBe(0);
+  });
+});
+
 describe('config change (virtio-gpu §4)', () => {
   it('asks GET_EDID per scanout and GET_DISPLAY_INFO, and writes events_clear only after the last answer', () => {
     const pendingAt: [string, number][] = [];

@@ -274,8 +274,7 @@ export class Rig {
   readonly hostBell = new Bell();
   /** Called whenever the driver sleeps and the host has nothing to do; true: something happened. */
   onIdle: () => boolean = () => false;
-  /** Fences given out by `allocateFence`, when it counts. */
-  readonly #guestBell = new Bell();
+  readonly guestBell = new Bell();
 
   constructor(options: RigOptions = {}) {
     const ram = { kind: 'ram', size: 4 * MIB, device: null, bar: null } as const;
@@ -287,9 +286,9 @@ export class Rig {
     this.memory = new PageAllocator(this.low, 0x10000, random);
     this.pixels = new PageAllocator(this.high, 0, random);
     this.clock.advance(1e6);
-    this.host = new ScriptedHost(this.space, this.registers, this.#guestBell, options);
+    this.host = new ScriptedHost(this.space, this.registers, this.guestBell, options);
     this.host.refuseFeatures = options.refuseFeatures ?? false;
-    this.#guestBell.onSleep = (deadline) => {
+    this.guestBell.onSleep = (deadline) => {
       if (this.host.poll() || this.onIdle()) return true;
       this.clock.read();
       if (this.clock.slot[0] >= deadline) return false;
@@ -300,7 +299,7 @@ export class Rig {
       space: this.space,
       registers: this.registers,
       hostDoorbell: this.hostBell,
-      guestDoorbell: this.#guestBell,
+      guestDoorbell: this.guestBell,
       clock: this.clock,
       counters: this.counters,
       memory: this.memory,
@@ -323,6 +322,13 @@ export class Rig {
   get now(): number {
     this.clock.read();
     return this.clock.slot[0];
+  }
+
+  /** Takes all guest RAM for rings, commands and entries. @returns what gives it back */
+  starve(): () => void {
+    const all = this.memory.alloc(this.memory.freeBytes, '4k');
+    if (all === null) throw new Error('free pages are there to be had one by one');
+    return () => this.memory.free(all);
   }
 
   /** Forgets what was seen so far (the probe). */
