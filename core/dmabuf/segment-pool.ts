@@ -1,8 +1,11 @@
+import type { MemoryRegion } from '../memory/region.ts';
 import { SegmentList } from '../memory/segments.ts';
 
 const KEPT = 8;
 /** Segments of room too much that do not matter. */
 const SLACK = 64;
+/** In a place past a list's end, which nobody reads. */
+const NOTHING = undefined as unknown as MemoryRegion;
 
 /**
  * Segment lists of released buffers, kept for the next ones: a list of a fully scattered 4K frame is 200 KB
@@ -30,7 +33,9 @@ export class SegmentPool {
 
   /** The caller uses the list no more. */
   give(list: SegmentList): void {
-    // Not clear(): it drops the region array, which would have to grow anew. At most KEPT lists' regions stay referenced.
+    // Not clear(): it drops the region array, which would have to grow anew. A region left in it would keep the memory of a
+    // machine that is gone, or of a device that was unplugged.
+    list.region.fill(NOTHING, 0, list.count);
     list.count = 0;
     list.length = 0;
     if (this.#free.length === KEPT) {

@@ -63,6 +63,20 @@ describe('scanout soak', { timeout: 60_000 }, () => {
     expect(document.checks.filter((check) => check.status === 'fail').map(({ name }) => name)).toEqual(['flat: heap, workers']);
   });
 
+  it('of a machine that has ended no memory stays: after each the address space is the same', async () => {
+    const document = await soak({
+      minutes: 2,
+      maxRounds: 6,
+      warmUpRounds: 1,
+      roundSeconds: 0.3,
+      machine: { width: 640, height: 360, heads: 2, rateHz: null, migrateEvery: 4, faults: [] },
+    });
+    const mapped = document.samples.map(({ mappedBytes }) => mappedBytes ?? 0);
+    expect(mapped).toHaveLength(5);
+    // A shared memory takes more than 8 GiB; stacks and heaps come and go.
+    expect(Math.max(...mapped) - Math.min(...mapped)).toBeLessThan(2 ** 30);
+  });
+
   it('a guest and a host that die in the middle of it: the machine goes on, follows its displays and leaves nothing', async () => {
     const faults = [
       { name: 'guest-dies-scanning', frame: 10 },

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { SegmentPool } from '../../../core/dmabuf/segment-pool.ts';
+import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
 
 test('a released list serves the next buffer of about its length', () => {
   const pool = new SegmentPool();
@@ -33,4 +34,14 @@ test('a list too short for a buffer is not taken, and only the eight given last 
   const lists = Array.from({ length: 9 }, () => new SegmentPool().take(100));
   for (const list of lists) pool.give(list);
   expect(pool.take(100)).toBe(lists[1]);
+});
+
+test('a list that waits for its next buffer keeps no region', () => {
+  const pool = new SegmentPool();
+  const memory = createSharedMemory(1 << 20);
+  const region = new MemoryRegion({ id: 0, name: 'ram', kind: 'ram', gpa: 0, size: 1 << 20, device: null, bar: null, memory });
+  const list = pool.take(100);
+  for (let i = 0; i < 100; i++) list.append(region, 8192 * i, 4096);
+  pool.give(list);
+  expect(list.region.filter((each) => each !== undefined)).toEqual([]);
 });

@@ -81,6 +81,24 @@ describe('memory over a run', () => {
     ).toMatchObject({ rssBytes: 'pass' });
   });
 
+  it('an estimate above its bound passes never: it fails, or says that the samples jump about too much to tell', () => {
+    const random = new Random(8);
+    const jumps = samples(
+      16,
+      () => 16 * MIB,
+      (i) => (250 + i * 6 + (i % 2) * 100 * random.below(2)) * MIB,
+    );
+    const growth = judgeMemory(jumps).find(({ series }) => series === 'rssBytes');
+    expect(growth?.growth?.estimate).toBeGreaterThan(growth?.bound ?? 0);
+    expect(growth?.growth?.low).toBeLessThan(growth?.bound ?? 0);
+    expect(statuses(jumps)).toMatchObject({ rssBytes: 'inconclusive' });
+  });
+
+  it('one memory of a machine that is left in the middle of the run shows in the address space', () => {
+    const judged = statuses(samples(20, () => 16 * MIB).map((sample, i) => ({ ...sample, mappedBytes: (27 + (i < 10 ? 0 : 8)) * 1024 * MIB })));
+    expect(judged).toMatchObject({ mappedBytes: 'fail' });
+  });
+
   it('what the system does not tell is no series; too short a run is inconclusive', () => {
     const short = samples(6, () => MIB).map((sample) => ({ ...sample, fds: null }));
     const judged = statuses(short);
