@@ -6,6 +6,7 @@ import { DeviceRegisters } from '../core/ring/registers.ts';
 import type { MemoryTask, ThreadMemory } from './memory.ts';
 import { deathOf, Supervisor } from './supervisor.ts';
 import type { GuestReport, HostReport, SideReport, SideTask, Window } from './task.ts';
+import { inlineRings } from './v8-flags.ts';
 
 /** A machine ran to its end, or why it did not. */
 export type SessionOutcome =
@@ -129,6 +130,7 @@ export class SessionRunner {
     // middle of a measurement. Isolates made from here on begin with room for a whole repetition.
     v8.setFlagsFromString(`--min-semi-space-size=${NURSERY_MB}`);
     v8.setFlagsFromString(`--max-semi-space-size=${NURSERY_MB}`);
+    inlineRings();
     const pool = new Piscina({
       filename: this.#entry,
       minThreads: THREADS,

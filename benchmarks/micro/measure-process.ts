@@ -1,4 +1,5 @@
 /** One measurement of one benchmark: the entry file of a fresh process. Prints a `ProcessResult` as JSON. */
+import { inlineRings } from '../../workers/v8-flags.ts';
 import { reasonOf } from '../limits/available.ts';
 import type { CpuPair } from './affinity.ts';
 import { type Engine, type EngineResult, measureWith } from './engines.ts';
@@ -14,6 +15,7 @@ export interface ProcessPlan {
 
 export type ProcessResult = (EngineResult & { readonly pinned: boolean | null }) | { readonly unavailable: string };
 
+inlineRings();
 process.stdout.write(`${JSON.stringify(await measure(JSON.parse(process.argv[2]) as ProcessPlan))}\n`);
 
 async function measure({ name, engine, seconds, cpus }: ProcessPlan): Promise<ProcessResult> {

@@ -58,43 +58,42 @@ export function bellOf(cells: Int32Array, index: number): AtomicsDoorbell {
 }
 
 function workOf(driver: DriverQueue, work: RingWork, cells: Int32Array): Work {
-  const submit = new Submitter(driver, work.descriptors);
-  if (work.mode === 'throughput') return throughput(driver, submit, work);
-  return work.mode === 'spin' ? spinning(driver, submit) : sleeping(driver, submit, cells);
+  const submitter = submitterOf(driver, work.descriptors);
+  if (work.mode === 'throughput') return throughput(driver, submitter, work);
+  return work.mode === 'spin' ? spinning(driver, submitter) : sleeping(driver, submitter, cells);
 }
 
-/** Puts buffers in the ring: half of a chain's descriptors, at least one, are writable. */
-class Submitter {
-  readonly #driver: DriverQueue;
-  readonly #readable: number = 0;
-  readonly #descriptors: number = 0;
-  readonly #written: number = 0;
-  #token = 0;
-
-  constructor(driver: DriverQueue, descriptors: number) {
-    this.#driver = driver;
-    this.#descriptors = descriptors;
-    this.#readable = descriptors >> 1;
-    this.#written = (descriptors - this.#readable) * BUFFER_BYTES;
-  }
-
-  submit(): void {
-    const driver = this.#driver;
-    const token = this.#token;
-    this.#token = (token + 1) & (RING_SIZE - 1);
-    let at = BUFFERS_AT + token * TABLE_DESCRIPTORS * BUFFER_BYTES;
-    driver.begin();
-    for (let i = 0; i < this.#descriptors; i++, at += BUFFER_BYTES) {
-      if (i < this.#readable) driver.readable(at, BUFFER_BYTES);
-      else driver.writable(at, BUFFER_BYTES);
-    }
-    if (!driver.submit(token)) throw new Error('the ring is full');
-  }
-
+interface Submitter {
+  /** Puts one chain in the ring, not published yet. */
+  submit(): void;
   /** After `popUsed`. */
-  check(): void {
-    if (this.#driver.usedLength !== this.#written) throw new Error('a wrong length came back');
-  }
+  check(): void;
+}
+
+/**
+ * Half of a chain's descriptors, at least one, are writable. Functions over constants, not a class: the compiler takes the
+ * one driver for a constant then, as C's takes the one ring.
+ */
+function submitterOf(driver: DriverQueue, descriptors: number): Submitter {
+  const readable = descriptors >> 1;
+  const written = (descriptors - readable) * BUFFER_BYTES;
+  let next = 0;
+  return {
+    submit() {
+      const token = next;
+      next = (token + 1) & (RING_SIZE - 1);
+      let at = BUFFERS_AT + token * TABLE_DESCRIPTORS * BUFFER_BYTES;
+      driver.begin();
+      for (let i = 0; i < descriptors; i++, at += BUFFER_BYTES) {
+        if (i < readable) driver.readable(at, BUFFER_BYTES);
+        else driver.writable(at, BUFFER_BYTES);
+      }
+      if (!driver.submit(token)) throw new Error('the ring is full');
+    },
+    check() {
+      if (driver.usedLength !== written) throw new Error('a wrong length came back');
+    },
+  };
 }
 
 function throughput(driver: DriverQueue, submitter: Submitter, { batch, descriptors, indirect }: RingWork): Work {

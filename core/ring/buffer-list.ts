@@ -23,12 +23,12 @@ export class BufferList {
   readable(address: number, length: number): void {
     const { count } = this;
     if (this.readableCount !== count) throw new RangeError('a readable buffer after a writable one');
-    this.#add(address, length, 0, count);
+    this.add(address, length, 0, count);
     this.readableCount = count + 1;
   }
 
   writable(address: number, length: number): void {
-    this.#add(address, length, WRITE, this.count);
+    this.add(address, length, WRITE, this.count);
   }
 
   /** Bytes of the writable part, at most 2^32 − 1. */
@@ -38,7 +38,7 @@ export class BufferList {
     return Math.min(bytes, TWO_32 - 1);
   }
 
-  #add(address: number, length: number, flags: number, count: number): void {
+  private add(address: number, length: number, flags: number, count: number): void {
     if (count === MAX_CHAIN || !(length > 0 && length < TWO_32)) throw misuse(count, length);
     const at = count << 2;
     const { words } = this;

@@ -26,23 +26,18 @@ export class Chain {
    * Makes one buffer the whole chain.
    * @param offset where it is in its region, a u32, here as int32: so no double is passed
    * @param length bytes, 0 < length < 2^31
+   * @param writable the same, or 0 for a buffer that the device only reads
    */
-  setOne(head: number, region: number, offset: number, length: number, writable: boolean): void {
+  setOne(head: number, region: number, offset: number, length: number, writable: number): void {
     this.head = head;
     this.indirect = false;
     this.count = 1;
     this.region[0] = region;
     this.offset[0] = offset >>> 0;
     this.length[0] = length;
-    if (writable) {
-      this.readableCount = 0;
-      this.readableBytes = 0;
-      this.writableBytes = length;
-    } else {
-      this.readableCount = 1;
-      this.readableBytes = length;
-      this.writableBytes = 0;
-    }
+    this.readableCount = writable === 0 ? 1 : 0;
+    this.readableBytes = length - writable;
+    this.writableBytes = writable;
   }
 
   clear(): void {

@@ -13,8 +13,8 @@ export interface Edit {
 
 /** The split ring's free-running indices: fields that are 0 when made. */
 const FREE_RUNNING: Readonly<Record<string, readonly string[]>> = {
-  'core/ring/split/driver.ts': ['#availNext', '#availPublished', '#lastUsed', '#usedSeen'],
-  'core/ring/split/device.ts': ['#lastAvail', '#availSeen', '#usedNext', '#usedPublished'],
+  'core/ring/split/driver.ts': ['availNext', 'availPublished', 'lastUsed', 'usedSeen'],
+  'core/ring/split/device.ts': ['lastAvail', 'availSeen', 'usedNext', 'usedPublished'],
 };
 
 /** The name of the global that says where the free-running indices of rings made from now on start. */
@@ -22,7 +22,7 @@ export const START = 'ringStart';
 
 /** Lets the free-running indices start at the global `START`. */
 export const PRESET: readonly Edit[] = Object.entries(FREE_RUNNING).flatMap(([file, fields]) =>
-  fields.map((field) => ({ file, from: `  ${field} = 0;\n`, to: `  ${field} = globalThis.${START};\n` })),
+  fields.map((field) => ({ file, from: `  private ${field} = 0;\n`, to: `  private ${field} = globalThis.${START};\n` })),
 );
 
 /** @throws Error when a piece of text is not there exactly once: the edit has to be brought up to date */

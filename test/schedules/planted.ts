@@ -29,7 +29,7 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DRIVER,
-        from: `    return this.#lastUsed !== this.#usedSeen || this.#usedAtomics.load16(2 * (this.#used + USED_IDX)) !== this.#lastUsed;\n`,
+        from: `    return this.lastUsed !== this.usedSeen || this.usedAtomics.load16(2 * (this.used + USED_IDX)) !== this.lastUsed;\n`,
         to: '    return false;\n',
       },
     ],
@@ -41,14 +41,14 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DRIVER,
-        from: '    if (this.#eventIdx) this.#availAtomics.store16(2 * this.#usedEvent, this.#lastUsed);\n',
+        from: '    if (this.eventIdx) this.availAtomics.store16(2 * this.usedEvent, this.lastUsed);\n',
         to:
-          '    const there = this.#usedAtomics.load16(2 * (this.#used + USED_IDX)) !== this.#lastUsed;\n' +
-          '    if (this.#eventIdx) this.#availAtomics.store16(2 * this.#usedEvent, this.#lastUsed);\n',
+          '    const there = this.usedAtomics.load16(2 * (this.used + USED_IDX)) !== this.lastUsed;\n' +
+          '    if (this.eventIdx) this.availAtomics.store16(2 * this.usedEvent, this.lastUsed);\n',
       },
       {
         file: SPLIT_DRIVER,
-        from: `    return this.#lastUsed !== this.#usedSeen || this.#usedAtomics.load16(2 * (this.#used + USED_IDX)) !== this.#lastUsed;\n`,
+        from: `    return this.lastUsed !== this.usedSeen || this.usedAtomics.load16(2 * (this.used + USED_IDX)) !== this.lastUsed;\n`,
         to: '    return there;\n',
       },
     ],
@@ -60,7 +60,7 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DEVICE,
-        from: `    return this.#lastAvail !== this.#availSeen || this.#availAtomics.load16(2 * (this.#avail + AVAIL_IDX)) !== this.#lastAvail;\n`,
+        from: `    return this.lastAvail !== this.availSeen || this.availAtomics.load16(2 * (this.avail + AVAIL_IDX)) !== this.lastAvail;\n`,
         to: '    return false;\n',
       },
     ],
@@ -73,11 +73,11 @@ export const PLANTED: readonly Planted[] = [
       {
         file: SPLIT_DRIVER,
         from: PUBLISH,
-        to: `${PUBLISH}    const event = this.#usedAtomics.load16(2 * this.#availEvent);\n`,
+        to: `${PUBLISH}    const event = this.usedAtomics.load16(2 * this.availEvent);\n`,
       },
       {
         file: SPLIT_DRIVER,
-        from: 'needEvent(this.#usedAtomics.load16(2 * this.#availEvent), next, old)',
+        from: 'needEvent(this.usedAtomics.load16(2 * this.availEvent), next, old)',
         to: 'needEvent(event, next, old)',
       },
     ],
@@ -90,11 +90,11 @@ export const PLANTED: readonly Planted[] = [
       {
         file: SPLIT_DEVICE,
         from: PUBLISH,
-        to: `${PUBLISH}    const flags = this.#availAtomics.load16(2 * (this.#avail + AVAIL_FLAGS));\n`,
+        to: `${PUBLISH}    const flags = this.availAtomics.load16(2 * (this.avail + AVAIL_FLAGS));\n`,
       },
       {
         file: SPLIT_DEVICE,
-        from: 'return (this.#availAtomics.load16(2 * (this.#avail + AVAIL_FLAGS)) & AVAIL_NO_INTERRUPT) === 0;',
+        from: 'return (this.availAtomics.load16(2 * (this.avail + AVAIL_FLAGS)) & AVAIL_NO_INTERRUPT) === 0;',
         to: 'return (flags & AVAIL_NO_INTERRUPT) === 0;',
       },
     ],
@@ -106,10 +106,10 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: SPLIT_DRIVER,
-        from: '    this.#availU16[this.#availRing + (this.#availNext & this.#mask)] = head;\n',
+        from: '    this.availU16[this.availRing + (this.availNext & this.mask)] = head;\n',
         to:
-          '    this.#availAtomics.store16(2 * (this.#avail + AVAIL_IDX), (this.#availNext + 1) & 0xffff);\n' +
-          '    this.#availU16[this.#availRing + (this.#availNext & this.#mask)] = head;\n',
+          '    this.availAtomics.store16(2 * (this.avail + AVAIL_IDX), (this.availNext + 1) & 0xffff);\n' +
+          '    this.availU16[this.availRing + (this.availNext & this.mask)] = head;\n',
       },
     ],
     where: { ring: 'split', inOrder: true, size: 4, chain: 'pair' },
@@ -121,7 +121,7 @@ export const PLANTED: readonly Planted[] = [
       {
         file: SPLIT_DEVICE,
         from: '    used[element] = head;\n',
-        to: '    this.#usedAtomics.store16(2 * (this.#used + USED_IDX), (next + 1) & 0xffff);\n' + '    used[element] = head;\n',
+        to: '    this.usedAtomics.store16(2 * (this.used + USED_IDX), (next + 1) & 0xffff);\n' + '    used[element] = head;\n',
       },
     ],
     where: { ring: 'split', inOrder: false, size: 2 },
@@ -144,7 +144,7 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DRIVER,
-        from: '    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#used;\n',
+        from: '    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.used;\n',
         to: '    return word < 0 && false;\n',
       },
     ],
@@ -156,7 +156,7 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DEVICE,
-        from: '    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#available;\n',
+        from: '    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.available;\n',
         to: '    return word < 0 && false;\n',
       },
     ],
@@ -169,11 +169,11 @@ export const PLANTED: readonly Planted[] = [
       {
         file: PACKED_DRIVER,
         from: PUBLISH,
-        to: `${PUBLISH}    const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);\n`,
+        to: `${PUBLISH}    const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);\n`,
       },
       {
         file: PACKED_DRIVER,
-        from: '    const event = this.#deviceEventAtomics.load32(4 * this.#deviceEventAt);\n    return wantsEvent',
+        from: '    const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);\n    return wantsEvent',
         to: '    return wantsEvent',
       },
     ],
@@ -185,10 +185,10 @@ export const PLANTED: readonly Planted[] = [
     edits: [
       {
         file: PACKED_DRIVER,
-        from: '  #fill(id: number, flags: number): void {\n',
+        from: '  private fill(id: number, flags: number): void {\n',
         to:
-          '  #fill(id: number, flags: number): void {\n' +
-          '    this.#words[this.#ringAt + (this.#next << 2) + FLAGS_WORD] = id | (flags << 16) | (this.#available << STATE_SHIFT);\n',
+          '  private fill(id: number, flags: number): void {\n' +
+          '    this.words[this.ringAt + (this.next << 2) + FLAGS_WORD] = id | (flags << 16) | (this.available << STATE_SHIFT);\n',
       },
     ],
     where: { ring: 'packed', size: 4, chain: 'pair' },
@@ -200,7 +200,7 @@ export const PLANTED: readonly Planted[] = [
       {
         file: PACKED_DEVICE,
         from: '    words[from + 2] = written | 0;\n',
-        to: '    if (this.#held < 0) this.#ringAtomics.store32(4 * (from + FLAGS_WORD), word);\n' + '    words[from + 2] = written | 0;\n',
+        to: '    if (this.held < 0) this.ringAtomics.store32(4 * (from + FLAGS_WORD), word);\n' + '    words[from + 2] = written | 0;\n',
       },
     ],
     where: { ring: 'packed', size: 2 },

@@ -1,5 +1,6 @@
 /** `npm run schedules`: explores how the two sides of a ring can interleave. */
 import { parseArgs } from 'node:util';
+import { Output } from '../../benchmarks/output.ts';
 import { explore } from './explore.ts';
 import { describeScenario, type Scenario } from './scenario.ts';
 import { NUMBERED, RANDOM_SCENARIOS, replayFlag, SCENARIOS } from './scenarios.ts';
@@ -40,9 +41,10 @@ Examples:
   npm run schedules -- --replay 12:93,105
 `;
 
-function print(text: string): void {
-  process.stdout.write(text);
-}
+const interrupted = new AbortController();
+// Who reads no more wants no more schedules run.
+const stdout = new Output(process.stdout, () => interrupted.abort());
+const print = stdout.write;
 
 function usage(text: string): never {
   process.stderr.write(`schedules: ${text}\nTry npm run schedules -- --help\n`);
@@ -114,7 +116,6 @@ async function main(): Promise<number> {
     return 0;
   }
 
-  const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupted.abort());
   const { signal } = interrupted;
 

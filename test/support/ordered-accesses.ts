@@ -8,10 +8,10 @@
 const VIEW = /\.(?:u8|u16|u32|i32|table)\b/;
 const VIEW_TYPE = /\b(\w+): (?:Uint8|Uint16|Uint32|Int32)Array\b/g;
 /** Functions whose result is a view, and those that do for their caller what he would do by an index. */
-const VIEW_FUNCTION = /#findTable\(/;
+const VIEW_FUNCTION = /\bthis\.find\(/;
 const ACCESS_FUNCTION = 'copyBytes';
 /** Fields by which one side tells the other: through an accessor, or not at all. */
-const ORDERED_FIELD = /\b(?:AVAIL_IDX|AVAIL_FLAGS|USED_IDX|USED_FLAGS)\b|this\.#(?:usedEvent|availEvent|driverEventAt|deviceEventAt)\b/g;
+const ORDERED_FIELD = /\b(?:AVAIL_IDX|AVAIL_FLAGS|USED_IDX|USED_FLAGS)\b|this\.(?:usedEvent|availEvent|driverEventAt|deviceEventAt)\b/g;
 /** Before the constructor returns, nobody else has the queue. */
 const BEFORE_SHARED = 'constructor';
 
@@ -40,7 +40,7 @@ function codeOf(source: string): Code {
 
 /** The name of the method or function that each offset lies in, by the header above it. */
 function methodAt(text: string): (offset: number) => string {
-  const header = /^(?: {2}(?:(?:static|get|set) )?|(?:export )?function )(#?\w+)\(.*$/gm;
+  const header = /^(?: {2}(?:(?:static|get|set|private) )?|(?:export )?function )(#?\w+)\(.*$/gm;
   const found = [...text.matchAll(header)].map((match) => ({ at: match.index, name: match[1] }));
   return (offset) => found.findLast(({ at }) => at <= offset)?.name ?? '';
 }
@@ -74,7 +74,7 @@ interface Call {
 }
 
 function accessorCalls(text: string): Call[] {
-  return [...text.matchAll(/this\.#(\w+)\.((?:load|store)(?:16|32)|scan)\(/g)].map((match) => ({
+  return [...text.matchAll(/this\.(\w+)\.((?:load|store)(?:16|32)|scan)\(/g)].map((match) => ({
     at: match.index,
     open: match.index + match[0].length - 1,
     operation: match[2],
@@ -87,7 +87,7 @@ export function ringSites(source: string): OrderedAccess[] {
   const { text } = codeOf(source);
   const where = methodAt(text);
   return accessorCalls(text).map(({ at, open, operation, object }) => {
-    const offset = firstOf(argumentsAt(text, open)).replaceAll('this.#', '').replaceAll(/\s+/g, ' ').trim();
+    const offset = firstOf(argumentsAt(text, open)).replaceAll('this.', '').replaceAll(/\s+/g, ' ').trim();
     return { where: where(at), what: `${object} ${operation} ${offset}` };
   });
 }

@@ -11,7 +11,6 @@ import { wantsEvent } from './layout.ts';
 
 // Taken over: an imported binding is looked up at every use, a constant of the module is compiled in.
 const {
-  AVAIL,
   DESCRIPTOR_BYTES,
   EVENT_BYTES,
   EVENT_DESC,
@@ -26,13 +25,14 @@ const {
   STATE_MASK,
   STATE_SHIFT,
   STATE_USED,
-  USED,
   WORDS,
   WRITE,
 } = layout;
 
-/** In the last word of a descriptor: what no chain of one direct buffer has. */
-const NOT_ALONE = (0xffff ^ (WRITE | AVAIL | USED)) << 16;
+/** All flags of a descriptor but WRITE: of one direct buffer those of its state alone are set. */
+const STATE_ALONE = (0xffff ^ WRITE) << 16;
+const STATE_BITS = STATE_MASK << STATE_SHIFT;
+const USED_BITS = STATE_USED << STATE_SHIFT;
 const WRITE_BIT = WRITE << 16;
 const UNKNOWN_FLAGS = 0xffff & ~KNOWN_FLAGS;
 
@@ -50,80 +50,78 @@ const LOOK_AHEAD = 16;
  * the queue is dead: `pop` finds nothing and `publish` asks for nothing, until the device is reset and the queue rebuilt.
  */
 export class PackedDevice implements DeviceQueue {
-  readonly size: number = 0;
+  declare readonly size: number;
   /** A RingError was thrown. */
   broken = false;
-  readonly #space: AddressSpace;
-  readonly #eventIdx: boolean = false;
-  readonly #builder: ChainBuilder;
-  readonly #order: CompletionOrder | null;
-  /** The descriptor ring, from word `#ringAt`. */
-  readonly #words: Int32Array = new Int32Array(0);
-  readonly #ringAtomics: RingAtomics;
-  readonly #ringAt: number = 0;
-  readonly #driverEventAtomics: RingAtomics;
-  readonly #driverEventAt: number = 0;
-  readonly #deviceEventAtomics: RingAtomics;
-  readonly #deviceEventAt: number = 0;
+  declare private readonly space: AddressSpace;
+  declare private readonly eventIdx: boolean;
+  declare private readonly builder: ChainBuilder;
+  declare private readonly order: CompletionOrder | null;
+  /** The descriptor ring, from word `ringAt`. */
+  declare private readonly words: Int32Array;
+  declare private readonly ringAtomics: RingAtomics;
+  declare private readonly ringAt: number;
+  declare private readonly driverEventAtomics: RingAtomics;
+  declare private readonly driverEventAt: number;
+  declare private readonly deviceEventAtomics: RingAtomics;
+  declare private readonly deviceEventAt: number;
   /** By id: ring slots of the chain in flight; 0: none is. */
-  readonly #slots: Int32Array = new Int32Array(0);
+  declare private readonly slots: Int32Array;
   /**
    * By slot, 1: passed over when the device last used slots, so it still holds what the driver wrote in the lap before.
    * And whether there is any, 1: maybe.
    */
-  readonly #passed: Uint8Array = new Uint8Array(0);
-  #anyPassed = 0;
-  /** Chains that are not in the used ring yet, and how many of them were returned: with IN_ORDER they wait. */
-  #taken = 0;
-  #waiting = 0;
+  declare private readonly passed: Uint8Array;
+  private anyPassed = 0;
+  /** Ring slots of all chains that are not in the used ring yet, and with IN_ORDER how many chains were returned and wait. */
+  private inHand = 0;
+  private waiting = 0;
   /** Next slot to take, and the state of a descriptor that is available there; slots from there on found available. */
-  #next = 0;
-  #available: number = STATE_AVAILABLE;
-  #seen = 0;
-  /** Next slot to write a used descriptor to, its wrap counter and the state it gets. */
-  #usedNext = 0;
-  #usedWrap = 1;
-  #usedState: number = STATE_USED;
+  private next = 0;
+  private available: number = STATE_AVAILABLE;
+  private seen = 0;
+  /** Next slot to write a used descriptor to, its wrap counter and the state it gets, in its place in the last word. */
+  private usedNext = 0;
+  private usedWrap = 1;
+  private usedBits: number = USED_BITS;
   /** The first used descriptor since `publish`: its slot and its last word. −1: there is none. */
-  #held = -1;
-  #heldWord = 0;
+  private held = -1;
+  private heldWord = 0;
   /** The device's event structure says DISABLE. */
-  #kicksOff = false;
+  private kicksOff = false;
 
   /** @throws RingError when the queue cannot be activated, see `findPackedAreas` */
   constructor(space: AddressSpace, config: QueueConfig, maxSize: number = MAX_QUEUE_SIZE) {
     const { ring, driverEvent, deviceEvent } = findPackedAreas(space, config, maxSize);
     const { size } = config;
     this.size = size;
-    this.#space = space;
-    this.#eventIdx = config.eventIdx;
-    this.#builder = new ChainBuilder(space, config.indirect, [
+    this.space = space;
+    this.eventIdx = config.eventIdx;
+    this.builder = new ChainBuilder(space, config.indirect, [
       config.descriptorAddress,
       config.descriptorAddress + DESCRIPTOR_BYTES * size,
       config.deviceAddress,
       config.deviceAddress + EVENT_BYTES,
     ]);
-    this.#order = config.inOrder === true ? new CompletionOrder(size) : null;
-    this.#words = ring.region.i32;
-    this.#ringAtomics = ringAtomics(ring.region);
-    this.#ringAt = ring.offset / 4;
-    this.#driverEventAtomics = ringAtomics(driverEvent.region);
-    this.#driverEventAt = driverEvent.offset / 4;
-    this.#deviceEventAtomics = ringAtomics(deviceEvent.region);
-    this.#deviceEventAt = deviceEvent.offset / 4;
-    this.#slots = new Int32Array(size);
-    this.#passed = new Uint8Array(size);
+    this.order = config.inOrder === true ? new CompletionOrder(size) : null;
+    this.words = ring.region.i32;
+    this.ringAtomics = ringAtomics(ring.region);
+    this.ringAt = ring.offset / 4;
+    this.driverEventAtomics = ringAtomics(driverEvent.region);
+    this.driverEventAt = driverEvent.offset / 4;
+    this.deviceEventAtomics = ringAtomics(deviceEvent.region);
+    this.deviceEventAt = deviceEvent.offset / 4;
+    this.slots = new Int32Array(size);
+    this.passed = new Uint8Array(size);
   }
 
   pop(chain: Chain): boolean {
-    if (this.#seen === 0 && !this.#lookForMore()) return false;
-    const next = this.#next;
-    const { size } = this;
-    const slots = this.#slots;
-    const words = this.#words;
-    const { window } = this.#builder;
-    if (window.generation !== this.#space.generation) window.refresh();
-    const from = this.#ringAt + (next << 2);
+    if (this.seen === 0 && !this.lookForMore()) return false;
+    const next = this.next;
+    const { size, slots, words } = this;
+    const { window } = this.builder;
+    if (window.generation !== this.space.generation) window.refresh();
+    const from = this.ringAt + (next << 2);
     // RACE: written before the driver's store32 of a head's flags, which `scan` loaded. A hostile driver may still be
     // writing: each word is read once.
     const last = words[from + 3];
@@ -133,102 +131,116 @@ export class PackedDevice implements DeviceQueue {
     const id = last & 0xffff;
     // One buffer in the window: nothing to loop over, and nothing to sum.
     if (
-      (last & NOT_ALONE) === 0 &&
-      ((last >>> STATE_SHIFT) & STATE_MASK) === this.#available &&
+      ((last ^ (this.available << STATE_SHIFT)) & STATE_ALONE) === 0 &&
       hi === window.hi &&
-      rel >= 0 &&
       length > 0 &&
-      length <= window.bytes - rel &&
-      id < size &&
+      rel >>> 0 <= window.bytes - length &&
+      this.inHand < size &&
+      // Past the array nothing is 0.
       slots[id] === 0
     ) {
-      chain.setOne(id, window.region, window.offset + rel, length, (last & WRITE_BIT) !== 0);
+      chain.setOne(id, window.region, window.offset + rel, length, (last & WRITE_BIT) === 0 ? 0 : length);
       slots[id] = 1;
-      this.#seen--;
-      if (next + 1 === size) {
-        this.#next = 0;
-        this.#available ^= STATE_MASK;
-      } else {
-        this.#next = next + 1;
-      }
+      this.inHand++;
+      this.seen--;
+      this.next = next + 1;
+      if (next + 1 === size) this.wrapAround();
     } else {
       // Anew: nothing of what was read above is used.
-      this.#take(chain);
+      this.take(chain);
     }
-    if (this.#order !== null) this.#order.take(chain);
-    this.#taken++;
+    if (this.order !== null) this.order.take(chain);
     return true;
   }
 
   push(head: number, written: number): void {
-    const slots = this.#slots;
+    const slots = this.slots;
     const taken = head >= 0 && head < this.size ? slots[head] : 0;
-    if (taken === 0) throw notInFlight(head);
-    if (this.#order !== null) {
-      this.#order.finish(head, written);
-      this.#waiting++;
+    if (taken !== 1 || this.anyPassed !== 0 || this.order !== null) {
+      this.pushAny(head, written, taken);
       return;
     }
+    // One slot, and none that was passed over.
     slots[head] = 0;
-    this.#taken--;
-    this.#use(head, written, taken);
+    this.inHand--;
+    const at = this.usedNext;
+    this.writeUsed(at, head, written);
+    this.usedNext = at + 1;
+    if (at + 1 === this.size) this.wrapUsed();
+  }
+
+  /** `next` passed the last slot. */
+  private wrapAround(): void {
+    this.next = 0;
+    this.available ^= STATE_MASK;
+  }
+
+  /** `usedNext` passed the last slot, or as many more as a chain had there. */
+  private wrapUsed(): void {
+    this.usedNext -= this.size;
+    this.usedWrap ^= 1;
+    this.usedBits ^= STATE_BITS;
+  }
+
+  /** As `push`, of any number of slots; 0: `head` is not in flight. */
+  private pushAny(head: number, written: number, taken: number): void {
+    if (taken === 0) throw notInFlight(head);
+    if (this.order !== null) {
+      this.order.finish(head, written);
+      this.waiting++;
+      return;
+    }
+    this.slots[head] = 0;
+    this.inHand -= taken;
+    this.use(head, written, taken);
   }
 
   /** Chains taken and not returned yet. */
   get inFlight(): number {
-    return this.#taken - this.#waiting;
+    return this.slots.reduce((chains, slots) => (slots > 0 ? chains + 1 : chains), 0) - this.waiting;
   }
 
   publish(): boolean {
     if (this.broken) return false;
-    if (this.#order !== null) this.#useInOrder(this.#order);
-    const held = this.#held;
+    if (this.order !== null) this.useInOrder(this.order);
+    const held = this.held;
     if (held < 0) return false;
     // All of the ring, where it is not a part: at least one slot was used.
-    const slots = (this.#usedNext - held + this.size) % this.size || this.size;
-    this.#ringAtomics.store32(4 * (this.#ringAt + held * WORDS + FLAGS_WORD), this.#heldWord);
-    this.#held = -1;
+    const slots = (this.usedNext - held + this.size) % this.size || this.size;
+    this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);
+    this.held = -1;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.
-    const event = this.#driverEventAtomics.load32(4 * this.#driverEventAt);
-    return wantsEvent(event, this.#usedNext, this.#usedWrap, slots, this.size, this.#eventIdx);
+    const event = this.driverEventAtomics.load32(4 * this.driverEventAt);
+    return wantsEvent(event, this.usedNext, this.usedWrap, slots, this.size, this.eventIdx);
   }
 
   enableKicks(): boolean {
     if (this.broken) return false;
-    const wrap = this.#available === STATE_AVAILABLE ? 1 : 0;
-    const event = this.#eventIdx ? EVENT_DESC | (wrap << 15) | this.#next : EVENT_ENABLE;
-    this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, event);
-    this.#kicksOff = false;
-    const word = this.#ringAtomics.load32(4 * (this.#ringAt + this.#next * WORDS + FLAGS_WORD));
-    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.#available;
+    const wrap = this.available === STATE_AVAILABLE ? 1 : 0;
+    const event = this.eventIdx ? EVENT_DESC | (wrap << 15) | this.next : EVENT_ENABLE;
+    this.deviceEventAtomics.store32(4 * this.deviceEventAt, event);
+    this.kicksOff = false;
+    const word = this.ringAtomics.load32(4 * (this.ringAt + this.next * WORDS + FLAGS_WORD));
+    return ((word >>> STATE_SHIFT) & STATE_MASK) === this.available;
   }
 
   disableKicks(): void {
-    if (this.#kicksOff) return;
+    if (this.kicksOff) return;
     // With EVENT_IDX too: an event that is passed comes round again after two laps.
-    this.#deviceEventAtomics.store32(4 * this.#deviceEventAt, EVENT_DISABLE);
-    this.#kicksOff = true;
+    this.deviceEventAtomics.store32(4 * this.deviceEventAt, EVENT_DISABLE);
+    this.kicksOff = true;
   }
 
   /** Looks for available slots from the next one to the end of the ring. @returns whether there are any */
-  #lookForMore(): boolean {
+  private lookForMore(): boolean {
     if (this.broken) return false;
-    const next = this.#next;
-    const at = 4 * (this.#ringAt + next * WORDS + FLAGS_WORD);
-    const seen = this.#ringAtomics.scan(at, Math.min(this.size - next, LOOK_AHEAD), this.#available);
-    if (seen === 0) {
-      this.#checkUnavailable((this.#ringAtomics.load32(at) >>> STATE_SHIFT) & STATE_MASK);
-      return false;
-    }
-    const room = this.size - this.#slotsTaken();
-    if (room === 0) throw this.#broken('avail-ahead', next);
-    this.#seen = Math.min(seen, room);
-    return true;
-  }
-
-  /** Ring slots of all chains that are not in the used ring yet: those from the next to use to the next to take. */
-  #slotsTaken(): number {
-    return this.#taken === 0 ? 0 : (this.#next - this.#usedNext + this.size) % this.size || this.size;
+    const next = this.next;
+    const at = 4 * (this.ringAt + next * WORDS + FLAGS_WORD);
+    const left = this.size - next;
+    const seen = this.ringAtomics.scan(at, left < LOOK_AHEAD ? left : LOOK_AHEAD, this.available);
+    this.seen = seen;
+    if (seen === 0) this.checkUnavailable((this.ringAtomics.load32(at) >>> STATE_SHIFT) & STATE_MASK);
+    return seen > 0;
   }
 
   /**
@@ -236,141 +248,140 @@ export class PackedDevice implements DeviceQueue {
    * before (or blank); and what the driver wrote there in the lap before, where that slot was not used since, or not
    * visibly, or passed over.
    */
-  #checkUnavailable(state: number): void {
-    const available = this.#available;
+  private checkUnavailable(state: number): void {
+    const { available, next } = this;
     const usedBefore = available === STATE_AVAILABLE ? STATE_USED ^ STATE_MASK : STATE_USED;
     if (state === usedBefore || state === available) return;
-    const next = this.#next;
-    const unused = this.#held === next || this.#passed[next] !== 0 || this.#slotsTaken() === this.size;
+    const unused = this.held === next || this.passed[next] !== 0 || this.inHand === this.size;
     if (state === (available ^ STATE_MASK) && unused) return;
-    throw this.#broken('wrong-wrap', next);
+    throw this.broke('wrong-wrap', next);
   }
 
-  /** Takes the chain that starts at `#next`, whatever it is. */
-  #take(chain: Chain): void {
-    const builder = this.#builder;
+  /** Takes the chain that starts at `next`, whatever it is. */
+  private take(chain: Chain): void {
+    const builder = this.builder;
     const { size } = this;
-    const words = this.#words;
-    const room = size - this.#slotsTaken();
-    let at = this.#next;
-    let available = this.#available;
+    const words = this.words;
+    const room = size - this.inHand;
+    let at = this.next;
+    let available = this.available;
     let slots = 0;
     let last = 0;
     chain.clear();
     for (;;) {
-      if (slots === size) throw this.#broken('loop', slots);
-      if (slots === room) throw this.#broken('avail-ahead', slots);
+      if (slots === size) throw this.broke('loop', slots);
+      if (slots === room) throw this.broke('avail-ahead', slots);
       slots++;
-      const from = this.#ringAt + (at << 2);
+      const from = this.ringAt + (at << 2);
       // RACE: as in `pop`.
       last = words[from + 3];
       const lo = words[from];
       const hi = words[from + 1];
       const length = words[from + 2];
       const flags = last >>> 16;
-      if (((last >>> STATE_SHIFT) & STATE_MASK) !== available) throw this.#broken('wrong-wrap', at);
+      if (((last >>> STATE_SHIFT) & STATE_MASK) !== available) throw this.broke('wrong-wrap', at);
       if (++at === size) {
         at = 0;
         available ^= STATE_MASK;
       }
-      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.#broken('unknown-flags', flags);
+      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.broke('unknown-flags', flags);
       if ((flags & INDIRECT) !== 0) {
-        this.#takeTable(chain, lo, hi, length, slots > 1 || (flags & NEXT) !== 0);
+        this.takeTable(chain, lo, hi, length, slots > 1 || (flags & NEXT) !== 0);
         break;
       }
       if (length !== 0) {
         const rule = builder.add(chain, lo, hi, length, (flags & WRITE) !== 0);
-        if (rule !== null) throw this.#broken(rule, slots);
+        if (rule !== null) throw this.broke(rule, slots);
       }
       if ((flags & NEXT) === 0) break;
     }
     // The id is the last descriptor's (virtio 1.3 § 2.8.6).
     const id = last & 0xffff;
-    if (id >= size) throw this.#broken('head-range', id);
-    if (this.#slots[id] !== 0) throw this.#broken('head-in-flight', id);
-    if (chain.count === 0) throw this.#broken('empty-chain', id);
+    if (id >= size) throw this.broke('head-range', id);
+    if (this.slots[id] !== 0) throw this.broke('head-in-flight', id);
+    if (chain.count === 0) throw this.broke('empty-chain', id);
     chain.head = id;
-    this.#slots[id] = slots;
-    this.#next = at;
-    this.#available = available;
-    this.#seen = Math.max(0, this.#seen - slots);
+    this.slots[id] = slots;
+    this.inHand += slots;
+    this.next = at;
+    this.available = available;
+    this.seen = Math.max(0, this.seen - slots);
   }
 
   /** Adds the buffers of an indirect table. Its own WRITE flag is ignored (virtio 1.3 § 2.8.7). */
-  #takeTable(chain: Chain, lo: number, hi: number, bytes: number, linked: boolean): void {
-    const builder = this.#builder;
+  private takeTable(chain: Chain, lo: number, hi: number, bytes: number, linked: boolean): void {
+    const builder = this.builder;
     const entries = builder.enterTable(chain, lo, hi, bytes, linked);
-    if (entries === 0) throw this.#broken(builder.rule, bytes);
+    if (entries === 0) throw this.broke(builder.rule, bytes);
     const { table } = builder;
     for (let i = 0; i < entries; i++) {
       const at = builder.tableAt + (i << 2);
       // RACE: as in `pop`.
       const length = table[at + 2];
       const flags = table[at + 3] >>> 16;
-      if ((flags & INDIRECT) !== 0) throw this.#broken('indirect-nested', i);
-      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.#broken('unknown-flags', flags);
+      if ((flags & INDIRECT) !== 0) throw this.broke('indirect-nested', i);
+      if ((flags & UNKNOWN_FLAGS) !== 0) throw this.broke('unknown-flags', flags);
       if (length === 0) continue;
       const rule = builder.add(chain, table[at], table[at + 1], length, (flags & WRITE) !== 0);
-      if (rule !== null) throw this.#broken(rule, i);
+      if (rule !== null) throw this.broke(rule, i);
     }
   }
 
   /** Uses all leading finished chains: one used descriptor for a run of them, the last one's (virtio 1.3 § 2.8.9). */
-  #useInOrder(order: CompletionOrder): void {
+  private useInOrder(order: CompletionOrder): void {
     let slots = 0;
     for (let head = order.first(); head >= 0; ) {
-      slots += this.#slots[head];
-      this.#slots[head] = 0;
-      this.#taken--;
-      this.#waiting--;
+      slots += this.slots[head];
+      this.inHand -= this.slots[head];
+      this.slots[head] = 0;
+      this.waiting--;
       order.drop();
       const next = order.first();
       if (next < 0 || order.complete[head] === 0) {
-        this.#use(head, order.written[head], slots);
+        this.use(head, order.written[head], slots);
         slots = 0;
       }
       head = next;
     }
   }
 
-  /** Writes one used descriptor for `slots` ring slots; the batch's first becomes visible with `publish`. */
-  #use(id: number, written: number, slots: number): void {
-    const at = this.#usedNext;
-    const words = this.#words;
-    const from = this.#ringAt + (at << 2);
-    const word = id | (written > 0 ? WRITE_BIT : 0) | (this.#usedState << STATE_SHIFT);
+  /** Writes the used descriptor of slot `at`; the batch's first becomes visible with `publish`. */
+  private writeUsed(at: number, id: number, written: number): void {
+    const words = this.words;
+    const from = this.ringAt + (at << 2);
+    const word = id | (written > 0 ? WRITE_BIT : 0) | this.usedBits;
     // RACE: the driver reads the slot only after it loads the flags of the batch's first one, which `publish` stores
     // with store32.
     words[from + 2] = written | 0;
-    if (this.#held < 0) {
-      this.#held = at;
-      this.#heldWord = word;
+    if (this.held < 0) {
+      this.held = at;
+      this.heldWord = word;
     } else {
       words[from + 3] = word;
     }
-    if (slots + this.#anyPassed > 1) this.#markPassed(at, slots);
-    const next = at + slots;
-    if (next >= this.size) {
-      this.#usedNext = next - this.size;
-      this.#usedWrap ^= 1;
-      this.#usedState ^= STATE_MASK;
-    } else {
-      this.#usedNext = next;
-    }
+  }
+
+  /** Uses `slots` ring slots with one used descriptor. */
+  private use(id: number, written: number, slots: number): void {
+    const at = this.usedNext;
+    this.writeUsed(at, id, written);
+    if (slots + this.anyPassed > 1) this.markPassed(at, slots);
+    this.usedNext = at + slots;
+    if (this.usedNext >= this.size) this.wrapUsed();
   }
 
   /** Notes that of `slots` slots from `at` on the first one was written and the others were passed over. */
-  #markPassed(at: number, slots: number): void {
-    this.#anyPassed = 1;
-    this.#passed[at] = 0;
-    for (let i = 1; i < slots; i++) this.#passed[(at + i) % this.size] = 1;
+  private markPassed(at: number, slots: number): void {
+    this.anyPassed = 1;
+    this.passed[at] = 0;
+    for (let i = 1; i < slots; i++) this.passed[(at + i) % this.size] = 1;
   }
 
   /** Out of line, and thrown by the caller: the compiler then sees that nothing comes after. */
-  #broken(rule: RingRule, value: number): RingError {
+  private broke(rule: RingRule, value: number): RingError {
     this.broken = true;
     // Nothing more is seen, so that `pop` has one test for "nothing there" and for this.
-    this.#seen = 0;
+    this.seen = 0;
     return ringError(rule, value);
   }
 }
