@@ -1,3 +1,5 @@
+import { plain } from '../reports/format.ts';
+
 /** Says on stderr what is being done: one line rewritten in a terminal, a line a step elsewhere. */
 export class Progress {
   readonly #write: (text: string) => void;
@@ -10,7 +12,7 @@ export class Progress {
   }
 
   step(done: number, total: number, text: string): void {
-    const line = `[${String(done).padStart(String(total).length)}/${total}] ${text}`.slice(0, 79);
+    const line = `[${String(done).padStart(String(total).length)}/${total}] ${plain(text)}`.slice(0, 79);
     if (line === this.#last) return;
     this.#last = line;
     this.#write(this.#terminal ? `\r\x1b[K${line}` : `${line}\n`);

@@ -1,8 +1,7 @@
 /** What a machine can resolve: the file that `scanout calibrate` writes and a gate reads. */
-import { readFileSync } from 'node:fs';
 import { environmentDifferences } from './compare/environments.ts';
 import { InputError } from './errors.ts';
-import { reasonOf } from './read.ts';
+import { parseJson, readText } from './json.ts';
 import type { Environment } from './run-document.ts';
 
 export const CALIBRATION_VERSION = 1;
@@ -56,13 +55,7 @@ export interface PositiveControl {
 
 /** @throws InputError the file is missing, truncated, of another version or not a calibration */
 export function readCalibration(path: string): Calibration {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    const fault = error instanceof SyntaxError ? 'not JSON, or cut off before its end' : `cannot be read: ${reasonOf(error)}`;
-    throw new InputError(`${path}: ${fault}`);
-  }
+  const value = parseJson(readText(path), path);
   const fields = typeof value === 'object' && value !== null ? (value as Partial<Calibration>) : {};
   if (fields.schemaVersion !== CALIBRATION_VERSION) {
     const version = JSON.stringify(fields.schemaVersion) ?? 'missing';

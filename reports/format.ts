@@ -63,7 +63,10 @@ export function ratioWords(ratio: { median: number; low: number; high: number })
   return `${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}]`;
 }
 
-/** On one line, without control characters: what came from files and programs must not steer a terminal. */
+/** On one line, without control characters and halves of characters: what came from files and programs must not steer a terminal. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ').trim();
+  return text
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ')
+    .trim()
+    .toWellFormed();
 }

@@ -10,4 +10,4 @@ export { bootstrap, bootstrapInterval, hodgesLehmann, median, percentile, ratioO
 export type { TerminalOptions } from './terminal.ts';
 export { renderTerminal } from './terminal.ts';
 export { checkRunDocument, runDocumentError } from './validate.ts';
-export { checkWritable, formatRun, writeFileAtomically, writeReports } from './write.ts';
+export { checkWritable, formatRun, writeFileAtomically, writeFilesAtomically, writeReports } from './write.ts';

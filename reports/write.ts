@@ -1,36 +1,92 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
-import { InputError } from './errors.ts';
+import { InputError, reasonOf } from './errors.ts';
 import { renderHtml } from './html/page.ts';
 import { renderMarkdown } from './markdown.ts';
-import { reasonOf } from './read.ts';
 import type { RunDocument } from './run-document.ts';
 import { checkRunDocument } from './validate.ts';
 
+/** A file to be written. */
+export interface NewFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What is written until it is renamed; a killed process leaves it behind. */
+export const TEMPORARY = /\.\d+-[0-9a-f]{8}\.tmp$/;
+
 /**
- * Writes a file so that its name always holds either the old content or the whole new one: a temporary
- * file beside it, synced, then renamed.
- * @throws InputError the folder cannot be made or written
+ * Writes files so that each name always holds either the old content or the whole new one: temporary files beside them, synced,
+ * and renamed only when all of them are there. Of files that belong together a full disk replaces none.
+ * @throws InputError a folder cannot be made or written
  */
-export function writeFileAtomically(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  let made = false;
+export function writeFilesAtomically(files: readonly NewFile[]): void {
+  const made: { path: string; target: string; temporary: string }[] = [];
+  let path = '';
   try {
-    makeFolder(dirname(path));
-    const handle = openSync(temporary, 'w');
-    made = true;
-    try {
-      const bytes = Buffer.from(text, 'utf8');
-      for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
+    for (const file of files) {
+      path = file.path;
+      const target = targetOf(path);
+      // Of a pipe or a device nothing can be renamed over: it is written as a shell would.
+      if (target === null) writeFileSync(path, file.text);
+      else made.push({ path, target, temporary: written(target, file.text) });
     }
-    renameSync(temporary, path);
+    for (const each of made) {
+      path = each.path;
+      renameSync(each.temporary, each.target);
+    }
   } catch (error) {
-    if (made) rmSync(temporary, { force: true });
+    for (const { temporary } of made) rmSync(temporary, { force: true });
     throw new InputError(`${path}: cannot be written: ${reasonOf(error)}`);
   }
+}
+
+/** @throws InputError as `writeFilesAtomically` */
+export function writeFileAtomically(path: string, text: string): void {
+  writeFilesAtomically([{ path, text }]);
+}
+
+/** The file that a name stands for, links followed; null: it is neither a file nor a folder, and there already. */
+function targetOf(path: string): string | null {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return path;
+  return found.isFile() || found.isDirectory() ? realpathSync(path) : null;
+}
+
+/** A synced file beside `target` that has the text. It is made by this call: whoever else writes there, no link is followed. */
+function written(target: string, text: string): string {
+  makeFolder(dirname(target));
+  const temporary = temporaryName(target);
+  const handle = openSync(temporary, 'wx');
+  try {
+    const bytes = Buffer.from(text, 'utf8');
+    for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at);
+    fsyncSync(handle);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  } finally {
+    closeSync(handle);
+  }
+  return temporary;
+}
+
+/** Not the process's id alone: two containers that share a folder may have the same. */
+function temporaryName(path: string): string {
+  return `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 }
 
 /** `mkdir -p`. Node's own never returns where the system answers ENOENT for a folder whose parent exists, as in /proc. */
@@ -51,10 +107,10 @@ function makeFolder(path: string): void {
  * @throws InputError
  */
 export function checkWritable(directory: string): void {
-  const probe = join(directory, `.scanout-${process.pid}.tmp`);
+  const probe = temporaryName(join(directory, '.scanout'));
   try {
     makeFolder(directory);
-    closeSync(openSync(probe, 'w'));
+    closeSync(openSync(probe, 'wx'));
     rmSync(probe, { force: true });
   } catch (error) {
     throw new InputError(`${directory}: cannot be written: ${reasonOf(error)}`);
@@ -68,13 +124,14 @@ export function formatRun(document: RunDocument): string {
   return `${text.replaceAll(/\[\n[\s\d.,eE+-]+\]/g, (list) => list.replaceAll(/\n\s*/g, '').replaceAll(',', ', '))}\n`;
 }
 
-/** Writes run.json, report.md and report.html into `directory` and returns their paths. @throws InputError */
+/** Writes run.json, report.md and report.html into `directory`, all or none, and returns their paths. @throws InputError */
 export function writeReports(document: RunDocument, directory: string): { json: string; markdown: string; html: string } {
   const paths = { json: join(directory, 'run.json'), markdown: join(directory, 'report.md'), html: join(directory, 'report.html') };
   // Everything is rendered before anything is written.
-  const texts = { json: formatRun(document), markdown: renderMarkdown(document), html: renderHtml(document) };
-  writeFileAtomically(paths.json, texts.json);
-  writeFileAtomically(paths.markdown, texts.markdown);
-  writeFileAtomically(paths.html, texts.html);
+  writeFilesAtomically([
+    { path: paths.json, text: formatRun(document) },
+    { path: paths.markdown, text: renderMarkdown(document) },
+    { path: paths.html, text: renderHtml(document) },
+  ]);
   return paths;
 }

@@ -51,6 +51,7 @@ export const exportCommand: Command = {
     const [file, ...more] = positionals;
     if (file === undefined || more.length > 0) throw new UsageError('takes one run: scanout export FILE --format FORMAT; see --help');
     if (values.format === undefined) throw new UsageError(`--format is missing: ${EXPORT_FORMATS.join(', ')}`);
+    if (values.out === '') throw new UsageError('--out needs the name of a file');
     const format = choiceFlag('format', values.format, EXPORT_FORMATS);
     const { exportRun } = await import('../../reports/export/index.ts');
     const text = exportRun(readRun(file), format);

@@ -98,24 +98,36 @@ async function show(place: HistoryPlace, values: Values, io: Io): Promise<number
   const last = values.last === undefined ? undefined : integerFlag('last', values.last, 1, 1_000_000);
   if (!History.exists(place))
     throw new UsageError(`${place.folder}: no run is kept there: 'scanout run --keep' keeps one, --history names another folder`);
-  const history = await History.open(place);
-  try {
-    await history.sync();
-    const observations = selected(await history.store.observations(metric), values);
-    if (observations.length === 0) throw new UsageError(await whyNone(history, metric, values));
-    const document = historyDocument(observations, await history.store.environments(), history.store.name, {
-      metric,
-      magnitude,
-      p: LEAST_P,
-      ...(last === undefined ? {} : { last }),
-    });
-    if (values.html !== undefined) writeFileAtomically(values.html, renderHistoryPage(document));
-    io.stdout(values.json ? `${JSON.stringify(document, null, 2)}\n` : renderHistory(document));
-    if (values.html !== undefined && !values.json) io.stdout(`\nPage: ${values.html}\n`);
-    return 0;
-  } finally {
-    await history.close();
-  }
+  return await told(io, 'stopped; what was indexed until then stays', async (step) => {
+    const history = await History.open(place);
+    try {
+      await history.sync(step);
+      return await answer(history, { metric, magnitude, last }, values);
+    } finally {
+      await history.close();
+    }
+  });
+}
+
+interface Asked {
+  readonly metric: string;
+  readonly magnitude: number;
+  readonly last: number | undefined;
+}
+
+/** @returns what is printed @throws UsageError nothing answers to it */
+async function answer(history: History, { metric, magnitude, last }: Asked, values: Values): Promise<string> {
+  const observations = selected(await history.store.observations(metric), values);
+  if (observations.length === 0) throw new UsageError(await whyNone(history, metric, values));
+  const document = historyDocument(observations, await history.store.environments(), history.store.name, {
+    metric,
+    magnitude,
+    p: LEAST_P,
+    ...(last === undefined ? {} : { last }),
+  });
+  if (values.html !== undefined) writeFileAtomically(values.html, renderHistoryPage(document));
+  if (values.json) return `${JSON.stringify(document, null, 2)}\n`;
+  return `${renderHistory(document)}${values.html === undefined ? '' : `\nPage: ${values.html}\n`}`;
 }
 
 function selected(observations: readonly Observation[], values: Values): Observation[] {
@@ -145,13 +157,11 @@ async function whyNone(history: History, metric: string, values: Values): Promis
 
 async function importFiles(place: HistoryPlace, files: readonly string[], io: Io): Promise<number> {
   if (files.length === 0) throw new UsageError('import needs run documents: scanout history import FILES...');
-  return await told(io, async (step) => {
+  return await told(io, UNWRITTEN, async (step) => {
     const history = await History.open(place);
     try {
       const { added, known } = await history.import(files, (i, file) => step(i, files.length, file));
-      io.stdout(
-        `${added} ${added === 1 ? 'run' : 'runs'} added${known > 0 ? `, ${known} kept before` : ''}: ${history.documents.folder}\n`,
-      );
+      return `${added} ${added === 1 ? 'run' : 'runs'} added${known > 0 ? `, ${known} kept before` : ''}: ${history.documents.folder}\n`;
     } finally {
       await history.close();
     }
@@ -160,13 +170,13 @@ async function importFiles(place: HistoryPlace, files: readonly string[], io: Io
 
 async function rebuild(place: HistoryPlace, io: Io): Promise<number> {
   if (!History.exists(place)) throw new UsageError(`${place.folder}: no run is kept there`);
-  return await told(io, async (step) => {
+  return await told(io, UNWRITTEN, async (step) => {
     const aside = await setAsideDamaged(place);
-    if (aside !== null) io.stdout(`The damaged index is now ${aside}\n`);
+    const moved = aside === null ? '' : `The damaged index is now ${aside}\n`;
     const history = await History.open(place);
     try {
       const runs = await history.rebuild(step);
-      io.stdout(`${history.store.name}: made anew from ${runs} ${runs === 1 ? 'run' : 'runs'}\n`);
+      return `${moved}${history.store.name}: made anew from ${runs} ${runs === 1 ? 'run' : 'runs'}\n`;
     } finally {
       await history.close();
     }
@@ -175,20 +185,26 @@ async function rebuild(place: HistoryPlace, io: Io): Promise<number> {
 
 class Stopped extends Error {}
 
-/** Runs work that says what it is at and may be stopped between two files, when nothing is written yet. */
-async function told(io: Io, work: (step: (done: number, total: number, file: string) => Promise<void>) => Promise<void>): Promise<number> {
+const UNWRITTEN = 'stopped before anything was written';
+
+type Step = (done: number, total: number, file: string) => Promise<void>;
+
+/** Runs work that says what it is at and may be stopped between two files, and prints what it returns. @param stopped said then */
+async function told(io: Io, stopped: string, work: (step: Step) => Promise<string>): Promise<number> {
   const progress = new Progress(io.stderr, process.stderr.isTTY === true);
   try {
-    await work(async (done, total, file) => {
+    const text = await work(async (done, total, file) => {
       progress.step(done, total, file);
       await setImmediate();
       if (io.signal.aborted) throw new Stopped();
     });
+    progress.end();
+    io.stdout(text);
     return 0;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     progress.end();
-    io.stderr('scanout history: stopped before anything was written\n');
+    io.stderr(`scanout history: ${stopped}\n`);
     return EXIT_INTERRUPTED;
   } finally {
     progress.end();

@@ -174,13 +174,17 @@ async function finish(document: RunDocument, values: Values, kept: HistoryPlace 
       ? formatRun(document)
       : renderTerminal(document, { colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }),
   );
-  if (values.out !== undefined) {
-    const { html } = writeReports(document, values.out);
-    if (!values.json) io.stdout(`\nReport: ${html}\n`);
-  }
-  if (kept !== null) {
-    const file = await keepRun(document, kept);
-    if (!values.json) io.stdout(`\nKept: ${file}\n`);
+  try {
+    if (values.out !== undefined) {
+      const { html } = writeReports(document, values.out);
+      if (!values.json) io.stdout(`\nReport: ${html}\n`);
+    }
+  } finally {
+    // Kept, too, where the reports could not be written.
+    if (kept !== null) {
+      const file = await keepRun(document, kept);
+      if (!values.json) io.stdout(`\nKept: ${file}\n`);
+    }
   }
   if (document.partial) return EXIT_INTERRUPTED;
   const broken = document.checks.find(invalidates);

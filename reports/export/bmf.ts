@@ -1,3 +1,4 @@
+import { plain } from '../format.ts';
 import type { RunDocument } from '../run-document.ts';
 import { measured } from './measures.ts';
 
@@ -13,7 +14,7 @@ interface Metric {
  */
 export function exportBmf(run: RunDocument): string {
   const benchmarks: [string, Record<string, Metric>][] = run.scenarios.map((scenario) => [
-    scenario.id,
+    plain(scenario.id),
     Object.fromEntries(
       measured(scenario).map(({ measure, value, low, high }) => {
         const metric: Metric = { value };

@@ -39,7 +39,8 @@ function rowOf(scenario: Scenario, kind: string, metrics: Metrics): Map<string, 
 /** A null object leaves no columns of its own: a row that has the object brings them. */
 function flatten(value: object, prefix: string, row: Map<string, Cell>): void {
   for (const [name, inner] of Object.entries(value)) {
-    if (Array.isArray(inner)) continue;
+    // A field that this version does not know may have any name: none takes the place of what tells scenarios apart.
+    if (Array.isArray(inner) || row.has(`${prefix}${name}`)) continue;
     if (typeof inner === 'object' && inner !== null) flatten(inner, `${prefix}${name}.`, row);
     else if (typeof inner === 'string' || typeof inner === 'number' || typeof inner === 'boolean') row.set(`${prefix}${name}`, inner);
     else row.set(`${prefix}${name}`, null);

@@ -1,4 +1,4 @@
-import { compact, trimmed } from '../format.ts';
+import { compact, plain, trimmed } from '../format.ts';
 import type { RunDocument } from '../run-document.ts';
 import { measured } from './measures.ts';
 
@@ -15,14 +15,14 @@ interface Entry {
 /** github-action-benchmark's own JSON, for `tool: customSmallerIsBetter`. */
 export function exportGithubActionBenchmark(run: RunDocument): string {
   const { cpu, cores, kernel, node } = run.environment;
-  const machine = `${cpu}, ${cores} cores, ${kernel}, Node ${node}`;
+  const machine = plain(`${cpu}, ${cores} cores, ${kernel}, Node ${node}`);
   const entries: Entry[] = [];
   for (const scenario of run.scenarios) {
     const timed = scenario.repetitions.filter((repetition) => repetition.kind === 'timed').length;
     const disturbed = scenario.results.disturbed ? '\ndisturbed: its times are not to be trusted' : '';
     for (const { measure, value, low, high } of measured(scenario)) {
       const entry: Entry = {
-        name: `${scenario.id} ${measure.slug}`,
+        name: `${plain(scenario.id)} ${measure.slug}`,
         unit: measure.unit,
         value,
         extra: `${timed} repetitions, ${compact(scenario.results.framesPresented)} frames\n${machine}${disturbed}`,

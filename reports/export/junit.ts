@@ -52,10 +52,9 @@ function properties(run: RunDocument): [string, string][] {
   ];
 }
 
-/** For text and for attribute values in quotes. XML 1.0 has no control characters, no lone surrogates, no U+FFFE and U+FFFF. */
+/** For text and for attribute values in quotes. Of what `plain` leaves XML 1.0 lacks U+FFFE and U+FFFF. */
 function xml(text: string): string {
   return plain(text)
-    .toWellFormed()
     .replaceAll(/[\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

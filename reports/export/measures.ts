@@ -41,8 +41,9 @@ export function measured(scenario: Scenario): Measured[] {
   const found: Measured[] = [];
   for (const measure of MEASURES) {
     const value = measure.of(scenario.results);
-    if (value === null) continue;
-    const each = repetitions.map(measure.of).filter((one) => one !== null);
+    // What JSON has no number for is left out: an interval between frames that took longer than any number says.
+    if (value === null || !Number.isFinite(value)) continue;
+    const each = repetitions.map(measure.of).filter((one): one is number => one !== null && Number.isFinite(one));
     // What is pooled may lie outside its parts (a p99, say): the bounds hold it.
     const known = each.length >= 2;
     found.push({ measure, value, low: known ? Math.min(value, ...each) : null, high: known ? Math.max(value, ...each) : null });

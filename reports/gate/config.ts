@@ -1,8 +1,7 @@
 /** A gate's thresholds, from a small JSON file in the manner of k6. */
-import { readFileSync } from 'node:fs';
 import { betterWay, checkMetric } from '../compare/metrics.ts';
 import { InputError } from '../errors.ts';
-import { reasonOf } from '../read.ts';
+import { parseJson, readText } from '../json.ts';
 
 /** `hostServiceUs.p99 < +5%` or `framesTorn <= 0`. */
 export interface Threshold {
@@ -21,23 +20,12 @@ const THRESHOLD = /^\s*([A-Za-z][\w.]*)\s*(<=|>=|<|>)\s*([+-]?\d+(?:\.\d+)?)(%?)
 
 /** @throws InputError the file is missing or truncated, or a threshold makes no sense; the message names it */
 export function readGate(path: string): Threshold[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new InputError(`${path}: cannot be read: ${reasonOf(error)}`);
-  }
-  return parseGate(text, path);
+  return parseGate(readText(path), path);
 }
 
 /** @param origin what the text is called in errors @throws InputError as `readGate` */
 export function parseGate(text: string, origin: string): Threshold[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new InputError(`${origin}: not JSON, or cut off before its end`);
-  }
+  const value = parseJson(text, origin);
   const fault = (words: string): InputError => new InputError(`${origin}: ${words}`);
   if (!isObject(value)) throw fault('not a JSON object');
   for (const key of Object.keys(value))

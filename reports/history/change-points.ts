@@ -133,15 +133,22 @@ function withoutWeak(values: readonly number[], indices: number[], p: number, ma
   const points = [...indices];
   for (;;) {
     const told = describe(values, points, test);
-    let at = told.findIndex((point) => point.p === Math.max(...told.map((other) => other.p)));
-    if (at < 0) return told;
+    if (told.length === 0) return told;
+    let at = indexOfMost(told.map((point) => point.p));
     if (told[at].p < p) {
       const sizes = told.map(({ before, after }) => magnitudeOf(before, after));
-      at = sizes.indexOf(Math.min(...sizes));
+      at = indexOfMost(sizes.map((size) => -size));
       if (sizes[at] > magnitude) return told;
     }
     points.splice(at, 1);
   }
+}
+
+/** Of the first of them. */
+function indexOfMost(values: readonly number[]): number {
+  let most = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[most]) most = i;
+  return most;
 }
 
 function describe(values: readonly number[], points: readonly number[], test: Test): ChangePoint[] {

@@ -16,6 +16,8 @@ export interface Database {
   run(sql: string, values?: readonly SqlValue[]): Promise<void>;
   /** All of `work` or nothing; one transaction at a time, over all processes that use the database. */
   transaction(work: () => Promise<void>): Promise<void>;
+  /** What is thrown where the tables are not as they were made: it says how to make them anew. */
+  damaged(words: string): InputError;
   close(): Promise<void>;
 }
 

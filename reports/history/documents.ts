@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../errors.ts';
-import { readRun, reasonOf } from '../read.ts';
+import { InputError, reasonOf } from '../errors.ts';
+import { readRun } from '../read.ts';
 import type { RunDocument } from '../run-document.ts';
-import { formatRun, writeFileAtomically } from '../write.ts';
+import { formatRun, TEMPORARY, writeFileAtomically } from '../write.ts';
 import { runId } from './run-index.ts';
 
 /** What a killed process left half-written is not looked at, and removed once it is that old, ms. */
@@ -28,10 +28,15 @@ export class Documents {
 
   /** Paths of all documents, by name. @throws InputError the folder cannot be read */
   files(): string[] {
+    const names = this.#names().filter((name) => name.endsWith('.json'));
+    return names.sort().map((name) => join(this.folder, name));
+  }
+
+  /** @throws InputError */
+  #names(): string[] {
     if (!existsSync(this.folder)) return [];
     try {
-      const names = readdirSync(this.folder).filter((name) => name.endsWith('.json'));
-      return names.sort().map((name) => join(this.folder, name));
+      return readdirSync(this.folder);
     } catch (error) {
       throw new InputError(`${this.folder}: cannot be read: ${reasonOf(error)}`);
     }
@@ -42,11 +47,10 @@ export class Documents {
     return readRun(file);
   }
 
-  /** Removes what killed processes left of documents that they were writing. */
+  /** Removes what killed processes left of documents that they were writing. @throws InputError the folder cannot be read */
   removeStale(): void {
-    if (!existsSync(this.folder)) return;
-    for (const name of readdirSync(this.folder)) {
-      if (!/\.json\.\d+\.tmp$/.test(name)) continue;
+    for (const name of this.#names()) {
+      if (!name.includes('.json.') || !TEMPORARY.test(name)) continue;
       const path = join(this.folder, name);
       try {
         if (Date.now() - statSync(path).mtimeMs > STALE_MS) rmSync(path, { force: true });

@@ -60,21 +60,28 @@ export class History {
       read.push({ document, run: indexRun(document, path) });
     }
     let added = 0;
-    for (const { document } of read) if (this.documents.write(document).added) added++;
+    try {
+      for (const { document } of read) if (this.documents.write(document).added) added++;
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`${error.message}; ${added} of ${read.length} were written before, which the next 'scanout history' indexes`);
+    }
     await lostNothing(this.documents.folder, () => this.store.add(read.map(({ run }) => run)));
     return { added, known: read.length - added };
   }
 
   /**
    * Indexes the documents that the index does not know: of a process that was killed, or copied here by hand.
+   * @param onFile called before each of many; what it throws ends it, with what was indexed until then
    * @throws InputError naming the first document that cannot be read, after the others were added
    */
-  async sync(): Promise<void> {
+  async sync(onFile: (done: number, total: number, file: string) => Promise<void> = async () => undefined): Promise<void> {
     const known = await this.store.ids();
     const missing = this.documents.files().filter((file) => !known.has(basename(file, '.json')));
     let fault: unknown = null;
     let batch: IndexedRun[] = [];
     for (const [i, file] of missing.entries()) {
+      if (missing.length > BATCH) await onFile(i, missing.length, file);
       try {
         batch.push(indexRun(this.documents.read(file), file));
       } catch (error) {
@@ -134,7 +141,14 @@ async function lostNothing(where: string, work: () => Promise<void>): Promise<vo
 export async function setAsideDamaged({ folder, databaseUrl }: HistoryPlace): Promise<string | null> {
   if (databaseUrl !== null || !existsSync(indexPath(folder))) return null;
   try {
-    await (await openIndex(folder)).close();
+    const { openSqlite } = await import('./sqlite.ts');
+    const database = openSqlite(indexPath(folder));
+    await closing(database, async () => {
+      await HistoryStore.open(database);
+      // What opens may still have broken pages further in.
+      await database.check();
+    });
+    await database.close();
     return null;
   } catch (error) {
     if (!(error instanceof DamagedIndexError)) throw error;

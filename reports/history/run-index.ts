@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../errors.ts';
+import { plain } from '../format.ts';
 import type { Environment, Results, RunDocument, Scenario } from '../run-document.ts';
 import { formatRun } from '../write.ts';
 
-/** What the index holds of a run. */
+/** What the index holds of a run; of its texts what `plain` leaves: a database refuses some characters, or gives back others. */
 export interface IndexedRun {
   /** Of the document: the time it began and a hash of its text. */
   readonly id: string;
@@ -45,15 +46,15 @@ export function indexRun(document: RunDocument, origin: string): IndexedRun {
   return {
     id: runId(document, origin),
     startedAt: beginOf(document, origin),
-    suite: document.suite,
-    version: document.scanoutVersion,
+    suite: plain(document.suite),
+    version: plain(document.scanoutVersion),
     commit: document.revision?.commit ?? null,
     dirty: document.revision?.dirty ?? false,
     environment: fingerprint(document.environment),
     scenarios: document.scenarios.map((scenario) => ({
-      id: scenario.id,
-      options: optionWords(scenario),
-      excluded: failed !== undefined ? `the run is invalid: ${failed.name}` : scenario.results.disturbed ? 'disturbed' : null,
+      id: plain(scenario.id),
+      options: plain(optionWords(scenario)),
+      excluded: failed !== undefined ? `the run is invalid: ${plain(failed.name)}` : scenario.results.disturbed ? 'disturbed' : null,
       metrics: metricsOf(scenario.results),
     })),
   };
@@ -77,7 +78,7 @@ export function fingerprint({ cpu, cores, kernel, node, v8 }: Environment): Hist
     .update(JSON.stringify([cpu, cores, kernel, node, v8]))
     .digest('hex')
     .slice(0, 8);
-  return { id, cpu, cores, kernel, node, v8 };
+  return { id, cpu: plain(cpu), cores, kernel: plain(kernel), node: plain(node), v8: plain(v8) };
 }
 
 function optionWords(scenario: Scenario): string {
@@ -97,12 +98,17 @@ function optionWords(scenario: Scenario): string {
   ].join(', ');
 }
 
+/** Names that a metric may have: a document may hold fields that this version does not know, under any name. */
+const METRIC = /^[A-Za-z]\w{0,63}(?:\.\w{1,64}){0,4}$/;
+/** No machine has a figure beyond: sums and squares of such still are numbers. */
+const MOST_VALUE = 1e100;
+
 /** Every figure of the results, by its place in the run document. */
 function metricsOf(results: Results): Map<string, number> {
   const metrics = new Map<string, number>();
   const walk = (value: unknown, place: string): void => {
-    if (typeof value === 'number' && Number.isFinite(value)) metrics.set(place, value);
-    if (typeof value !== 'object' || value === null) return;
+    if (typeof value === 'number' && Math.abs(value) <= MOST_VALUE && METRIC.test(place)) metrics.set(place, value);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
     for (const [key, inner] of Object.entries(value)) walk(inner, place === '' ? key : `${place}.${key}`);
   };
   walk(results, '');

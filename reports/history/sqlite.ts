@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import { InputError } from '../errors.ts';
-import { reasonOf } from '../read.ts';
+import { InputError, reasonOf } from '../errors.ts';
+import { plain } from '../format.ts';
 import type { Database, SqlRow, SqlValue } from './database.ts';
 import { DamagedIndexError } from './database.ts';
 
@@ -17,12 +17,18 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
+/** A file that can be looked through. */
+export interface SqliteDatabase extends Database {
+  /** Reads every page. @throws DamagedIndexError */
+  check(): Promise<void>;
+}
+
 /**
  * The index in one file. A rollback journal beside it undoes what a killed process left half-written, at the next opening.
  * @param busyMs how long to wait for another process
  * @throws InputError
  */
-export function openSqlite(path: string, busyMs = BUSY_MS): Database {
+export function openSqlite(path: string, busyMs = BUSY_MS): SqliteDatabase {
   const told = <T>(work: () => T): T => {
     try {
       return work();
@@ -56,10 +62,19 @@ export function openSqlite(path: string, busyMs = BUSY_MS): Database {
         await work();
         run('COMMIT');
       } catch (error) {
-        // SQLite has rolled back by itself after some errors, a full disk for one.
-        if (database.isTransaction) database.exec('ROLLBACK');
+        try {
+          // SQLite has rolled back by itself after some errors, a full disk for one.
+          if (database.isTransaction) database.exec('ROLLBACK');
+        } catch {
+          // Then the journal undoes it at the next opening.
+        }
         throw error;
       }
+    },
+    damaged: (words) => damaged(path, words),
+    async check() {
+      const [row] = told(() => database.prepare('PRAGMA integrity_check(1)').all());
+      if (row?.['integrity_check'] !== 'ok') throw damaged(path, String(row?.['integrity_check']));
     },
     close: async () => database.close(),
   };
@@ -74,7 +89,10 @@ function inOneLine(error: unknown, path: string): unknown {
   if (code === IOERR) return new InputError(`${path}: cannot be read or written: ${words}: look at the disk and try again`);
   if (code === READONLY) return new InputError(`${path}: cannot be written: ${words}`);
   if (code === CANTOPEN) return new InputError(`${path}: cannot be opened: ${words}`);
-  if (code === CORRUPT || code === NOTADB)
-    return new DamagedIndexError(`${path}: damaged: ${words}: 'scanout history rebuild' makes it anew from the documents`);
+  if (code === CORRUPT || code === NOTADB) return damaged(path, words);
   return error;
+}
+
+function damaged(path: string, words: string): DamagedIndexError {
+  return new DamagedIndexError(`${path}: damaged: ${plain(words)}: 'scanout history rebuild' makes it anew from the documents`);
 }

@@ -5,6 +5,7 @@ import type { HistoryEnvironment, IndexedRun } from './run-index.ts';
 /** Of the tables below. Another number is another set of tables. */
 export const INDEX_SCHEMA = 1;
 
+const NAMES = ['scanout_environments', 'scanout_runs', 'scanout_scenarios', 'scanout_metrics', 'scanout_values'];
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS scanout_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS scanout_environments (
@@ -53,7 +54,7 @@ export class HistoryStore {
 
   /**
    * Makes the tables where there are none.
-   * @throws InputError of the database; its tables are of another schema (it is then left as it is)
+   * @throws InputError of the database; its tables are of another schema, or some are gone (it is then left as it is)
    */
   static async open(database: Database): Promise<HistoryStore> {
     if (!(await database.hasTable('scanout_meta'))) {
@@ -71,6 +72,7 @@ export class HistoryStore {
     }
     if (found !== INDEX_SCHEMA)
       throw new InputError(`${database.name}: schema ${row?.['value'] ?? 'missing'} is unknown: use another folder or database`);
+    for (const name of NAMES) if (!(await database.hasTable(name))) throw database.damaged(`it has no table ${name}`);
     return new HistoryStore(database);
   }
 
@@ -168,7 +170,7 @@ export class HistoryStore {
     }));
   }
 
-  /** A metric's values in the order of time. */
+  /** A metric's values in the order of time, as far as they are numbers: PostgreSQL's need not be. */
   async observations(metric: string): Promise<Observation[]> {
     const rows = await this.#database.all(
       `SELECT r.id AS run, r.started_at, r.commit_id, r.dirty, r.environment, s.scenario, s.options, s.excluded, v.value
@@ -179,7 +181,7 @@ export class HistoryStore {
        WHERE m.name = ? ORDER BY r.started_at, r.id`,
       [metric],
     );
-    return rows.map((row) => ({
+    const observations = rows.map((row) => ({
       run: text(row, 'run'),
       startedAt: text(row, 'started_at'),
       commit: row['commit_id'] === null ? null : text(row, 'commit_id'),
@@ -190,6 +192,7 @@ export class HistoryStore {
       excluded: row['excluded'] === null ? null : text(row, 'excluded'),
       value: Number(row['value']),
     }));
+    return observations.filter(({ value }) => Number.isFinite(value));
   }
 
   async close(): Promise<void> {

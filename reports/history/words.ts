@@ -28,13 +28,18 @@ export function timeWords(startedAt: string): string {
 /** `near 8f2c1ab0, after 1b2c3d4e`. */
 export function nearWords({ commit, previousCommit }: Change): string {
   if (commit === null) return 'commit unknown';
-  const near = `near ${commit.slice(0, 8)}`;
+  const near = `near ${shortCommit(commit)}`;
   if (previousCommit === null) return near;
-  return previousCommit === commit ? `${near}, the same as before: not by a commit` : `${near}, after ${previousCommit.slice(0, 8)}`;
+  return previousCommit === commit ? `${near}, the same as before: not by a commit` : `${near}, after ${shortCommit(previousCommit)}`;
 }
 
 export function commitWords({ commit, dirty }: TrendRun): string {
-  return commit === null ? '-' : commit.slice(0, 8) + (dirty ? '+' : '');
+  return commit === null ? '-' : shortCommit(commit) + (dirty ? '+' : '');
+}
+
+/** Of a database that others write to, too, not everything need be one. */
+function shortCommit(commit: string): string {
+  return plain(commit).slice(0, 8);
 }
 
 /** `up` or `down`, and what that means. */

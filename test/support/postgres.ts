@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -13,8 +13,8 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** @throws Error there is no PostgreSQL here, or it does not start */
-export async function startPostgres(): Promise<PostgresServer> {
+/** @param password that it asks for; '': none @throws Error there is no PostgreSQL here, or it does not start */
+export async function startPostgres(password = ''): Promise<PostgresServer> {
   const bin = binaries();
   const user = serverUser();
   const folder = mkdtempSync(join(tmpdir(), 'scanout-postgres-'));
@@ -22,7 +22,11 @@ export async function startPostgres(): Promise<PostgresServer> {
   const as = { ...(user ?? {}), cwd: folder, env: { PATH: process.env['PATH'], LC_ALL: 'C' } };
   try {
     const data = join(folder, 'data');
-    const first = ['-D', data, '-U', 'scanout', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'];
+    const secret = join(folder, 'password');
+    writeFileSync(secret, `${password}\n`);
+    if (user !== null) chownSync(secret, user.uid, user.gid);
+    const guard = password === '' ? ['-A', 'trust'] : ['-A', 'scram-sha-256', '--pwfile', secret];
+    const first = ['-D', data, '-U', 'scanout', ...guard, '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'];
     execFileSync(join(bin, 'initdb'), first, { ...as, stdio: ['ignore', 'ignore', 'pipe'] });
     const settings = ['-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'max_connections=20', '-c', 'shared_buffers=16MB'];
     // The time limit ends the server of a test that was killed; it passes signals on.
@@ -33,8 +37,9 @@ export async function startPostgres(): Promise<PostgresServer> {
     await ready(server);
     return {
       database(name) {
-        execFileSync(join(bin, 'createdb'), ['-h', folder, '-U', 'scanout', name], { ...as, stdio: ['ignore', 'ignore', 'pipe'] });
-        return `postgres:///${name}?host=${encodeURIComponent(folder)}&user=scanout`;
+        const env = { ...as.env, PGPASSWORD: password };
+        execFileSync(join(bin, 'createdb'), ['-h', folder, '-U', 'scanout', name], { ...as, env, stdio: ['ignore', 'ignore', 'pipe'] });
+        return `postgres:///${name}?host=${encodeURIComponent(folder)}&user=scanout${password === '' ? '' : `&password=${password}`}`;
       },
       async stop() {
         const ended = once(server, 'exit');

@@ -93,6 +93,28 @@ describe('the schema of run.json', () => {
     expect(() => checkRunDocument({}, 'run.json')).toThrow(InputError);
   });
 
+  test('two scenarios of one id are refused: they could not be told apart in an export or a history', () => {
+    const run = buildRun();
+    const [first, second, third] = run.scenarios;
+    second.id = first.id;
+    expect(runDocumentError(run)).toBe(`scenarios[1].id is that of scenarios[0], ${JSON.stringify(first.id)}`);
+    // Nor those that differ in what no report shows.
+    second.id = 'a b';
+    third.id = 'a\u0000\u001bb';
+    expect(runDocumentError(run)).toMatch(/^scenarios\[2\]\.id is that of scenarios\[1\], /);
+    third.id = '\u0007';
+    expect(runDocumentError(run)).toMatch(/^scenarios\[2\]\.id has no character that can be shown/);
+    third.id = 'x'.repeat(513);
+    expect(runDocumentError(run)).toMatch(/^scenarios\[2\]\.id has more than 512 characters/);
+    third.id = 'x'.repeat(512);
+    expect(runDocumentError(run)).toBeNull();
+  });
+
+  test('a time that there is not is refused', () => {
+    expect(runDocumentError(buildRun({ startedAt: '2026-13-01T00:00:00Z' }))).toBe('startedAt "2026-13-01T00:00:00Z" is no time');
+    expect(runDocumentError(buildRun({ finishedAt: '2026-12-01T24:61:00Z' }))).toBe('finishedAt "2026-12-01T24:61:00Z" is no time');
+  });
+
   test('settings of a scenario are words, figures and switches, and may be left out', () => {
     const run = full();
     run.scenarios[0].settings = { fences: false, scanoutUs: 500, damage: '256x256+64+64' };

@@ -46,6 +46,7 @@ describe('scanout export', () => {
       [[file, file], /takes one run/],
       [[file], /--format is missing: csv, bmf/],
       [[file, '--format', 'xml'], /--format takes csv or bmf/],
+      [[file, '--format', 'csv', '--out', ''], /--out needs the name of a file/],
       [[cut, '--format', 'csv'], /cut off before its end/],
       [[newer, '--format', 'csv'], /schemaVersion 2 is unknown/],
       [[join(folder, 'none.json'), '--format', 'csv'], /cannot be read/],

@@ -2,6 +2,7 @@ import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { exportRun } from '../../../../reports/export/index.ts';
 import { MEASURES } from '../../../../reports/export/measures.ts';
+import { plain } from '../../../../reports/format.ts';
 import { renderMarkdown } from '../../../../reports/index.ts';
 import { buildRun, buildScenario } from '../../../support/run-document.ts';
 import { type Element, parseXml } from './xml.ts';
@@ -204,6 +205,44 @@ describe('CSV', () => {
     second.disturbedReason = '=1+1';
     const [head, ...rows] = parseCsv(exportRun(buildRun({ scenarios: [scenario] }), 'csv'));
     expect(rows.map((row) => row[head.indexOf('disturbedReason')]).slice(1, 3)).toEqual(['one, "two"', "'=1+1"]);
+  });
+});
+
+describe('a document that means no good', () => {
+  test('names become names in JSON, whatever they are, each its own', () => {
+    const ids = ['__proto__', 'constructor', '1', EVIL];
+    const run = buildRun({ scenarios: ids.map((id) => ({ ...buildScenario({ path: 'copy' }), id })) });
+    const bmf = JSON.parse(exportRun(run, 'bmf')) as object;
+    expect(Object.keys(bmf).sort()).toEqual(ids.map(plain).sort());
+    for (const format of ['bmf', 'github-action-benchmark'] as const) expect(exportRun(run, format)).not.toMatch(/\\u/);
+    const entries = JSON.parse(exportRun(run, 'github-action-benchmark')) as { name: string }[];
+    expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
+  });
+
+  test('a figure that JSON has no number for is left out', () => {
+    const scenario = buildScenario({ path: 'copy' });
+    scenario.results.fps = 5e-324;
+    for (const repetition of scenario.repetitions) repetition.fps = 5e-324;
+    const run = buildRun({ scenarios: [scenario] });
+    expect(JSON.parse(exportRun(run, 'bmf'))[scenario.id]).not.toHaveProperty('frame-interval');
+    expect(exportRun(run, 'github-action-benchmark')).not.toMatch(/frame-interval|null|Infinity|NaN/);
+    scenario.results.fps = 60;
+    expect(JSON.parse(exportRun(run, 'bmf'))[scenario.id]['frame-interval']).toEqual({ value: 1e6 / 60 });
+  });
+
+  test('a field that takes the name of a key does not take its place in CSV, nor has a formula for a name', () => {
+    const scenario = buildScenario({ path: 'copy' });
+    Object.assign(scenario.results, { id: 'another', row: 'timed', '=cmd|x': 1, '@sum': '+1', 'a\r\nb,c"d': '\t=1' });
+    const [head, results] = exportRun(buildRun({ scenarios: [scenario] }), 'csv').split('\r\n');
+    expect(results.startsWith(`${scenario.id},copy,`)).toBe(true);
+    expect(results).toContain(',results,');
+    expect(head).toMatch(/,'=cmd\|x,'@sum,"a b,c""d",/);
+    expect(results).toMatch(/,1,'\+1,'=1,/);
+  });
+
+  test('Markdown ends, whatever the command is made of', () => {
+    const text = exportRun(buildRun({ command: '` '.repeat(300_000) }), 'markdown');
+    expect(text).toContain('\n```sh\n` `');
   });
 });
 

@@ -71,7 +71,7 @@ describe('thresholds', () => {
 
 describe('the file', () => {
   it.each([
-    ['{"thresholds": {"*": ["hostServiceUs.p50 < +5%"', /not JSON, or cut off/],
+    ['{"thresholds": {"*": ["hostServiceUs.p50 < +5%"', /not JSON: it is cut off before its end/],
     ['[]', /not a JSON object/],
     ['{}', /"thresholds" is missing/],
     ['{"thresholds": {}}', /no thresholds/],
@@ -166,7 +166,7 @@ describe('what this machine resolves', () => {
   it('a calibration of another version, truncated or malformed is refused in one line', () => {
     const path = join(scratch, 'cal.json');
     for (const [text, words] of [
-      ['{"schemaVersion": 1, "scen', /not JSON, or cut off/],
+      ['{"schemaVersion": 1, "scen', /not JSON: it is cut off before its end/],
       ['{"schemaVersion": 2}', /schemaVersion 2 is unknown; this version of scanout reads 1/],
       ['{}', /schemaVersion missing is unknown/],
       ['{"schemaVersion": 1}', /malformed/],

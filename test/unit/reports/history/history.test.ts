@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { History, type HistoryPlace, keepRun, setAsideDamaged } from '../../../../reports/history/history.ts';
 import { runId } from '../../../../reports/history/run-index.ts';
@@ -97,6 +98,10 @@ describe('importing', () => {
       [JSON.stringify({ ...document(2), schemaVersion: 2 }), /schemaVersion 2 is unknown/],
       ['{}', /schemaVersion is missing/],
       [JSON.stringify(document(2)).replace('2026-01-02', '2026-13-02'), /startedAt "2026-13-02.*" is no time/],
+      // Whatever the index could not take: it would be refused at every later opening.
+      [JSON.stringify({ ...document(2), scenarios: [...document(2).scenarios, ...document(2).scenarios] }), /id is that of scenarios\[0\]/],
+      [JSON.stringify(document(2)).replace('"id":"', `"id":"${'x'.repeat(600)}`), /scenarios\[0\]\.id has more than 512 characters/],
+      [`${JSON.stringify(document(2)).slice(0, -1)},"later":${'['.repeat(5000)}${']'.repeat(5000)}}`, /nested more than 64 levels deep/],
     ];
     const history = await History.open(place);
     for (const [text, words] of bad) {
@@ -167,11 +172,37 @@ describe('an index that lost touch with the documents', () => {
     }
   });
 
+  it('that opens but has broken pages further in, or lacks a table, is set aside, and made anew', async () => {
+    const breakages: ((index: string) => void)[] = [
+      (index) => {
+        const bytes = readFileSync(index);
+        bytes.fill(0xa5, 3 * 4096);
+        writeFileSync(index, bytes);
+      },
+      (index) => {
+        const database = new DatabaseSync(index);
+        database.exec('DROP TABLE scanout_values');
+        database.close();
+      },
+    ];
+    for (const breakIt of breakages) {
+      const place = newPlace();
+      for (const day of [1, 2, 3]) await keepRun(document(day), place);
+      const index = join(place.folder, 'index.sqlite');
+      breakIt(index);
+      expect(await setAsideDamaged(place)).toBe(`${index}.damaged`);
+      expect(await kept(place)).toEqual(new Set([1, 2, 3].map((day) => runId(document(day)))));
+    }
+    const sound = newPlace();
+    await keepRun(document(1), sound);
+    expect(await setAsideDamaged(sound)).toBe(null);
+  });
+
   it('ignores what a killed process left half-written, and rebuilding removes it once it is an hour old', async () => {
     const place = newPlace();
     await keepRun(document(1), place);
-    const half = join(place.folder, 'runs', `${runId(document(2))}.json.4711.tmp`);
-    const young = join(place.folder, 'runs', `${runId(document(3))}.json.4712.tmp`);
+    const half = join(place.folder, 'runs', `${runId(document(2))}.json.4711-0123abcd.tmp`);
+    const young = join(place.folder, 'runs', `${runId(document(3))}.json.4712-0123abcd.tmp`);
     mkdirSync(join(place.folder, 'runs'), { recursive: true });
     for (const path of [half, young]) writeFileSync(path, '{"half":');
     utimesSync(half, new Date(2026, 0, 1), new Date(2026, 0, 1));

@@ -9,7 +9,7 @@ import { openPostgres } from '../../../../reports/history/postgres.ts';
 import { type IndexedRun, indexRun } from '../../../../reports/history/run-index.ts';
 import { openSqlite } from '../../../../reports/history/sqlite.ts';
 import { HistoryStore, INDEX_SCHEMA } from '../../../../reports/history/store.ts';
-import { InputError } from '../../../../reports/index.ts';
+import { InputError, parseRun } from '../../../../reports/index.ts';
 import { type PostgresServer, startPostgres } from '../../../support/postgres.ts';
 import { buildRun } from '../../../support/run-document.ts';
 
@@ -92,6 +92,33 @@ describe.each(kinds)('the index in %s', (_kind, place, open) => {
     await store.close();
   });
 
+  it('takes whatever texts and figures a document may hold, again and again, and leaves out what is no name or figure', async () => {
+    const odd = 'a\u0000b \ud800\u001b[2J ü 漢 \u{1f600}';
+    const oddRun = (day: number): IndexedRun => {
+      const document = buildRun({ startedAt: new Date(Date.UTC(2026, 0, day)).toISOString(), suite: odd, scanoutVersion: odd });
+      Object.assign(document.environment, { cpu: odd, kernel: odd, node: odd, v8: odd });
+      const [scenario] = document.scenarios;
+      Object.assign(scenario, { id: odd, host: odd, settings: { [odd]: odd } });
+      const deep = { a: { b: { c: { d: { e: { f: 1 } } } } } };
+      const more = { [odd]: 1, '\ud800': 2, '\udfff': 3, huge: 1e300, tiny: 5e-324, zero: -0, list: [1, 2], deep, ['x'.repeat(3000)]: 5 };
+      Object.assign(scenario.results, more);
+      return indexRun(parseRun(JSON.stringify(document), 'run.json'), 'run.json');
+    };
+    const store = await HistoryStore.open(await open(place()));
+    await store.add([oddRun(1)]);
+    await store.add([oddRun(2)]);
+    const clean = 'a b \ufffd [2J ü 漢 \u{1f600}';
+    const found = (await store.observations(METRIC)).filter(({ scenario }) => scenario === clean);
+    expect(found).toHaveLength(2);
+    expect(found[0].options).toContain(`host in ${clean}`);
+    expect((await store.environments()).map(({ cpu, v8 }) => [cpu, v8])).toEqual([[clean, clean]]);
+    expect((await store.observations('tiny')).map(({ value }) => value)).toEqual([5e-324, 5e-324]);
+    expect((await store.observations('zero')).map(({ value }) => value + 0)).toEqual([0, 0]);
+    const usual = run(1).scenarios.flatMap(({ metrics }) => [...metrics.keys()]);
+    expect((await store.metrics()).filter((name) => !usual.includes(name))).toEqual(['tiny', 'zero']);
+    await store.close();
+  });
+
   it('is replaced as a whole, or run by run', async () => {
     const store = await HistoryStore.open(await open(place()));
     await store.add([run(1), run(2)]);
@@ -123,6 +150,15 @@ describe.each(kinds)('the index in %s', (_kind, place, open) => {
     await (await HistoryStore.open(database)).add([run(1)]);
     await database.run(`UPDATE scanout_meta SET value = '${INDEX_SCHEMA + 1}' WHERE name = 'schema'`);
     expect(await refusal(HistoryStore.open(database))).toMatch(/schema 2 is newer than this scanout's 1/);
+    expect(await database.all('SELECT id FROM scanout_runs')).toHaveLength(1);
+    await database.close();
+  });
+
+  it('that lacks a table is refused in one line, and left as it is', async () => {
+    const database = await open(place());
+    await (await HistoryStore.open(database)).add([run(1)]);
+    await database.run('DROP TABLE scanout_values');
+    expect(await refusal(HistoryStore.open(database))).toMatch(/it has no table scanout_values: .*'scanout history rebuild'/);
     expect(await database.all('SELECT id FROM scanout_runs')).toHaveLength(1);
     await database.close();
   });
@@ -185,6 +221,70 @@ describe('a PostgreSQL server', () => {
     const message = await refusal(openPostgres(`postgres://me:secret@localhost:1/history`, 2000));
     expect(message).toMatch(/^PostgreSQL at localhost:1\/history: .*is DATABASE_URL right/);
     expect(message).not.toContain('secret');
+  });
+
+  it('that refuses the password says so without it', async () => {
+    const guarded = await startPostgres('right-secret');
+    try {
+      const url = guarded.database('there');
+      await (await openPostgres(url)).close();
+      const message = await refusal(openPostgres(url.replace('right-secret', 'wrong-secret')));
+      expect(message).toMatch(/^PostgreSQL at \/.*\/there: password authentication failed for user "scanout": is DATABASE_URL right/);
+      expect(message).not.toContain('secret');
+      expect(await refusal(openPostgres(url.replace(/&password=.*/, '')))).toMatch(/^PostgreSQL at .*password/);
+    } finally {
+      await guarded.stop();
+    }
+  }, 60_000);
+
+  it('whose URL a password tears apart is refused without a part of it, and how to write it is said', async () => {
+    const torn = ['12/34secret', '12?34secret', '12#34secret', 'p@12/34secret', '12/34@secret', '12?x=1&34secret'];
+    for (const password of torn) {
+      const message = await refusal(openPostgres(`postgres://me:${password}@localhost:1/history`, 100));
+      expect(message, password).toMatch(/^DATABASE_URL has an @ after its host: .*%40/);
+      expect(message, password).not.toMatch(/secret|12|34/);
+    }
+    const whole = 'postgres://me%40here:p%40%2F%3F%23@localhost:1/history?user=me@here&options=-c%20a=b@c';
+    expect(await refusal(openPostgres(whole, 100))).toMatch(/^PostgreSQL at localhost:1\/history: /);
+  });
+
+  it('that stops answering is refused at a bound, says goodbye at one, and has nothing of what was begun', async () => {
+    const url = server?.database(`history${databases++}`) ?? '';
+    await (await HistoryStore.open(await openPostgres(url))).close();
+    const database = await openPostgres(url, 500, 300);
+    const [{ pid } = {}] = await database.all('SELECT pg_backend_pid() AS pid');
+    const work = database.transaction(async () => {
+      await database.run(`INSERT INTO scanout_metrics VALUES (1, 'half')`);
+      process.kill(Number(pid), 'SIGSTOP');
+      await database.run(`INSERT INTO scanout_metrics VALUES (2, 'half')`);
+    });
+    try {
+      expect(await refusal(work)).toMatch(/^PostgreSQL at .*: the server does not answer: try again when it does$/);
+      await database.close();
+    } finally {
+      process.kill(Number(pid), 'SIGCONT');
+    }
+    const other = await openPostgres(url);
+    expect(await other.all('SELECT name FROM scanout_metrics')).toEqual([]);
+    await other.close();
+  });
+
+  it('whose transactions see one moment only, unless told otherwise, takes a run while another is written', async () => {
+    const url = server?.database(`history${databases++}`) ?? '';
+    const first = await openPostgres(url);
+    await first.run(`ALTER DATABASE history${databases - 1} SET default_transaction_isolation = 'repeatable read'`);
+    const store = await HistoryStore.open(await openPostgres(url));
+    const writer = await openPostgres(url);
+    const watcher = await openPostgres(url);
+    let adding: Promise<void> | undefined;
+    await writer.transaction(async () => {
+      adding = store.add([run(1)]);
+      await expect.poll(async () => await watcher.all('SELECT 1 FROM pg_locks WHERE NOT granted'), { timeout: 10_000 }).toHaveLength(1);
+      await writer.run(`INSERT INTO scanout_metrics VALUES (1, '${METRIC}')`);
+    });
+    await adding;
+    expect(await store.observations(METRIC)).toHaveLength(20);
+    for (const each of [first, writer, watcher, store]) await each.close();
   });
 
   it('that does not have the database, or is none, is refused in one line', async () => {
