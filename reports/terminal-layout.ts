@@ -1,5 +1,7 @@
 /** Columns of a terminal that every text fits. */
 export const WIDTH = 80;
+/** Characters of ` GB/s` and of what follows it. */
+const LONGEST_UNIT = 6;
 
 /** How a text is made to stand out. */
 export interface Paint {
@@ -31,17 +33,21 @@ export function grid(rows: readonly (readonly string[])[], words: number): strin
 /** Breaks at spaces (inside a word only when it alone is too long); following lines are indented. */
 export function wrap(text: string, indent: number, width = WIDTH): string[] {
   const lines: string[] = [];
-  const margin = ' '.repeat(indent);
-  let rest = text;
-  while (rest.length > width) {
+  let margin = '';
+  let at = 0;
+  while (margin.length + text.length - at > width) {
+    // No more than one line and the unit after it: a text may be as long as a file.
+    const rest = margin + text.slice(at, at + width + LONGEST_UNIT);
     let end = rest.lastIndexOf(' ', width);
     // A number keeps its unit.
     if (/^ (µs|ms|ns|s|[kMG]?B|GB\/s|Hz)(?![A-Za-z])/.test(rest.slice(end))) end = rest.lastIndexOf(' ', end - 1);
     // Never break inside the margin: that would not move on.
     if (end <= indent || rest.slice(0, end).trim() === '') end = width;
     lines.push(rest.slice(0, end).trimEnd());
-    rest = margin + rest.slice(end).trimStart();
+    at += end - margin.length;
+    while (/\s/.test(text.charAt(at))) at++;
+    margin = ' '.repeat(indent);
   }
-  lines.push(rest.trimEnd());
+  lines.push((margin + text.slice(at)).trimEnd());
   return lines;
 }

@@ -310,6 +310,13 @@ describe('wrap', () => {
     expect(wrap('aaaa 12 ms bb', 0, 8)).toEqual(['aaaa', '12 ms bb']);
   });
 
+  test('a text as long as a file is no heavier than it', () => {
+    // Looked at as a whole for each line, it would fill the memory.
+    const lines = wrap('x'.repeat(4_000_000), 4);
+    expect(lines).toHaveLength(1 + Math.ceil((4_000_000 - 80) / 76));
+    expect(lines.at(-1)).toMatch(/^ {4}x+$/);
+  });
+
   test('a word longer than the width is cut', () => {
     expect(wrap('abcdefghij', 2, 4)).toEqual(['abcd', '  ef', '  gh', '  ij']);
   });
