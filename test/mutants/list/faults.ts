@@ -63,6 +63,9 @@ export const FAULTS = [
     'not-reset': 'lost.driver.reset();',
     'never-stuck': ['if (times[1] > this.#limitNs)', 'if (false)'],
   }),
+  ...mutantsOf('faults/guest-end', 'workers/guest-side.ts', ['unit/workers/session'], {
+    'stops-unsaid': 'if (!claimStop(cells)) standStill();',
+  }),
   ...mutantsOf('faults/samples', 'benchmarks/samples.ts', ['fault/frames'], {
     'cancelled-frame-sampled': ['if (!timedOut && !cancelled) sampleFrame(', 'if (!timedOut) sampleFrame('],
   }),

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { monotonicNowNs } from '../../../core/measure/clock.ts';
 import { Alive, DeviceRegisters } from '../../../core/ring/registers.ts';
 import runSide from '../../../workers/entry.ts';
+import { claimKill } from '../../../workers/guest-end.ts';
 import { type SessionOutcome, SessionRunner } from '../../../workers/session.ts';
 import type { Window } from '../../../workers/task.ts';
 import { LONG, SHORT, scriptedPlan } from '../../support/scripted-plan.ts';
@@ -44,6 +45,12 @@ describe('a session', () => {
     const second = scriptedPlan({});
     expect((await play(second)).outcome.kind).toBe('done');
     expect(threadsOf(second).sort()).toEqual(threadsOf(first).sort());
+  });
+
+  it('whose guest has done its work leaves a fault nothing to end', async () => {
+    const plan = scriptedPlan({});
+    expect((await play(plan)).outcome.kind).toBe('done');
+    expect(claimKill(new Int32Array(plan.control))).toBe(false);
   });
 
   it('leaves no thread behind when it is closed', async () => {
