@@ -510,6 +510,23 @@ describe('a broken ring is a RingError that names the rule', () => {
   });
 });
 
+test('packed, case 2: a slot that was passed over once and used since is held to its lap again', () => {
+  const { driver, device } = packed();
+  const serve = (slot: number, chainOf: ReturnType<typeof one>[], wrap: number): void => {
+    driver.offer(slot, chainOf, wrap);
+    expect(device.pop(chain)).toBe(true);
+    device.push(0, 0);
+    device.publish();
+  };
+  // Slot 1 is passed over in the first lap, and used in the second.
+  serve(0, [one(NEXT, 0), one(0, 0)], 1);
+  for (let slot = 2; slot < SIZE; slot++) serve(slot, [one(0, 0)], 1);
+  for (let slot = 0; slot < SIZE; slot++) serve(slot, [one(0, 0)], 0);
+  serve(0, [one(0, 0)], 1);
+  driver.offer(1, [one(0, 0)], 0);
+  expect(ruleOf(() => device.pop(chain))).toBe('wrong-wrap');
+});
+
 test('packed: a device that holds the whole ring and has returned none of it, or not published it, finds nothing more', () => {
   const { driver, device } = packed();
   driver.offer(
