@@ -9,7 +9,7 @@ const THREADED = [
   'test/unit/benchmarks/runner.test.ts',
   'test/unit/ring/{allocation,doorbell}.test.ts',
   'test/schedules/**/*.test.ts',
-  'test/mutants/sample.test.ts',
+  'test/mutants/{sample,killed}.test.ts',
 ];
 
 export default defineConfig({

@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { unfitFault } from '../core/machine/faults.ts';
+import { DEFAULT_FRAME, FAULTS, type Fault, MAX_FAULTS, parseFault, unfitFault } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
@@ -31,8 +31,9 @@ const MIN_SIDE = 32;
 
 /** `1080p`, `4k`, … or WxH. @throws ScenarioError */
 export function parseResolution(text: string): { width: number; height: number } {
-  const known = RESOLUTIONS[text.toLowerCase()];
-  if (known !== undefined) return known;
+  const name = text.toLowerCase();
+  // Not what every object has, as `constructor`.
+  if (Object.hasOwn(RESOLUTIONS, name)) return RESOLUTIONS[name];
   const match = /^(\d{1,6})x(\d{1,6})$/.exec(text);
   if (match === null)
     throw new ScenarioError(`unknown resolution '${text}': use ${Object.keys(RESOLUTIONS).join(', ')} or WxH, for example 1920x1200`);
@@ -90,54 +91,81 @@ export function scenarioId(options: MachineOptions): string {
   if (options.sink !== 'latch') parts.push(options.sink);
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) parts.push(`scanout${options.scanoutUs}us`);
   if (options.renderer !== 'stamp') parts.push(options.renderer);
-  if (options.damage !== null) parts.push(`damage${options.damage.width}x${options.damage.height}`);
+  if (options.damage !== null) parts.push(damageWord(options.damage));
   if (options.linuxPacing) parts.push('linux-pacing');
   if (!options.fences) parts.push('nofences');
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
   if (options.handicapPercent > 0) parts.push(`handicap${options.handicapPercent}`);
   if (options.inOrder) parts.push('in-order');
   if (options.ring !== 'split') parts.push(options.ring);
-  for (const { name } of options.faults) parts.push(name);
+  for (const fault of options.faults) parts.push(faultWord(fault));
   return parts.join('-');
 }
 
-/** What an id says after path, size and rate, and what it means. */
-const ID_WORDS: readonly (readonly [RegExp, (figure: string) => Partial<MachineOptions>])[] = [
-  ...PAGE_LAYOUTS.map((layout) => [new RegExp(`^${layout}$`), () => ({ layout })] as const),
-  [/^(\d+)buf$/, (count) => ({ buffers: Number(count) })],
-  [/^(\d+)heads$/, (count) => ({ heads: Number(count) })],
-  [/^(?:verify|display)$/, (sink) => ({ sink: sink === 'verify' ? 'verify' : 'display' })],
-  [/^scanout(\d+)us$/, (us) => ({ scanoutUs: Number(us) })],
-  [/^paint$/, () => ({ renderer: 'paint' })],
-  [/^linux-pacing$/, () => ({ linuxPacing: true })],
-  [/^nofences$/, () => ({ fences: false })],
-  [/^migrate(\d+)$/, (every) => ({ migrateEvery: Number(every) })],
-  [/^in-order$/, () => ({ inOrder: true })],
-  [/^packed$/, () => ({ ring: 'packed' })],
+/** `damage64x64`, of a rectangle in a corner of its own `damage64x64+16+32`. */
+function damageWord({ x, y, width, height }: NonNullable<MachineOptions['damage']>): string {
+  return `damage${width}x${height}${x === 0 && y === 0 ? '' : `+${x}+${y}`}`;
+}
+
+/** `lost-kick`, of a frame of its own `lost-kick@30`. */
+function faultWord({ name, frame }: Fault): string {
+  return frame === DEFAULT_FRAME ? name : `${name}@${frame}`;
+}
+
+/** The bounds are those of the flags of `scanout run`. @throws ScenarioError */
+function bounded(text: string, what: string, least: number, most: number): number {
+  const value = Number(text);
+  if (value >= least && value <= most) return value;
+  throw new ScenarioError(`${text} ${what}: there are ${least} to ${most}`);
+}
+
+/** What an id says after path, size and rate, a word each, and what it means. */
+const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<MachineOptions>) => Partial<MachineOptions>])[] = [
+  [`(${PAGE_LAYOUTS.join('|')})`, (text) => ({ layout: PAGE_LAYOUTS.find((layout) => layout === text) ?? DEFAULT_OPTIONS.layout })],
+  ['([0-9]+)buf', (count) => ({ buffers: bounded(count, 'buffers', 1, 16) })],
+  ['([0-9]+)heads', (count) => ({ heads: bounded(count, 'heads', 1, 16) })],
+  ['(verify|display)', (sink) => ({ sink: sink === 'verify' ? 'verify' : 'display' })],
+  ['scanout([0-9]+)us', (us) => ({ scanoutUs: bounded(us, 'scanout µs', 0, 10_000_000) })],
+  ['(paint)', () => ({ renderer: 'paint' })],
+  ['damage([0-9x+]+)', (text) => ({ damage: parseDamage(text.includes('+') ? text : `${text}+0+0`) })],
+  ['(linux-pacing)', () => ({ linuxPacing: true })],
+  ['(nofences)', () => ({ fences: false })],
+  ['migrate([0-9]+)', (every) => ({ migrateEvery: bounded(every, 'frames to a move', 1, 1_000_000) })],
+  ['handicap([0-9]+)', (percent) => ({ handicapPercent: bounded(percent, 'percent of handicap', 1, 100) })],
+  ['(in-order)', () => ({ inOrder: true })],
+  ['(packed)', () => ({ ring: 'packed' })],
+  [
+    `((?:${FAULTS.map(({ name }) => name).join('|')})(?:@[0-9]{1,9})?)`,
+    (text, { faults = [] }) => ({ faults: [...faults, parseFault(text)] }),
+  ],
 ];
 
 /**
  * The scenario that has this id; settings that ids do not name are as usual.
- * @returns null when the id says what cannot be read back (a damage rectangle has no place in it, a fault no frame)
- * @throws ScenarioError an unknown resolution or rate
+ * @returns null when no scenario has such an id
+ * @throws ScenarioError an unknown resolution, rate or rectangle, a number out of bounds
  */
 export function scenarioOfId(id: string): Scenario | null {
   const path = PATHS.find((name) => id.startsWith(`${name}-`));
   if (path === undefined) return null;
-  const [size = '', rate = '', ...words] = id
-    .slice(path.length + 1)
-    .replace('-in-order', '-in_order')
-    .replace('-linux-pacing', '-linux_pacing')
-    .split('-')
-    .map((word) => word.replace('_', '-'));
+  const [size = '', rate = ''] = id.slice(path.length + 1).split('-', 2);
   if (size === '' || rate === '') return null;
   let options: Partial<MachineOptions> = { path, ...parseResolution(size), rateHz: parseRate(rate) };
-  for (const word of words) {
-    const known = ID_WORDS.find(([pattern]) => pattern.test(word));
-    if (known === undefined) return null;
-    const [pattern, meaning] = known;
-    options = { ...options, ...meaning(pattern.exec(word)?.[1] ?? word) };
+  // A word may have hyphens of its own.
+  let rest = id.slice(path.length + 1 + size.length + 1 + rate.length);
+  while (rest !== '') {
+    let length = 0;
+    for (const [pattern, meaning] of ID_WORDS) {
+      const found = new RegExp(`^-${pattern}(?=-|$)`).exec(rest);
+      if (found === null) continue;
+      options = { ...options, ...meaning(found[1], options) };
+      length = found[0].length;
+      break;
+    }
+    if (length === 0) return null;
+    rest = rest.slice(length);
   }
+  if ((options.faults ?? []).length > MAX_FAULTS) return null;
   const found = scenario(options);
   return found.id === id ? found : null;
 }

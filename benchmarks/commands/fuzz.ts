@@ -6,7 +6,7 @@ import { loadCorpus } from '../fuzz/corpus.ts';
 import { FailureFileError, readFailure, writeFailure } from '../fuzz/failure-file.ts';
 import { loadFastCheck, NoFastCheck } from '../fuzz/fast-check.ts';
 import { PARTS, RING_KINDS, type Round } from '../fuzz/plan.ts';
-import { runFuzz } from '../fuzz/run.ts';
+import { type FuzzOutcome, NoInputError, runFuzz } from '../fuzz/run.ts';
 import { fuzzText, played } from '../fuzz/text.ts';
 import { TRACE_PIXELS, TRACE_REGION_BYTES } from '../fuzz/trace-run.ts';
 import { Progress } from '../progress.ts';
@@ -93,20 +93,27 @@ export const fuzzCommand: Command = {
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     if (!values.json) io.stderr(`${only === null ? `seed ${seed}` : `replaying ${values.replay}`}\n`);
     let said = Number.NEGATIVE_INFINITY;
-    const outcome = await runFuzz({
-      seed,
-      seconds,
-      traces: values.traces,
-      parts,
-      ...(only === null ? {} : { only }),
-      signal: io.signal,
-      onRound: ({ part, kind }, inputs, at) => {
-        if (at - said < STEP_SECONDS) return;
-        said = at;
-        progress.step(Math.floor(at), seconds, `seconds, ${inputs} inputs: ${part}, ${RING_KINDS[kind].ring} ring`);
-      },
-    });
-    progress.end();
+    let outcome: FuzzOutcome;
+    try {
+      outcome = await runFuzz({
+        seed,
+        seconds,
+        traces: values.traces,
+        parts,
+        ...(only === null ? {} : { only }),
+        signal: io.signal,
+        onRound: ({ part, kind }, inputs, at) => {
+          if (at - said < STEP_SECONDS) return;
+          said = at;
+          progress.step(Math.floor(at), seconds, `seconds, ${inputs} inputs: ${part}, ${RING_KINDS[kind].ring} ring`);
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof NoInputError)) throw error;
+      throw new UsageError(`${values.replay}: not a failing input of scanout fuzz: "path" leads to no input: ${error.message}`);
+    } finally {
+      progress.end();
+    }
     const { failure } = outcome;
     let file: string | null = null;
     if (failure !== null && only === null) {

@@ -1,4 +1,6 @@
+import { faultKind } from '../../core/machine/faults.ts';
 import { checkWritable } from '../../reports/index.ts';
+import { nearest } from '../nearest.ts';
 import { callTree, functionTimes } from '../profile/call-tree.ts';
 import { CLINIC_TOOLS, runClinic } from '../profile/clinic.ts';
 import { checkBase, difference, readBase } from '../profile/diff.ts';
@@ -24,7 +26,9 @@ where memory is allocated, and collections.
 
 SCENARIO is one of a suite (scanout list --json names them) or an id as run.json
 has it: PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, and what is not as usual, as
-copy-1080p-max-4k-3buf.
+copy-1080p-max-4k-3buf or copy-4k-max-1buf-damage64x64. A fault may be among it,
+but none that ends a thread: the profile ends with it. What an id does not name
+(--policy, --list-limit, --seed) is as usual, or as the suite has it.
 
 Flags:
   --seconds S    length of the profiled part, 0.1 to 60 (default ${DEFAULT_SECONDS})
@@ -79,6 +83,10 @@ export const profileCommand: Command = {
     const chosen = scenarioNamed(name);
     const seconds = secondsFlag(values.seconds);
     checkScenario(chosen, memoryBudget());
+    for (const fault of chosen.options.faults) {
+      const { kills } = faultKind(fault.name);
+      if (kills !== null) throw new UsageError(`${fault.name} ends the ${kills}'s thread, and its profile with it: leave it out`);
+    }
     if (values.out === '') throw new UsageError('--out needs the name of a folder');
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     if (values.tool !== undefined) {
@@ -162,10 +170,14 @@ export function scenarioNamed(name: string): Scenario {
   }
   const read = scenarioOfId(name);
   if (read !== null) return read;
+  const ids = [...new Set(SUITES.flatMap((suite) => suite.scenarios().map(({ id }) => id)))];
+  const near = nearest(name, ids);
   throw new UsageError(
-    `no scenario is named ${JSON.stringify(name)}: use PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, or one that scanout list --json names`,
+    `no scenario is named ${JSON.stringify(shortened(name))}: ${near.length === 0 ? 'use' : `did you mean ${near.join(' or ')}? Else use`} PATH-RESOLUTION-RATE, as udmabuf-4k-60hz, or one that scanout list --json names`,
   );
 }
+
+const shortened = (name: string): string => (name.length > 60 ? `${name.slice(0, 57)}...` : name);
 
 /** @throws UsageError */
 function secondsFlag(text: string): number {

@@ -18,7 +18,7 @@ export interface HostThreadData {
 /** Looking for a smaller input that fails ends after this long. */
 const SHRINK_MS = 4_000;
 
-const { cells, memories, traces } = workerData as HostThreadData;
+const { cells, memories, traces: tracesFolder } = workerData as HostThreadData;
 const fc = await loadFastCheck();
 const modelMemory = new FuzzMemory();
 const raceMemory = new FuzzMemory(memories);
@@ -51,12 +51,22 @@ function check(round: Round): RoundResult {
     numRuns: round.inputs,
     ...(round.path === undefined ? {} : { path: round.path, endOnFailure: true }),
   };
-  corpus ??= loadCorpus(traces, TRACE_REGION_BYTES, TRACE_PIXELS);
-  const details =
+  corpus ??= loadCorpus(tracesFolder, TRACE_REGION_BYTES, TRACE_PIXELS);
+  const traces = corpus;
+  const checked = () =>
     round.part === 'model'
       ? fc.check(modelProperty(fc, modelMemory, kind, watched, replayPath), parameters)
-      : fc.check(traceProperty(fc, traceMemory, kind, corpus, watched), parameters);
+      : fc.check(traceProperty(fc, traceMemory, kind, traces, watched), parameters);
+  let details: ReturnType<typeof checked>;
+  try {
+    details = checked();
+  } catch (error) {
+    // What an input throws is in the details: this is about the way to it, which a file may give wrong.
+    if (round.path === undefined) throw error;
+    return { inputs: 0, chains: 0, broken: 0, found: null, nowhere: error instanceof Error ? error.message : String(error) };
+  }
   const result = { inputs, chains: 0, broken: 0 };
+  if (round.path !== undefined && inputs === 0) return { ...result, found: null, nowhere: 'its turns end before an input' };
   if (!details.failed || details.counterexample === null) return { ...result, found: null };
   const error = details.errorInstance;
   const input = fc.stringify(details.counterexample);

@@ -86,6 +86,8 @@ export interface RoundResult {
   readonly chains: number;
   readonly broken: number;
   readonly found: Found | null;
+  /** Of a round with a path: why it leads to no input. */
+  readonly nowhere?: string;
 }
 
 /** The round that comes `index`th with a seed. */

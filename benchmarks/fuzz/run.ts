@@ -38,11 +38,16 @@ export interface FuzzOutcome {
   readonly interrupted: boolean;
 }
 
+/** The path of the round that is to be played again leads to no input. */
+export class NoInputError extends Error {
+  override name = 'NoInputError';
+}
+
 /** A thread that begins no new input for so long hangs: each takes milliseconds, on a busy machine a tenth of a second. */
 const HANG_MS = 30_000;
 const LOOK_MS = 500;
 
-/** Plays rounds until the time is over or something is found. Rejects with the faults of the fuzzer itself only. */
+/** Plays rounds until the time is over or something is found. Rejects with a NoInputError, or with the faults of the fuzzer itself. */
 export async function runFuzz(options: FuzzOptions): Promise<FuzzOutcome> {
   let began = performance.now();
   const elapsed = (): number => (performance.now() - began) / 1000;
@@ -68,6 +73,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzOutcome> {
       options.onRound?.(round, parts.model.inputs + parts.traces.inputs + parts.race.inputs, start);
       const result = await threads.play(round, options.signal);
       if (result === null) break;
+      if (result.nowhere !== undefined) throw new NoInputError(result.nowhere);
       const figures = parts[round.part];
       figures.rounds++;
       figures.inputs += result.inputs;
@@ -146,6 +152,9 @@ class Threads {
       seen = inputs;
       const hangs = performance.now() - since > HANG_MS;
       if (this.#death === null && !hangs) continue;
+      // Then it was not the host that hung or threw, but the search for an input.
+      if (round.path !== undefined && seen === first)
+        return { inputs: 0, chains: 0, broken: 0, found: null, nowhere: this.#death ?? `none is found within ${HANG_MS / 1000} s` };
       const message = this.#death ?? `hangs: no end of an input for ${HANG_MS / 1000} s`;
       const path = String(Math.max(0, seen - first - 1));
       const found = { message, stack: '', path, replayPath: null, input: `input ${path} of the round; not made smaller` };

@@ -1,5 +1,6 @@
 /** A clinic tool in a process of its own, which can be ended with all that it started. Argument: a ClinicPlan as JSON. */
 import { createRequire } from 'node:module';
+import { endWithParent } from '../end-with-parent.ts';
 import { writeJavaScript } from './strip-types.ts';
 
 export interface ClinicPlan {
@@ -22,6 +23,7 @@ interface Tool {
   visualize(path: string, html: string, done: (error: Error | null) => void): void;
 }
 
+endWithParent();
 const plan = JSON.parse(process.argv[2] ?? '{}') as ClinicPlan;
 const { node, target, args, strip } = plan;
 const program = strip === null ? target : writeJavaScript(target, strip.root, strip.into);

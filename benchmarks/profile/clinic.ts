@@ -130,7 +130,8 @@ async function runGroup(
     cwd,
     detached: true,
     env: { ...env, NO_INSIGHT: '1', NO_UPDATE_NOTIFIER: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // Its input closes with this process, be it killed: that ends the group.
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let stdout = '';
   let stderr = '';

@@ -1,4 +1,5 @@
 import { InputError } from '../../reports/index.ts';
+import { parseJson } from '../../reports/json.ts';
 
 /** Where a function is, as V8 says: lines count from 0, −1: none. */
 export interface CallFrame {
@@ -36,12 +37,7 @@ export interface CpuProfile {
 
 /** @param source what the text came from, for messages @throws InputError */
 export function parseCpuProfile(text: string, source: string): CpuProfile {
-  let profile: Partial<CpuProfile> | null;
-  try {
-    profile = JSON.parse(text) as Partial<CpuProfile> | null;
-  } catch {
-    throw new InputError(`${source}: not a CPU profile: not JSON, or cut short`);
-  }
+  const profile = parseJson(text, source) as Partial<CpuProfile> | null;
   const missing = missingPart(profile);
   if (missing !== null) throw new InputError(`${source}: not a CPU profile: ${missing}`);
   return profile as CpuProfile;
@@ -64,7 +60,28 @@ function missingPart(profile: Partial<CpuProfile> | null): string | null {
   }
   if (!nodes.every(({ children = [] }) => Array.isArray(children) && children.every((id) => ids.has(id)))) return 'a call of no node';
   if (!samples.every((id) => ids.has(id))) return 'a sample of no node';
-  return null;
+  return isDeeper(nodes as readonly CpuProfileNode[], MOST_CALLS) ? `calls more than ${MOST_CALLS} deep` : null;
+}
+
+/** V8 samples 255 callers at most. What walks the calls calls itself for each. */
+const MOST_CALLS = 1000;
+
+/** Also of calls in a circle. */
+function isDeeper(nodes: readonly CpuProfileNode[], most: number): boolean {
+  const callers = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
+  const depths = new Map<number, number>();
+  for (const { id } of nodes) {
+    const climbed: number[] = [];
+    let at: number | undefined = id;
+    while (at !== undefined && !depths.has(at) && climbed.length <= most) {
+      climbed.push(at);
+      at = callers.get(at);
+    }
+    let depth = at === undefined ? 0 : (depths.get(at) ?? most);
+    for (const each of climbed.reverse()) depths.set(each, ++depth);
+    if (depth > most) return true;
+  }
+  return false;
 }
 
 /** V8's clock lies whole multiples of this off CLOCK_MONOTONIC on some systems, µs. */

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../reports/index.ts';
+import { readText } from '../../reports/json.ts';
 import { callTree, type FunctionTime, functionTimes } from './call-tree.ts';
 import { type CpuProfile, parseCpuProfile } from './cpu-profile.ts';
 import type { ScenarioProfile, ThreadName } from './record.ts';
@@ -39,13 +40,7 @@ const THREADS = ['guest', 'host'] as const;
 export function readBase(path: string): CpuProfile[] {
   const files = existsSync(path) && statSync(path).isDirectory() ? THREADS.map((thread) => join(path, `${thread}.cpuprofile`)) : [path];
   const profiles = files.map((file) => {
-    let text: string;
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch (error) {
-      throw new InputError(`${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    const profile = parseCpuProfile(text, file);
+    const profile = parseCpuProfile(readText(file), file);
     if (profile.scanout === undefined || !(profile.scanout.frames > 0) || !THREADS.includes(profile.scanout.thread))
       throw new InputError(`${file}: not written by scanout profile: its thread and frames are unknown; profile the base with it first`);
     return profile;

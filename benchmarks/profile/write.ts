@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { writeFileAtomically } from '../../reports/index.ts';
+import { writeFilesAtomically } from '../../reports/index.ts';
 import type { Difference } from './diff.ts';
 import { renderProfile } from './page.ts';
 import type { ScenarioProfile } from './record.ts';
 
 /**
- * Writes profile.html, and of each thread its .cpuprofile and, where it was taken, its .heapprofile.
+ * Writes profile.html, and of each thread its .cpuprofile and, where it was taken, its .heapprofile: all or none.
  * @returns their paths, the page first
  * @throws InputError
  */
@@ -15,9 +15,7 @@ export function writeProfile(profile: ScenarioProfile, directory: string, comman
     files.push([`${thread}.cpuprofile`, JSON.stringify(cpu)]);
     if (heap !== null) files.push([`${thread}.heapprofile`, heap]);
   }
-  return files.map(([name, text]) => {
-    const path = join(directory, name);
-    writeFileAtomically(path, text);
-    return path;
-  });
+  const placed = files.map(([name, text]) => ({ path: join(directory, name), text }));
+  writeFilesAtomically(placed);
+  return placed.map(({ path }) => path);
 }

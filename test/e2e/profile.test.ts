@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { profileCommand } from '../../benchmarks/commands/profile.ts';
 import { parseCpuProfile } from '../../benchmarks/profile/cpu-profile.ts';
 import { writeJavaScript } from '../../benchmarks/profile/strip-types.ts';
 import { scenario } from '../../benchmarks/scenarios.ts';
+import { descendants, isRunning, type Process } from '../support/processes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'scanout-profile-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -72,6 +73,14 @@ describe('scanout profile', () => {
     expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('a profile of udmabuf-720p-60hz, not of vfio-720p-60hz') });
   });
 
+  it('takes the id of any scenario, with damage, heads, pages, a fault', async () => {
+    for (const id of ['copy-720p-max-1buf-damage64x64+16+32', 'udmabuf-720p-60hz-4k-2heads-lost-kick@2']) {
+      const { code, stdout, stderr } = await profile([id, '--seconds', '0.2', '--no-heap', '--out', join(folder, id), '--json']);
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ scenario: id });
+    }
+  });
+
   it('stops at once, leaving nothing', async () => {
     const out = join(folder, 'stopped');
     const controller = new AbortController();
@@ -85,6 +94,11 @@ describe('scanout profile', () => {
   it.each([
     [[], /which scenario\?/],
     [['udmabuf'], /no scenario is named "udmabuf": use PATH-RESOLUTION-RATE/],
+    [['udmabf-4k-max'], /no scenario is named "udmabf-4k-max": did you mean udmabuf-4k-max/],
+    [['copy-4k-max-1buf-damge64x64'], /did you mean copy-4k-max-1buf-damage64x64/],
+    [['copy-constructor-max'], /unknown resolution 'constructor'/],
+    [['udmabuf-4k-max-0buf'], /0 buffers: there are 1 to 16/],
+    [['udmabuf-4k-max-host-exits@3'], /host-exits ends the host's thread, and its profile with it/],
     [['udmabuf-5k-max'], /unknown resolution '5k'/],
     [['udmabuf-4k-fast'], /unknown rate 'fast'/],
     [['udmabuf-4k-max', 'vfio-4k-max'], /one scenario at a time/],
@@ -119,6 +133,23 @@ describe('under clinic', () => {
     const html = /Profile: (.*\.html)/.exec(stdout)?.[1] ?? '';
     // Not the whole page in the words of a failure.
     expect(readFileSync(html, 'utf8').includes('inline-target')).toBe(true);
+  }, 120_000);
+
+  it('a tool whose starter is killed leaves no process', async () => {
+    const out = join(folder, 'killed-clinic');
+    const launcher = join(import.meta.dirname, '../../bin/scanout.js');
+    const argv = [launcher, 'profile', 'copy-720p-max', '--seconds', '30', '--tool', 'clinic-flame', '--out', out];
+    const child = spawn(process.execPath, argv, { stdio: 'ignore', env: { ...process.env, NODE_OPTIONS: '' } });
+    let started: Process[] = [];
+    try {
+      await expect.poll(() => targets().some((command) => !command.includes('clinic-child')), { timeout: 60_000 }).toBe(true);
+      started = descendants(child.pid ?? 0);
+      child.kill('SIGKILL');
+      await expect.poll(targets, { timeout: 10_000 }).toEqual([]);
+    } finally {
+      child.kill('SIGKILL');
+      for (const { pid } of started) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    }
   }, 120_000);
 
   it('a tool that is stopped leaves no process and no file', async () => {

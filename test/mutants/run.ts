@@ -1,6 +1,7 @@
 /** `npm run mutants`: tries every mutant of the list and says which test caught it. */
 import { parseArgs } from 'node:util';
 import { matchesGlob } from '../../benchmarks/glob.ts';
+import { Output } from '../../benchmarks/output.ts';
 import { MUTANTS } from './list/index.ts';
 import type { Mutant } from './mutant.ts';
 import { type Outcome, Workshop } from './workshop.ts';
@@ -52,9 +53,11 @@ function oneLine(text: string, columns: number): string {
   return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
 }
 
-function print(text: string): void {
-  process.stdout.write(text);
-}
+/** Ends what is being tried; nothing is, at first. */
+let stop = (): void => {};
+// Who reads no more wants no more mutants tried.
+const stdout = new Output(process.stdout, () => stop());
+const print = stdout.write;
 
 function list(mutants: readonly Mutant[]): void {
   for (const { id, file, find, replace, equivalent } of mutants) {
@@ -72,7 +75,7 @@ async function tryAll(mutants: readonly Mutant[], jobs: number): Promise<number>
   const bad: string[] = [];
   const workshops: Workshop[] = [];
   let stopped = false;
-  const stop = (): void => {
+  stop = () => {
     stopped = true;
     for (const workshop of workshops) workshop.abort();
   };

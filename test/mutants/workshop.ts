@@ -6,6 +6,8 @@ import { type Mutant, mutate } from './mutant.ts';
 
 export const ROOT = realpathSync(join(import.meta.dirname, '..', '..'));
 
+const WITH_PARENT = join(import.meta.dirname, 'with-parent.ts');
+
 /** What the tests import or read. */
 const PARTS = ['core', 'workers', 'benchmarks', 'reports', 'bin', 'test', 'docs', 'package.json', 'tsconfig.json'];
 
@@ -83,8 +85,13 @@ export class Workshop {
     if (this.#aborted) return Promise.resolve(false);
     return new Promise((resolve, reject) => {
       let hung = false;
-      // A group of its own: the test runner's forks end with it, also one in an endless loop.
-      const child = spawn(process.execPath, args, { cwd: this.root, stdio: 'ignore', detached: true, env: environment() });
+      // A group of its own: the test runner's forks end with it, also one in an endless loop, and when this process is killed.
+      const child = spawn(process.execPath, [WITH_PARENT, ...args], {
+        cwd: this.root,
+        stdio: ['pipe', 'ignore', 'ignore'],
+        detached: true,
+        env: environment(),
+      });
       this.#child = child;
       const timer = setTimeout(() => {
         hung = true;

@@ -34,13 +34,14 @@ describe('rounds', () => {
 });
 
 describe('scanout fuzz', () => {
-  const fuzz = async (...argv: string[]): Promise<{ code: number; said: string }> => {
+  const play = async (...argv: string[]): Promise<{ code: number; said: string }> => await fuzzWith(new AbortController().signal, argv);
+  const fuzz = async (...argv: string[]): Promise<{ code: number; said: string }> => await fuzzWith(AbortSignal.abort(), argv);
+  const fuzzWith = async (signal: AbortSignal, argv: string[]): Promise<{ code: number; said: string }> => {
     let said = '';
     const stderr = (text: string): void => {
       said += text;
     };
-    const io = { stdout: stderr, stderr, signal: AbortSignal.abort() };
-    return { code: await runCommand(fuzzCommand, argv, io), said };
+    return { code: await runCommand(fuzzCommand, argv, { stdout: stderr, stderr, signal }), said };
   };
 
   test('takes no folder for its traces that holds none, or what is none: that would look like a find', async () => {
@@ -55,6 +56,23 @@ describe('scanout fuzz', () => {
       expect(code).toBe(EXIT_USAGE);
     }
   });
+
+  test.each([
+    ['0:999999999', null],
+    ['0:0:0:0:0:99999', null],
+    ['0:3', 'A:A'],
+  ])(
+    'refuses to play what is at the end of no way: %s %s',
+    async (path, replayPath) => {
+      const file = join(folder, 'way.json');
+      writeFileSync(file, JSON.stringify({ fuzz: 1, part: 'model', ring: 'split', inOrder: false, seed: 5, path, replayPath }));
+      const { code, said } = await play('--replay', file);
+      expect(said).toMatch(/\nscanout fuzz: .*way\.json: not a failing input of scanout fuzz: "path" leads to no input: .*\n$/);
+      expect(said).not.toContain('FOUND');
+      expect(code).toBe(EXIT_USAGE);
+    },
+    60_000,
+  );
 
   test('asks before it begins whether a find would have a place', async () => {
     for (const out of ['', folder, join(import.meta.filename, 'x.json')]) {
@@ -88,7 +106,14 @@ describe('a failing input', () => {
     ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"a"}', '"path" is none'],
     ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1e300,"path":"0"}', '"seed" is no whole number'],
     ['{"fuzz":1,"part":"traces","ring":"split","inOrder":false,"seed":1,"path":"999999999"}', '"path" is none'],
-    ['no JSON', 'cannot be read'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"40"}', '"path" leads to no input of a round of model'],
+    ['{"fuzz":1,"part":"race","ring":"split","inOrder":false,"seed":1,"path":"7:0"}', '"path" leads to no input of a round of race'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"0:"}', '"path" is none'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"0","replayPath":"A B:C"}', '"replayPath" is none'],
+    ['{"fuzz":1,"part":"model","ring":"split","inOrder":false,"seed":1,"path":"0","replayPath":"AB"}', '"replayPath" is none'],
+    ['{"fuzz":1,"part":"race","ring":"split","inOrder":false,"seed":1,"path":"0","replayPath":"A:B"}', '"replayPath" is none'],
+    [`{"fuzz":${'['.repeat(9999)}${']'.repeat(9999)}}`, 'nested more than 64 levels deep'],
+    ['no JSON', 'not JSON'],
   ])('is not taken from a file that holds %s', (text, why) => {
     const file = join(folder, 'bad.json');
     writeFileSync(file, text);

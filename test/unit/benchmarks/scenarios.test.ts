@@ -16,6 +16,7 @@ import {
   unique,
 } from '../../../benchmarks/scenarios.ts';
 import { SUITES } from '../../../benchmarks/suites.ts';
+import { DEFAULT_FRAME, FAULTS, MAX_FAULTS } from '../../../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, RINGS } from '../../../core/machine/options.ts';
 import { planMachine } from '../../../core/machine/plan.ts';
 import { PAGE_LAYOUTS } from '../../../core/memory/allocator.ts';
@@ -241,6 +242,14 @@ describe('an id', () => {
       migrateEvery: fc.integer({ min: 0, max: 3000 }),
       inOrder: fc.boolean(),
       ring: fc.constantFrom(...RINGS),
+      handicapPercent: fc.integer({ min: 0, max: 100 }),
+      damage: fc.record({ x: fc.nat(99), y: fc.nat(99), width: fc.integer({ min: 1, max: 99 }), height: fc.integer({ min: 1, max: 99 }) }),
+      faults: fc.array(
+        fc.record({ name: fc.constantFrom(...FAULTS.map(({ name }) => name)), frame: fc.constantFrom(0, DEFAULT_FRAME, 30) }),
+        {
+          maxLength: MAX_FAULTS,
+        },
+      ),
     },
     { requiredKeys: ['path', 'width', 'height', 'rateHz'] },
   );
@@ -262,11 +271,50 @@ describe('an id', () => {
       'memfd-4k-max',
       'udmabuf-4k-max-',
       'udmabuf-4k-max-fast',
-      'copy-4k-max-1buf-damage64x64',
+      'copy-4k-max-1buf-damage64x64+0+0',
+      'udmabuf-4k-max-lost-kick@10',
+      `udmabuf-4k-max${'-lost-kick'.repeat(MAX_FAULTS + 1)}`,
+      'udmabuf-4k-max-in',
+      'udmabuf-4k-max-packed-in-order',
     ])
       expect(scenarioOfId(id), id).toBeNull();
     // Its words are out of order: another run has never written it.
     expect(scenarioOfId('copy-4k-max-3buf-4k')).toBeNull();
-    expect(() => scenarioOfId('copy-5k-max')).toThrow(ScenarioError);
+    for (const id of [
+      'copy-5k-max',
+      'copy-constructor-max',
+      'copy-__proto__-max',
+      'copy-4k-max-0buf',
+      'copy-4k-max-17heads',
+      `copy-4k-max-migrate${'9'.repeat(400)}`,
+      'copy-4k-max-handicap0',
+      'copy-4k-max-handicap101',
+      'copy-4k-max-1buf-damage64x64+16',
+    ])
+      expect(() => scenarioOfId(id), id).toThrow(ScenarioError);
+  });
+
+  it('names a rectangle by its corner and a fault by its frame, where they are not as usual', () => {
+    const options = { path: 'copy', width: 3840, height: 2160, rateHz: null, buffers: 1 } as const;
+    const square = { width: 64, height: 64 };
+    expect(scenario({ ...options, damage: { x: 0, y: 0, ...square } }).id).toBe('copy-4k-max-1buf-damage64x64');
+    expect(scenario({ ...options, damage: { x: 16, y: 32, ...square } }).id).toBe('copy-4k-max-1buf-damage64x64+16+32');
+    const faults = [
+      { name: 'lost-kick', frame: 30 },
+      { name: 'slow-sink', frame: DEFAULT_FRAME },
+    ] as const;
+    expect(scenario({ ...options, faults }).id).toBe('copy-4k-max-1buf-lost-kick@30-slow-sink');
+  });
+
+  it('of each suite is the id of one scenario in it', () => {
+    for (const { name, scenarios } of SUITES) {
+      const ids = scenarios().map(({ id }) => id);
+      expect(new Set(ids).size, name).toBe(ids.length);
+      // What an id does not name, as a list limit, a suite may set.
+      for (const { id, options } of scenarios()) {
+        const { damage, heads, layout, buffers, faults, migrateEvery, ring, inOrder } = options;
+        expect(scenarioOfId(id)?.options, id).toMatchObject({ damage, heads, layout, buffers, faults, migrateEvery, ring, inOrder });
+      }
+    }
   });
 });

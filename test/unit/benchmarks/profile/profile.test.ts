@@ -41,6 +41,16 @@ const SAMPLES = inTurns(COUNTS);
 const profileOf = (counts: Partial<typeof COUNTS> = {}, frames = 100): CpuProfile =>
   buildProfile(HOST, inTurns({ ...COUNTS, ...counts }), { ...ORIGIN, frames });
 
+/** Each node calls the next one, in a circle the last one the first. */
+function chain(length: number, circle: boolean): CpuProfile {
+  const nodes = Array.from({ length }, (_, i) => ({
+    id: i + 1,
+    callFrame: { functionName: i === 0 ? 'runHost' : `f${i}`, url: '', lineNumber: 0 },
+    children: i < length - 1 ? [i + 2] : circle ? [1] : [],
+  }));
+  return { nodes, startTime: 0, endTime: 1000, samples: [length], timeDeltas: [0] };
+}
+
 const threadOf = (cpu: CpuProfile): ThreadProfile => ({
   thread: cpu.scanout?.thread ?? 'guest',
   cpu,
@@ -63,17 +73,24 @@ const whole = (cpu: CpuProfile): ScenarioProfile => ({
 
 describe('a CPU profile', () => {
   it.each([
-    ['', 'not JSON, or cut short'],
-    [JSON.stringify(profileOf()).slice(0, -20), 'not JSON, or cut short'],
-    ['null', 'no object'],
-    ['{"nodes":[]}', 'no nodes'],
-    [JSON.stringify({ ...profileOf(), timeDeltas: [1] }), 'no samples with a time each'],
-    [JSON.stringify({ ...profileOf(), samples: profileOf().samples.map(() => 99) }), 'a sample of no node'],
-    [JSON.stringify({ ...profileOf(), nodes: [{ id: 1 }] }), 'a node without id and call frame'],
-    [JSON.stringify({ ...profileOf(), endTime: null }), 'no times'],
+    ['', 'not JSON: it is empty'],
+    [JSON.stringify(profileOf()).slice(0, -20), 'not JSON: it is cut off before its end'],
+    [`{"nodes":${'['.repeat(9999)}${']'.repeat(9999)}}`, 'not used: its JSON is nested more than 64 levels deep'],
+    ['null', 'not a CPU profile: no object'],
+    ['{"nodes":[]}', 'not a CPU profile: no nodes'],
+    [JSON.stringify({ ...profileOf(), timeDeltas: [1] }), 'not a CPU profile: no samples with a time each'],
+    [JSON.stringify({ ...profileOf(), samples: profileOf().samples.map(() => 99) }), 'not a CPU profile: a sample of no node'],
+    [JSON.stringify({ ...profileOf(), nodes: [{ id: 1 }] }), 'not a CPU profile: a node without id and call frame'],
+    [JSON.stringify({ ...profileOf(), endTime: null }), 'not a CPU profile: no times'],
+    [JSON.stringify(chain(200_000, false)), 'not a CPU profile: calls more than 1000 deep'],
+    [JSON.stringify(chain(3, true)), 'not a CPU profile: calls more than 1000 deep'],
   ])('that is broken is refused in a line: %#', (text, why) => {
     expect(() => parseCpuProfile(text, 'x.cpuprofile')).toThrow(InputError);
-    expect(() => parseCpuProfile(text, 'x.cpuprofile')).toThrow(`x.cpuprofile: not a CPU profile: ${why}`);
+    expect(() => parseCpuProfile(text, 'x.cpuprofile')).toThrow(`x.cpuprofile: ${why}`);
+  });
+
+  it('of calls as deep as V8 samples them is read', () => {
+    expect(callTree(parseCpuProfile(JSON.stringify(chain(300, false)), 'x'), 'host').totalUs).toBe(1000);
   });
 
   it('is read back as it was written', () => {
