@@ -67,11 +67,17 @@ export function readCalibration(path: string): Calibration {
     typeof fields.scenario === 'string' &&
     typeof fields.environment === 'object' &&
     fields.environment !== null &&
+    !Array.isArray(fields.environment) &&
+    Number.isInteger(fields.maxPairs) &&
     Array.isArray(fields.metrics) &&
-    fields.metrics.every((one) => typeof one?.metric === 'string' && (one.smallestDetectable === null || one.smallestDetectable > 0));
-  if (!sound) throw new InputError(`${path}: not a calibration: scenario, environment or metrics are missing or malformed`);
+    fields.metrics.every(
+      (one) => typeof one?.metric === 'string' && (one.smallestDetectable === null || isPositive(one.smallestDetectable)),
+    );
+  if (!sound) throw new InputError(`${path}: not a calibration: scenario, environment, maxPairs or metrics are missing or malformed`);
   return value as Calibration;
 }
+
+const isPositive = (value: unknown): boolean => typeof value === 'number' && value > 0 && Number.isFinite(value);
 
 /** Why a calibration says nothing of this machine; null: it was made on it. Versions of Node and the kernel count. */
 export function notOfThisMachine(calibration: Calibration, environment: Environment): string | null {

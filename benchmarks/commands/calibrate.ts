@@ -1,17 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Calibration } from '../../reports/calibration.ts';
 import { calibrationFault, calibrationText } from '../../reports/calibration-text.ts';
 import { checkMetric } from '../../reports/compare/metrics.ts';
 import { checkWritable, writeFileAtomically } from '../../reports/index.ts';
 import { calibrate } from '../compare/calibrate.ts';
+import { withFolder } from '../compare/process.ts';
 import { InvalidRunError, measureSide } from '../compare/side.ts';
 import { Progress } from '../progress.ts';
 import { packageRoot } from '../version.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
-import { listFlag, splitArguments } from './compare-flags.ts';
-import { HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+import { checkRunArguments, listFlag, splitArguments } from './compare-flags.ts';
+import { HELP_FLAG, integerFlag, parseFlags, quoted } from './flags.ts';
 
 const DEFAULTS = { comparisons: 100, trials: 20, maxPairs: 16, seed: 1, out: 'calibration.json' } as const;
 const RUN_ARGS = ['--suite', 'quick', '--path', 'copy', '--resolution', '4k', '--rate', 'max'];
@@ -86,27 +86,32 @@ export const calibrateCommand: Command = {
     const seed = integerFlag('seed', values.seed, 0, 2 ** 32 - 1);
     const metrics = (listFlag('metrics', values.metrics) ?? METRICS).map(checkMetric);
     if (values.out === '') throw new UsageError('--out needs the name of a file');
+    if (statSync(values.out, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`--out ${values.out}: a folder, not a file`);
     checkWritable(dirname(values.out));
+    checkRunArguments(runArgs);
     const root = packageRoot();
     if (root === null) throw new UsageError('this program does not find its own package, which it would have to start');
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
-    const compileCache = mkdtempSync(join(tmpdir(), 'scanout-calibrate-'));
     let calibration: Calibration;
     try {
-      calibration = await calibrate({
-        side: { label: 'this program', root, compileCache },
-        runArgs: [...runArgs, '--bare'],
-        metrics,
-        comparisons,
-        trials,
-        maxPairs,
-        seed,
-        command: ['npx scanout calibrate', ...argv].join(' '),
-        signal: io.signal,
-        measure: measureSide,
-        now: () => performance.now(),
-        progress: ({ done, total, text }) => progress.step(done, total, text),
-      });
+      calibration = await withFolder(
+        'scanout-calibrate-',
+        async (compileCache) =>
+          await calibrate({
+            side: { label: 'this program', root, compileCache },
+            runArgs: [...runArgs, '--bare'],
+            metrics,
+            comparisons,
+            trials,
+            maxPairs,
+            seed,
+            command: ['npx scanout calibrate', ...argv.map(quoted)].join(' '),
+            signal: io.signal,
+            measure: measureSide,
+            now: () => performance.now(),
+            progress: ({ done, total, text }) => progress.step(done, total, text),
+          }),
+      );
     } catch (error) {
       progress.end();
       if (error instanceof InvalidRunError) {
@@ -116,8 +121,6 @@ export const calibrateCommand: Command = {
       if (!io.signal.aborted) throw error;
       io.stderr('scanout calibrate: stopped before a comparison was complete; nothing is written\n');
       return EXIT_INTERRUPTED;
-    } finally {
-      rmSync(compileCache, { recursive: true, force: true });
     }
     progress.end();
     const text = `${JSON.stringify(calibration, null, 2)}\n`;

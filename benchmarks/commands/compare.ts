@@ -1,14 +1,26 @@
+import { liveAdvice } from '../../reports/compare/advice.ts';
 import { compareDocuments } from '../../reports/compare/documents.ts';
-import { compareSeries, seriesOf } from '../../reports/compare/live.ts';
+import { invalidity } from '../../reports/compare/environments.ts';
+import { compareSeries, seriesOf, withoutRatio } from '../../reports/compare/live.ts';
 import { checkMetric, DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
 import { comparisonText } from '../../reports/compare/text.ts';
 import { type ComparisonDocument, PAIRED_MARGIN, STORED_MARGIN } from '../../reports/compare/verdict.ts';
 import { readRun } from '../../reports/index.ts';
 import { comparisonJudge } from '../compare/live.ts';
-import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, UsageError } from './command.ts';
-import { listFlag, marginFlag, optional, splitArguments, twoSides } from './compare-flags.ts';
+import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, type Io, UsageError } from './command.ts';
+import {
+  DEFAULT_MAX_PAIRS,
+  type LiveSides,
+  listFlag,
+  marginFlag,
+  optional,
+  SIDE_OPTIONS,
+  type StoredSides,
+  sidesOf,
+  splitArguments,
+} from './compare-flags.ts';
 import { HELP_FLAG, parseFlags } from './flags.ts';
-import { DEFAULT_MAX_PAIRS, liveFlags, runLive } from './run-live.ts';
+import { type NoRuns, runLive } from './run-live.ts';
 
 const HELP = `Usage: scanout compare BASE HEAD [flags]
 
@@ -22,7 +34,8 @@ and metric the change, its 95% interval and a verdict.
   inconclusive          neither
 
 BASE and HEAD are run.json files, or folders that have one: compared by their
-repetitions (Mann-Whitney), which were not interleaved, hence a wider margin.
+repetitions (Mann-Whitney), 5 a side or more. They were not interleaved, hence a
+wider margin, which a change has to leave as a whole.
 With --live they are git revisions, or directories that have bin/scanout.js, run
 now in pairs A B B A, each in a fresh process (signed-rank), until everything is
 conclusive or the cap is met. What follows -- goes to 'scanout run'
@@ -40,7 +53,8 @@ Flags:
   --across-environments   compare although the machines differ, and say so
   --strict                exit code ${EXIT_INCONCLUSIVE} when inconclusive
   --json                  prints {comparisons: [{scenario, metric, ratio, low,
-                          high, verdict, pairs, p, paired}], verdict, notes}
+                          high, verdict, pairs, p, paired}], verdict, advice,
+                          notes}
   --help                  this text
 
 Exit code: 0 nothing regressed; ${EXIT_REGRESSED} regressed; 2 wrong input; ${EXIT_INCONCLUSIVE} inconclusive, only
@@ -54,13 +68,10 @@ Examples:
 `;
 
 const OPTIONS = {
-  live: { type: 'boolean', default: false },
-  'max-pairs': { type: 'string' },
-  seed: { type: 'string' },
+  ...SIDE_OPTIONS,
   scenarios: { type: 'string' },
   metrics: { type: 'string' },
   margin: { type: 'string' },
-  'across-environments': { type: 'boolean', default: false },
   strict: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: HELP_FLAG,
@@ -77,41 +88,64 @@ export const compareCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const [base, head] = twoSides(positionals);
-    const metrics = listFlag('metrics', values.metrics) ?? DEFAULT_METRICS;
-    const margin = values.margin === undefined ? undefined : marginFlag(values.margin);
-    const scenarios = listFlag('scenarios', values.scenarios);
-    let document: ComparisonDocument;
-    let partial = false;
-    if (values.live) {
-      if (scenarios !== undefined)
-        throw new UsageError('--live takes its scenarios after --, for example -- --path copy --resolution 4k --rate max');
-      for (const metric of metrics) checkMetric(metric);
-      const within = margin ?? PAIRED_MARGIN;
-      const live = await runLive(base, head, { ...liveFlags(values), runArgs, judge: comparisonJudge(metrics, within) }, io);
-      if (typeof live === 'number') return live;
-      document = compareSeries(seriesOf(live.runs, metrics), within, live.alpha, live.notes);
-      partial = live.partial;
-    } else {
-      if (runArgs !== undefined) throw new UsageError('what follows -- is for --live; see --help');
-      for (const flag of ['max-pairs', 'seed'] as const)
-        if (values[flag] !== undefined) throw new UsageError(`--${flag} is for --live; see --help`);
-      const acrossEnvironments = values['across-environments'];
-      document = compareDocuments(readRun(base), readRun(head), {
-        acrossEnvironments,
-        metrics,
-        ...optional('margin', margin),
-        ...optional('scenarios', scenarios),
-      });
-    }
-    io.stdout(
-      values.json ? `${JSON.stringify({ ...document, ...(values.live ? { partial } : {}) }, null, 2)}\n` : comparisonText(document),
-    );
-    return partial ? EXIT_INTERRUPTED : exitCode(document, values.strict);
+    const sides = sidesOf(values, positionals, runArgs);
+    const asked: Asked = {
+      metrics: (listFlag('metrics', values.metrics) ?? DEFAULT_METRICS).map(checkMetric),
+      margin: values.margin === undefined ? undefined : marginFlag(values.margin),
+      scenarios: listFlag('scenarios', values.scenarios),
+    };
+    const compared = sides.live ? await compareLive(sides, asked, io) : compareStored(sides, asked);
+    if (compared.document === null) return compared.code;
+    const { document, partial, invalid } = compared;
+    io.stdout(values.json ? `${JSON.stringify({ ...document, ...(sides.live ? { partial } : {}) }, null, 2)}\n` : comparisonText(document));
+    if (partial) return EXIT_INTERRUPTED;
+    if (invalid === null) return exitCode(document, values.strict);
+    io.stderr(`scanout compare: a run is invalid: ${invalid}\n`);
+    return EXIT_INVALID;
   },
 };
 
-export function exitCode({ verdict }: ComparisonDocument, strict: boolean): number {
+interface Asked {
+  readonly metrics: readonly string[];
+  readonly margin: number | undefined;
+  readonly scenarios: readonly string[] | undefined;
+}
+
+interface Compared {
+  readonly document: ComparisonDocument;
+  readonly partial: boolean;
+  /** Why a run is not to be believed; null: both are. */
+  readonly invalid: string | null;
+}
+
+async function compareLive(
+  sides: LiveSides,
+  { metrics, margin = PAIRED_MARGIN, scenarios }: Asked,
+  io: Io,
+): Promise<Compared | (NoRuns & { document: null })> {
+  if (scenarios !== undefined)
+    throw new UsageError('--live takes its scenarios after --, for example -- --path copy --resolution 4k --rate max');
+  const live = await runLive({ sides, judge: comparisonJudge(metrics, margin) }, io);
+  if (live.runs === null) return { ...live, document: null };
+  const { runs, alpha, notes, partial } = live;
+  const document = compareSeries(seriesOf(runs, metrics), margin, alpha, notes, withoutRatio(runs, metrics));
+  const advice = partial ? null : liveAdvice(document.comparisons, sides.maxPairs);
+  return { document: { ...document, advice }, partial, invalid: null };
+}
+
+function compareStored({ base, head, acrossEnvironments }: StoredSides, { metrics, margin, scenarios }: Asked): Compared {
+  if (base === null) throw new UsageError('needs two sides, BASE and HEAD, not 1; see --help');
+  const [before, after] = [readRun(base), readRun(head)];
+  const document = compareDocuments(before, after, {
+    acrossEnvironments,
+    metrics,
+    ...optional('margin', margin),
+    ...optional('scenarios', scenarios),
+  });
+  return { document, partial: false, invalid: invalidity(before) ?? invalidity(after) };
+}
+
+function exitCode({ verdict }: ComparisonDocument, strict: boolean): number {
   if (verdict === 'regressed') return EXIT_REGRESSED;
   return verdict === 'inconclusive' && strict ? EXIT_INCONCLUSIVE : 0;
 }

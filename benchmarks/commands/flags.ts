@@ -35,6 +35,10 @@ export function integerFlag(flag: string, text: string, least: number, most: num
   throw new UsageError(`--${flag} takes a whole number from ${least} to ${most}, not ${JSON.stringify(text)}`);
 }
 
+/** An argument as a shell takes it, for commands that are printed to be repeated. */
+export const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+
 /** A flag's word. @throws UsageError naming the flag and what it takes */
 export function choiceFlag<T extends string>(flag: string, text: string, choices: readonly T[]): T {
   const choice = choices.find((candidate) => candidate === text);

@@ -25,7 +25,7 @@ import {
 import type { StudyPlan } from '../study.ts';
 import { SUITES, suiteNamed, type Timing } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
-import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, quoted } from './flags.ts';
 
 const SUITE_NAMES = wrap(`${' '.repeat(22)}${SUITES.map(({ name }) => name).join(', ')}`, 22)
   .join('\n')
@@ -310,5 +310,3 @@ function given(flag: NumberFlag, values: Values, least: number, most: number): n
 function present<T extends object>(of: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
-
-const quoted = (argument: string): string => (/^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`);

@@ -1,7 +1,7 @@
 /** A live comparison: two sides measured now, in pairs A B B A of fresh processes, until the verdict is clear or the cap is met. */
 
 import { environmentDifferences } from '../../reports/compare/environments.ts';
-import { compareSeries, disturbedPairs, type RunPair, seriesOf } from '../../reports/compare/live.ts';
+import { compareSeries, disturbedPairs, type RunPair, seriesOf, withoutRatio } from '../../reports/compare/live.ts';
 import { lookSchedule, pairsNeeded } from '../../reports/compare/looks.ts';
 import { counted } from '../../reports/format.ts';
 import { InputError } from '../../reports/index.ts';
@@ -36,6 +36,9 @@ export function comparisonJudge(metrics: readonly string[], margin: number): Jud
   return {
     family: (runs) => {
       const family = seriesOf(runs, metrics).length;
+      const mixed = withoutRatio(runs, metrics).find(({ fault }) => fault === 'mixed');
+      if (mixed !== undefined && family === 0)
+        throw new InputError(`${mixed.metric} of ${mixed.scenario} has no ratio (${mixed.figures}): 'scanout gate' bounds it by itself`);
       if (family === 0) throw new InputError(`the runs have no figures of ${metrics.join(', ')} in common`);
       return family;
     },
@@ -70,8 +73,8 @@ export async function measurePairs(options: LiveOptions): Promise<LiveRuns> {
       if (!signal.aborted || runs.length === 0) throw error;
       break;
     }
+    checkAlike(runs[pair]);
     if (pair === 0) {
-      checkAlike(runs[0]);
       family = judge.family(runs);
       looks = lookSchedule(family, maxPairs);
     }
@@ -93,17 +96,26 @@ async function measurePair({ base, head, runArgs, headArgs = [], seed, signal, m
 
 /** @throws InputError the sides measured different scenarios, or none */
 function checkAlike([base, head]: RunPair): void {
-  const ids = (scenarios: readonly { id: string }[]): string => scenarios.map(({ id }) => id).join(', ') || 'none';
-  if (base.scenarios.length === 0 || base.scenarios.length !== head.scenarios.length)
-    throw new InputError(`the sides do not measure the same scenarios: base ${ids(base.scenarios)}; head ${ids(head.scenarios)}`);
+  const ids = ({ scenarios }: RunPair[0]): string[] => scenarios.map(({ id }) => id);
+  const [before, after] = [ids(base), ids(head)];
+  if (before.length > 0 && [...before].sort().join() === [...after].sort().join()) return;
+  const only = (these: readonly string[], those: readonly string[]): string =>
+    these.filter((id) => !those.includes(id)).join(', ') || 'none';
+  throw new InputError(
+    `the sides do not measure the same scenarios: only base ${only(before, after)}; only head ${only(after, before)}; name those of both after --, for example -- --path copy --resolution 4k --rate max`,
+  );
 }
 
 function notesOf({ base, head, maxPairs, signal }: LiveOptions, runs: readonly RunPair[], family: number): string[] {
   const notes = [`base ${base.label}, head ${head.label}: interleaved pairs in fresh processes`];
   if (signal.aborted) notes.push(`stopped before its end: what ${counted(runs.length, 'complete pair says', 'complete pairs say')}`);
-  const [[first, second]] = runs;
-  for (const difference of environmentDifferences(first.environment, second.environment))
-    notes.push(`the sides ran differently: ${difference}`);
+  for (const { warning } of base.root === head.root ? [base] : [base, head]) if (warning !== undefined) notes.push(warning);
+  const unlike = new Map<string, number>();
+  for (const [first, second] of runs)
+    for (const difference of environmentDifferences(first.environment, second.environment))
+      unlike.set(difference, (unlike.get(difference) ?? 0) + 1);
+  for (const [difference, times] of unlike)
+    notes.push(`the sides ran differently in ${times} of ${counted(runs.length, 'pair', 'pairs')}: ${difference}`);
   const disturbed = disturbedPairs(runs);
   if (disturbed > 0) notes.push(`the machine disturbed ${disturbed} of ${counted(runs.length, 'pair', 'pairs')}; they are counted`);
   const needed = pairsNeeded(family);

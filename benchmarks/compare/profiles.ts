@@ -1,8 +1,8 @@
 /** Profiles of the scenarios that failed a gate, so that its reader sees at once where their time went. */
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { plain } from '../../reports/format.ts';
 import type { Checkout } from './checkout.ts';
+import { type Ended, tellingLine } from './process.ts';
 import { runCli } from './side.ts';
 
 /** More would keep a job waiting that has failed already. */
@@ -14,7 +14,7 @@ export const OWN_SIDE: Checkout = {
   root: fileURLToPath(new URL(extname(import.meta.url) === '.ts' ? '../../' : '../../../', import.meta.url)),
 };
 
-export type RunSide = typeof runCli;
+export type RunSide = (...args: Parameters<typeof runCli>) => Promise<Pick<Ended, 'code' | 'stderr'>>;
 
 /**
  * Runs `scanout profile` of both sides, the head's with what changed since the base's, each into a folder of its own.
@@ -38,7 +38,7 @@ export async function profileFailures(
       const before = base === null ? null : await run(base, ['profile', id, '--out', folder('base')], signal);
       const diff = before?.code === 0 ? ['--diff', folder('base')] : [];
       const after = await run(head, ['profile', id, '--out', folder('head'), ...diff], signal);
-      const said = plain(after.stderr.trim().split('\n').pop() ?? '');
+      const said = tellingLine(after.stderr);
       notes.push(after.code === 0 ? `profile of ${id}: ${join(folder('head'), 'profile.html')}` : `no profile of ${id}: ${said}`);
     } catch (error) {
       if (!signal.aborted) throw error;

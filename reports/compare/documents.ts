@@ -1,11 +1,12 @@
 import { InputError } from '../errors.ts';
-import { counted } from '../format.ts';
 import { seededRandom } from '../random.ts';
 import type { Repetition, RunDocument, Scenario } from '../run-document.ts';
+import { storedAdvice } from './advice.ts';
 import { environmentDifferences, runWarnings } from './environments.ts';
 import { concludeFamily, type Measured } from './family.ts';
 import { checkMetric, DEFAULT_METRICS, metricValue } from './metrics.ts';
-import { repetitionsNeeded, samplesEffect } from './samples.ts';
+import { hasRatio, type NoRatio, ratioFault, sideFigures } from './no-ratio.ts';
+import { samplesEffect } from './samples.ts';
 import { ALPHA, type ComparisonDocument, STORED_MARGIN } from './verdict.ts';
 
 export interface CompareOptions {
@@ -20,8 +21,8 @@ export interface CompareOptions {
 }
 
 /**
- * Two stored runs by their timed repetitions. They were not interleaved, so a drift of the machine between them counts as a
- * difference: hence the wider margin, and a note.
+ * Two stored runs by their timed repetitions. They were not interleaved, so a drift of the machine between them shows as a
+ * difference: hence the wider margin, which a change has to leave as a whole, and a note.
  * @throws InputError no common scenarios or metrics, different environments, an unknown metric
  */
 export function compareDocuments(base: RunDocument, head: RunDocument, options: CompareOptions = {}): ComparisonDocument {
@@ -38,23 +39,36 @@ export function compareDocuments(base: RunDocument, head: RunDocument, options: 
   const notes = differences.map((difference) => `DIFFERENT ENVIRONMENTS, ${difference}`);
   notes.push(...runWarnings(base, 'base'), ...runWarnings(head, 'head'));
   const measured: Measured[] = [];
-  const random = seededRandom(1);
+  const without: NoRatio[] = [];
+  const sizes: [number, number][] = [];
   const disturbed = new Set<string>();
   for (const [a, b] of common) {
     for (const metric of metrics) {
-      const [before, after] = [valuesOf(a, metric), valuesOf(b, metric)];
-      if (before.length === 0 || after.length === 0) continue;
+      const sides = { base: valuesOf(a, metric), head: valuesOf(b, metric) };
+      const fault = ratioFault(sides);
+      if (fault !== null) without.push({ scenario: a.id, metric, fault, figures: fault === 'mixed' ? sideFigures(sides) : '' });
+      if (!hasRatio(sides)) continue;
       for (const scenario of [a, b]) if (undisturbed(scenario).length === 0) disturbed.add(scenario.id);
-      const effect = samplesEffect(before, after, margin, random);
-      measured.push({ scenario: a.id, metric, effect, pairs: Math.min(before.length, after.length), paired: false });
+      const effect = samplesEffect(sides.base, sides.head, margin, seededRandom(1));
+      sizes.push([sides.base.length, sides.head.length]);
+      measured.push({ scenario: a.id, metric, effect, pairs: Math.min(sides.base.length, sides.head.length), paired: false });
     }
   }
-  if (measured.length === 0) throw new InputError(`the runs have no figures of ${metrics.join(', ')} in common`);
+  const mixed = without.find(({ fault }) => fault === 'mixed');
+  if (measured.length === 0)
+    throw new InputError(
+      mixed === undefined
+        ? `the runs have no figures of ${metrics.join(', ')} in common`
+        : `${mixed.metric} of ${mixed.scenario} has no ratio (${mixed.figures}): 'scanout gate' bounds it by itself`,
+    );
   if (disturbed.size > 0) notes.push(`every repetition was disturbed, on one side at least: ${[...disturbed].join(', ')}`);
   const unlike = common.filter(([a, b]) => settingsOf(a) !== settingsOf(b)).map(([{ id }]) => id);
   if (unlike.length > 0) notes.push(`set differently: ${unlike.join(', ')}`);
-  notes.push(...onlyOnOneSide(base, head), ...strength(measured, margin));
-  return concludeFamily(measured, margin, ALPHA, notes);
+  notes.push(...onlyOnOneSide(base, head));
+  const percent = `${Number((margin * 100).toFixed(2))}%`;
+  notes.push(`stored runs, not interleaved: Mann-Whitney over their repetitions, margin ${percent}; --live compares in pairs`);
+  const document = concludeFamily(measured, margin, ALPHA, notes, without);
+  return { ...document, advice: storedAdvice(document.comparisons, sizes) };
 }
 
 /** @throws InputError none, or not those that are asked for */
@@ -92,12 +106,11 @@ function undisturbed(scenario: Scenario): Repetition[] {
   return scenario.repetitions.filter(({ kind, disturbed }) => kind === 'timed' && !disturbed);
 }
 
-/** Of the undisturbed timed repetitions, of all timed ones where there is none; what has no ratio is left out. */
-function valuesOf(scenario: Scenario, metric: string): number[] {
+/** Of the undisturbed timed repetitions, of all timed ones where there is none. */
+function valuesOf(scenario: Scenario, metric: string): (number | null)[] {
   const good = undisturbed(scenario);
   const used = good.length > 0 ? good : scenario.repetitions.filter(({ kind }) => kind === 'timed');
-  const values = used.map((repetition) => metricValue(repetition, metric));
-  return values.filter((value) => value !== null && value > 0) as number[];
+  return used.map((repetition) => metricValue(repetition, metric));
 }
 
 function onlyOnOneSide(base: RunDocument, head: RunDocument): string[] {
@@ -107,19 +120,5 @@ function onlyOnOneSide(base: RunDocument, head: RunDocument): string[] {
   const [gone, fresh] = [missing(base, head), missing(head, base)];
   if (gone.length > 0) notes.push(`only in base: ${gone.join(', ')}`);
   if (fresh.length > 0) notes.push(`only in head: ${fresh.join(', ')}`);
-  return notes;
-}
-
-/** How the figures were compared, and whether there were enough to say anything. */
-function strength(measured: readonly Measured[], margin: number): string[] {
-  const percent = `${Number((margin * 100).toFixed(2))}%`;
-  const notes = [`stored runs, not interleaved: Mann-Whitney over their repetitions, margin ${percent}; --live compares in pairs`];
-  const needed = repetitionsNeeded(ALPHA, measured.length);
-  const fewest = Math.min(...measured.map(({ pairs }) => pairs));
-  if (fewest < needed) {
-    notes.push(
-      `${counted(fewest, 'repetition', 'repetitions')} a side can show no change in ${counted(measured.length, 'comparison', 'comparisons')} at ${ALPHA * 100}%: run with --repetitions ${needed} or more, or compare fewer`,
-    );
-  }
   return notes;
 }

@@ -1,3 +1,4 @@
+import { invalidates } from '../checks.ts';
 import type { Environment, RunDocument } from '../run-document.ts';
 
 /** What decides how fast a machine is. Options differ by scenario, and scenarios are compared by their ids. */
@@ -12,8 +13,15 @@ export function environmentDifferences(base: Environment, head: Environment): st
 export function runWarnings(run: RunDocument, side: string): string[] {
   const warnings: string[] = [];
   if (run.partial) warnings.push(`${side} is a partial run: ${run.partialReason ?? 'it ended early'}`);
-  for (const { name, status, detail } of run.checks) if (status === 'fail') warnings.push(`${side} failed a check: ${name}: ${detail}`);
+  const fault = invalidity(run);
+  if (fault !== null) warnings.push(`${side} is an INVALID RUN: ${fault}`);
   return warnings;
+}
+
+/** Which check makes a run invalid, with its figures; null: none does. */
+export function invalidity(run: RunDocument): string | null {
+  const check = run.checks.find(invalidates);
+  return check === undefined ? null : `${check.name}: ${check.detail}`;
 }
 
 const words = (value: string | number | null): string => (value === null ? 'unknown' : String(value));

@@ -2,50 +2,55 @@ import { seededRandom } from '../random.ts';
 import type { RunDocument } from '../run-document.ts';
 import { concludeFamily, type Measured } from './family.ts';
 import { metricValue } from './metrics.ts';
-import { logRatio, type Pair, pairsEffect } from './pairs.ts';
+import { hasRatio, type NoRatio, ratioFault, type Sides, sideFigures } from './no-ratio.ts';
+import { type Pair, pairsEffect } from './pairs.ts';
 import type { ComparisonDocument } from './verdict.ts';
 
-/** One pair's two runs: `repetitions: 1` of the same scenarios each, in the same order. */
+/** One pair's two runs: `repetitions: 1` of the same scenarios each. */
 export type RunPair = readonly [base: RunDocument, head: RunDocument];
 
-/** Values of one metric of one scenario, a pair for each pair of runs that has both. */
+/** Values of one metric of one scenario, a pair for each pair of runs. */
 export interface Series {
   readonly scenario: string;
   readonly metric: string;
   readonly pairs: readonly Pair[];
 }
 
-/** What can be compared of some pairs of runs: scenarios of both sides, each metric that has ratios in every pair. */
+/** What can be compared of some pairs of runs: scenarios of base, each metric that has ratios in every pair. */
 export function seriesOf(runs: readonly RunPair[], metrics: readonly string[]): Series[] {
-  const [first] = runs;
-  if (first === undefined) return [];
-  const series: Series[] = [];
-  for (const [place, { id }] of first[0].scenarios.entries()) {
-    for (const metric of metrics) {
-      const pairs = runs.flatMap((run): Pair[] => {
-        const [base, head] = run.map(({ scenarios }) => scenarios[place]?.repetitions.find(({ kind }) => kind === 'timed'));
-        const pair = [base, head].map((repetition) => (repetition === undefined ? null : metricValue(repetition, metric)));
-        return hasRatio(pair) ? [pair] : [];
-      });
-      if (pairs.length === runs.length) series.push({ scenario: id, metric, pairs });
-    }
-  }
-  return series;
+  return placesOf(runs, metrics).flatMap(({ scenario, metric, sides }): Series[] => {
+    if (!hasRatio(sides)) return [];
+    const { base, head } = sides;
+    return [{ scenario, metric, pairs: base.map((value, i): Pair => [value, head[i]]) }];
+  });
 }
 
-/** Verdicts on interleaved pairs at this level; equal pairs give equal intervals. */
-export function compareSeries(series: readonly Series[], margin: number, alpha: number, notes: readonly string[]): ComparisonDocument {
-  const random = seededRandom(1);
+/** What cannot be compared, and why. */
+export function withoutRatio(runs: readonly RunPair[], metrics: readonly string[]): NoRatio[] {
+  return placesOf(runs, metrics).flatMap(({ scenario, metric, sides }): NoRatio[] => {
+    const fault = ratioFault(sides);
+    return fault === null ? [] : [{ scenario, metric, fault, figures: fault === 'mixed' ? sideFigures(sides) : '' }];
+  });
+}
+
+/** Verdicts on interleaved pairs at this level. Each interval has random numbers of its own: what else is compared changes none. */
+export function compareSeries(
+  series: readonly Series[],
+  margin: number,
+  alpha: number,
+  notes: readonly string[],
+  without: readonly NoRatio[] = [],
+): ComparisonDocument {
   const measured = series.map(
     ({ scenario, metric, pairs }): Measured => ({
       scenario,
       metric,
-      effect: pairsEffect(pairs, margin, random),
+      effect: pairsEffect(pairs, margin, seededRandom(1)),
       pairs: pairs.length,
       paired: true,
     }),
   );
-  return concludeFamily(measured, margin, alpha, notes);
+  return concludeFamily(measured, margin, alpha, notes, without);
 }
 
 /** Pairs of which a side was disturbed in any scenario. */
@@ -53,8 +58,17 @@ export function disturbedPairs(runs: readonly RunPair[]): number {
   return runs.filter((pair) => pair.some(({ scenarios }) => scenarios.some(({ results }) => results.disturbed))).length;
 }
 
-function hasRatio(pair: (number | null)[]): pair is [number, number] {
-  const [base, head] = pair;
-  if (base === null || head === null || base <= 0 || head <= 0) return false;
-  return Number.isFinite(logRatio(base, head));
+function placesOf(runs: readonly RunPair[], metrics: readonly string[]): { scenario: string; metric: string; sides: Sides }[] {
+  const ids = runs[0]?.[0].scenarios.map(({ id }) => id) ?? [];
+  return ids.flatMap((scenario) =>
+    metrics.map((metric) => {
+      const values = (side: 0 | 1): (number | null)[] => runs.map((pair) => timedValue(pair[side], scenario, metric));
+      return { scenario, metric, sides: { base: values(0), head: values(1) } };
+    }),
+  );
+}
+
+function timedValue({ scenarios }: RunDocument, id: string, metric: string): number | null {
+  const timed = scenarios.find((scenario) => scenario.id === id)?.repetitions.find(({ kind }) => kind === 'timed');
+  return timed === undefined ? null : metricValue(timed, metric);
 }

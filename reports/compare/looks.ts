@@ -1,10 +1,10 @@
 import { ALPHA } from './verdict.ts';
 
-/** How often pairs are looked at before the cap; each look spends its share of alpha. */
+/** How often pairs are looked at before the cap at most; each look spends its share of alpha. */
 const LOOKS = 4;
 
 export interface Looks {
-  /** Numbers of pairs after which the verdict is drawn, rising; the last is the cap. */
+  /** Numbers of pairs after which the verdict is drawn, rising; even, so that each order counts as often, but for the cap, the last. */
   readonly at: readonly number[];
   /** Level of each look, so that all together stay within alpha (Bonferroni). */
   readonly alpha: number;
@@ -17,9 +17,9 @@ export interface Looks {
  */
 export function lookSchedule(family: number, cap: number): Looks {
   const first = Math.ceil(Math.log2((2 * LOOKS * Math.max(1, family)) / ALPHA));
-  if (first >= cap) return { at: [cap], alpha: ALPHA };
-  const at = Array.from({ length: LOOKS }, (_, i) => Math.round(first * (cap / first) ** (i / (LOOKS - 1))));
-  return { at: [...new Set(at)], alpha: ALPHA / LOOKS };
+  const before = Array.from({ length: LOOKS - 1 }, (_, i) => 2 * Math.round((first * (cap / first) ** (i / (LOOKS - 1))) / 2));
+  const at = [...new Set(before.filter((count) => first < cap && count < cap)), cap];
+  return { at, alpha: ALPHA / at.length };
 }
 
 /** Fewest pairs with which `family` comparisons can show anything in a single look. */

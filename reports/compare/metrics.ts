@@ -4,7 +4,10 @@ import { LATENCY_STAGES, type Metrics } from '../run-document.ts';
 /** Metrics compared unless others are named: work of both sides, the rate, and the tail of what a viewer waits for. */
 export const DEFAULT_METRICS: readonly string[] = ['hostServiceUs.p50', 'guestServiceUs.p50', 'fps', 'latencyUs.submitToPresent.p99'];
 
-const HIGHER_IS_BETTER: ReadonlySet<string> = new Set(['fps', 'onePercentLowFps.byP99', 'onePercentLowFps.byWorstMean', 'transferGBps']);
+/** Who sleeps neither works nor spins: that share rises as the others fall. */
+const HIGHER_IS_BETTER: ReadonlySet<string> = new Set([
+  ...['fps', 'onePercentLowFps.byP99', 'onePercentLowFps.byWorstMean', 'transferGBps', 'sleepShare.host', 'sleepShare.guest'],
+]);
 
 const dotted = (names: readonly string[], parts: readonly string[]): string[] =>
   names.flatMap((name) => parts.map((part) => `${name}.${part}`));

@@ -1,6 +1,6 @@
 import type { RandomSource } from '../random.ts';
 import { hodgesLehmann } from '../statistics.ts';
-import { expandedInterval, RESAMPLES } from './intervals.ts';
+import { centreInterval, RESAMPLES } from './intervals.ts';
 import { signedRank } from './rank-tests.ts';
 import { resampledCentres } from './resampling.ts';
 import { ALPHA, decide, type Effect, type Rule, SHOWN_CONFIDENCE, VERDICT_CONFIDENCE, type Verdict } from './verdict.ts';
@@ -23,11 +23,12 @@ export interface PairComparison {
 export function pairsEffect(pairs: readonly Pair[], margin: number, random: RandomSource): Effect {
   const logs = Float64Array.from(pairs, ([base, head]) => logRatio(base, head));
   const estimates = resampledCentres(logs, RESAMPLES, random);
-  const shown = expandedInterval(estimates, logs.length, SHOWN_CONFIDENCE);
-  const wide = expandedInterval(estimates, logs.length, VERDICT_CONFIDENCE);
+  const centre = hodgesLehmann(logs);
+  const shown = centreInterval(logs, centre, estimates, SHOWN_CONFIDENCE);
+  const wide = centreInterval(logs, centre, estimates, VERDICT_CONFIDENCE);
   const edge = Math.log1p(margin);
   return {
-    ratio: Math.exp(hodgesLehmann(logs)),
+    ratio: Math.exp(centre),
     low: Math.exp(shown.low),
     high: Math.exp(shown.high),
     verdictLow: Math.exp(wide.low),
@@ -53,9 +54,9 @@ export function comparePairs(
   return { ratio, low, high, p, verdict: decide(effect, p, { margin, alpha, better }) };
 }
 
-/** @throws RangeError a value that is not positive and finite */
+/** As a difference of logs, which neither overflows nor depends on the order of the sides. @throws RangeError a value that is not positive and finite */
 export function logRatio(base: number, head: number): number {
-  const log = Math.log(head / base);
+  const log = Math.log(head) - Math.log(base);
   if (!(head > 0 && base > 0 && Number.isFinite(log))) throw new RangeError(`${head} over ${base} has no ratio`);
   return log;
 }

@@ -1,6 +1,6 @@
 import type { RandomSource } from '../random.ts';
 import { median } from '../statistics.ts';
-import { expandedInterval, RESAMPLES } from './intervals.ts';
+import { choices, RESAMPLES, shiftInterval } from './intervals.ts';
 import { mannWhitney } from './rank-tests.ts';
 import { resampledShifts } from './resampling.ts';
 import { type Effect, SHOWN_CONFIDENCE, VERDICT_CONFIDENCE } from './verdict.ts';
@@ -13,13 +13,13 @@ import { type Effect, SHOWN_CONFIDENCE, VERDICT_CONFIDENCE } from './verdict.ts'
 export function samplesEffect(base: readonly number[], head: readonly number[], margin: number, random: RandomSource): Effect {
   const a = logs(base);
   const b = logs(head);
-  const size = Math.min(a.length, b.length);
   const estimates = resampledShifts(a, b, RESAMPLES, random);
-  const shown = expandedInterval(estimates, size, SHOWN_CONFIDENCE);
-  const wide = expandedInterval(estimates, size, VERDICT_CONFIDENCE);
+  const centre = shift(a, b);
+  const shown = shiftInterval(a, b, centre, estimates, SHOWN_CONFIDENCE);
+  const wide = shiftInterval(a, b, centre, estimates, VERDICT_CONFIDENCE);
   const edge = Math.log1p(margin);
   return {
-    ratio: Math.exp(shift(a, b)),
+    ratio: Math.exp(centre),
     low: Math.exp(shown.low),
     high: Math.exp(shown.high),
     verdictLow: Math.exp(wide.low),
@@ -48,13 +48,13 @@ export function shift(a: readonly number[], b: readonly number[]): number {
   return median(differences);
 }
 
-/** Fewest repetitions a side with which one of `family` comparisons can be told from chance at `alpha`: 2 / C(2n, n) is the least p. */
+/** The least two-sided p that samples of these sizes can have: 2 / C(m + n, n). */
+export const leastP = (m: number, n: number): number => 2 / choices(m, n);
+
+/** Fewest repetitions a side with which one of `family` comparisons can be told from chance at `alpha`. */
 export function repetitionsNeeded(alpha: number, family: number): number {
-  let [n, arrangements] = [1, 2];
-  while ((2 / arrangements) * family > alpha) {
-    n++;
-    arrangements *= (2 * n * (2 * n - 1)) / (n * n);
-  }
+  let n = 1;
+  while (leastP(n, n) * family > alpha) n++;
   return n;
 }
 

@@ -7,8 +7,9 @@ const MARKS: Readonly<Record<Verdict, string>> = { regressed: '✗', improved: '
 const ORDER: readonly Verdict[] = ['regressed', 'improved', 'equivalent', 'inconclusive'];
 const WIDTH = 80;
 
-/** `+5.2%`, `-0.4%`, `×12` from a tenfold change on. */
+/** `+5.2%`, `-0.4%`, `×12` from a tenfold change on, `any` of the open end of no interval. */
 export function changeWords(ratio: number): string {
+  if (ratio === Number.POSITIVE_INFINITY) return 'any';
   if (ratio >= 10) return `×${ratio.toFixed(ratio < 100 ? 1 : 0)}`;
   const percent = (ratio - 1) * 100;
   const digits = Math.abs(percent) >= 100 ? 0 : 1;
@@ -31,7 +32,7 @@ export function headline({ verdict, comparisons }: ComparisonDocument): string {
 
 /** Ended by a newline. */
 export function comparisonText(document: ComparisonDocument): string {
-  const lines = [headline(document), ''];
+  const lines = [headline(document), ...(document.advice === null ? [] : wrapped('> ', plain(document.advice))), ''];
   for (const [scenario, rows] of byScenario(document.comparisons)) {
     lines.push(`${plain(scenario)} (${sampleWords(rows)})`);
     for (const row of rows) {
@@ -42,7 +43,7 @@ export function comparisonText(document: ComparisonDocument): string {
     }
     lines.push('');
   }
-  lines.push('Head over base, 95% intervals. Verdicts: at 99%, any false one at most 1 in 100.');
+  lines.push(...wrapped('', `Head over base, 95% intervals. ${meaningOf(document)}`));
   for (const note of document.notes) lines.push(...wrapped('! ', plain(note)));
   return `${lines.join('\n')}\n`;
 }
@@ -52,6 +53,7 @@ export function comparisonMarkdown(document: ComparisonDocument): string {
   const lines = [
     `**${headline(document)}**`,
     '',
+    ...(document.advice === null ? [] : [cell(document.advice), '']),
     '| scenario | metric | change | 95% interval | verdict | n |',
     '| --- | --- | ---: | --- | --- | ---: |',
   ];
@@ -63,6 +65,13 @@ export function comparisonMarkdown(document: ComparisonDocument): string {
   if (document.notes.length > 0) lines.push('');
   for (const note of document.notes) lines.push(`- **Mind:** ${cell(note)}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** What a verdict is worth: repetitions of one process say what that process did, not what the next one will. */
+function meaningOf({ comparisons }: ComparisonDocument): string {
+  return comparisons.every(({ paired }) => paired)
+    ? 'Verdicts: at 99%, any false one at most 1 in 100.'
+    : 'Verdicts: at 99%, of these two runs; runs of one program differ, too, by what the margin must cover.';
 }
 
 function sampleWords(rows: readonly Comparison[]): string {

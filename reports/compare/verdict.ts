@@ -9,7 +9,7 @@ export interface Comparison {
   readonly metric: string;
   /** Hodges–Lehmann estimate. */
   readonly ratio: number;
-  /** Bootstrap interval at 95%; the verdict is drawn from the one at 99%. */
+  /** Bootstrap interval at 95%; the verdict is drawn from the one at 99%. Of one value 0 and Infinity, which JSON calls null. */
   readonly low: number;
   readonly high: number;
   readonly verdict: Verdict;
@@ -25,6 +25,8 @@ export interface ComparisonDocument {
   readonly comparisons: readonly Comparison[];
   /** The worst of all: one regression is enough; equivalent or improved only if all are. */
   readonly verdict: Verdict;
+  /** How to come to verdicts where there are none, in one line; null: there are, or nothing helps. */
+  readonly advice: string | null;
   /** What a reader must know before believing it, one line each. */
   readonly notes: readonly string[];
 }
@@ -60,19 +62,22 @@ export interface Rule {
   readonly alpha: number;
   /** Which way is better for the metric. */
   readonly better: 'lower' | 'higher';
+  /** The sides were not interleaved: what does not leave the margin as a whole may be the machine's drift. Default false. */
+  readonly drifts?: boolean;
 }
 
 /**
  * Bounds decide, not estimates, and each verdict takes both an interval and a rank test. Equivalent: the interval lies within
  * the margin, and neither side of it is left by one-sided tests at alpha / 2. Otherwise changed: the interval does not hold 1
- * and p ≤ alpha. Otherwise inconclusive.
- * @param p of the effect, corrected for the number of comparisons
+ * (of sides that drift: lies beyond the margin as a whole) and p ≤ alpha. Otherwise inconclusive.
+ * @param p of the effect, as its pOfMargin corrected for the number of comparisons
  */
-export function decide(effect: Effect, p: number, { margin, alpha, better }: Rule): Verdict {
+export function decide(effect: Effect, p: number, { margin, alpha, better, drifts = false }: Rule): Verdict {
   const { verdictLow, verdictHigh, pOfMargin } = effect;
   const within = verdictLow > 1 / (1 + margin) && verdictHigh < 1 + margin;
   if (within) return pOfMargin <= alpha / 2 ? 'equivalent' : 'inconclusive';
-  if (p > alpha || (verdictLow <= 1 && verdictHigh >= 1)) return 'inconclusive';
+  const unchanged = drifts ? 1 + margin : 1;
+  if (p > alpha || (verdictLow <= unchanged && verdictHigh >= 1 / unchanged)) return 'inconclusive';
   return verdictLow > 1 === (better === 'lower') ? 'regressed' : 'improved';
 }
 

@@ -27,6 +27,8 @@ export function readGate(path: string): Threshold[] {
 export function parseGate(text: string, origin: string): Threshold[] {
   const value = parseJson(text, origin);
   const fault = (words: string): InputError => new InputError(`${origin}: ${words}`);
+  const twice = repeatedKey(text);
+  if (twice !== null) throw fault(`${JSON.stringify(twice)} is there twice, and only the last would count: make them one list`);
   if (!isObject(value)) throw fault('not a JSON object');
   for (const key of Object.keys(value))
     if (key !== 'thresholds') throw fault(`${JSON.stringify(key)} is unknown; there is only "thresholds"`);
@@ -38,7 +40,10 @@ export function parseGate(text: string, origin: string): Threshold[] {
       throw fault(`thresholds of ${JSON.stringify(scenarios)} are not a list, or an empty one`);
     for (const one of list) {
       try {
-        parsed.push(parseThreshold(scenarios, one));
+        const threshold = parseThreshold(scenarios, one);
+        const same = parsed.find((other) => other.scenarios === scenarios && other.text === threshold.text);
+        if (same !== undefined) throw new InputError(`"${same.text}" is there twice for ${JSON.stringify(scenarios)}`);
+        parsed.push(threshold);
       } catch (error) {
         throw error instanceof InputError ? fault(error.message) : error;
       }
@@ -65,7 +70,16 @@ export function parseThreshold(scenarios: string, value: unknown): Threshold {
     relative,
   };
   if (relative) checkRelative(threshold, number);
+  else checkAbsolute(threshold, number);
   return threshold;
+}
+
+/** No metric is negative. */
+function checkAbsolute({ text, operator, bound }: Threshold, number: string): void {
+  if (/^[+-]/.test(number)) throw new InputError(`"${text}": a change needs its %, as in ${number}%; a bound by itself has no sign`);
+  if (bound > 0) return;
+  if (operator === '>=') throw new InputError(`"${text}" always holds: bound it above 0`);
+  if (operator === '<') throw new InputError(`"${text}" never holds: write <= 0`);
 }
 
 function checkRelative({ text, metric, operator, bound }: Threshold, number: string): void {
@@ -85,6 +99,23 @@ export function appliesTo({ scenarios }: Threshold, id: string): boolean {
     .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'))
     .join('.*');
   return new RegExp(`^${pattern}$`).test(id);
+}
+
+/** A name that an object of this JSON has twice, of which JSON.parse keeps the last; null: none. @param text valid JSON */
+function repeatedKey(text: string): string | null {
+  const open: Set<string>[] = [];
+  // A string before a colon is a name; brackets within strings are none.
+  for (const [token, name, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (colon !== undefined) {
+      const key = String(JSON.parse(name));
+      const names = open[open.length - 1];
+      if (names.has(key)) return key;
+      names.add(key);
+    }
+  }
+  return null;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -6,6 +6,7 @@ import type { Question } from './evaluate.ts';
 
 /**
  * Refuses thresholds that are tighter than the machine resolves: they would let through or stop by chance.
+ * @param maxPairs the most pairs that are measured; null: stored runs, which were not interleaved
  * @returns what the calibration says nothing of, one line each
  * @throws InputError naming the threshold and the smallest change that is found
  */
@@ -14,6 +15,7 @@ export function checkResolution(
   calibration: Calibration,
   environment: Environment,
   file: string,
+  maxPairs: number | null,
 ): string[] {
   const other = notOfThisMachine(calibration, environment);
   if (other !== null) return [`${file} was made elsewhere and is not used: ${other}; scanout calibrate makes one for this machine`];
@@ -32,5 +34,10 @@ export function checkResolution(
       `"${threshold.text}" of ${scenario} is tighter than this machine can resolve: ${figure} (${file}, ${counted(calibration.maxPairs, 'pair', 'pairs')})`,
     );
   }
-  return unknown.size === 0 ? [] : [`not calibrated: ${[...unknown].join(', ')}`];
+  const notes: string[] = [];
+  if (maxPairs === null) notes.push(`${file} is of interleaved pairs: stored runs resolve less than it says`);
+  else if (maxPairs < calibration.maxPairs)
+    notes.push(`${file} is of ${calibration.maxPairs} pairs: ${maxPairs} resolve less; --max-pairs ${calibration.maxPairs} or more`);
+  if (unknown.size > 0) notes.push(`not calibrated: ${[...unknown].join(', ')}`);
+  return notes;
 }

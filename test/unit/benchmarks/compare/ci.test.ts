@@ -21,6 +21,14 @@ describe('the gate of this repository and the recipes', () => {
     }
   });
 
+  it('the workflow compares the merge with its first parent, both of which it has, and what a fork proposes may only read', () => {
+    const workflow = read('.github/workflows/performance.yml');
+    expect(workflow).toMatch(/fetch-depth: 2\n/);
+    expect(workflow).toMatch(/BASE: HEAD\^1\n/);
+    expect(workflow).toMatch(/\npermissions:\n {2}contents: read\n\n/);
+    expect(workflow).not.toMatch(/^ *pull_request_target|secrets\./m);
+  });
+
   it('its thresholds are sound, and each is for a scenario that the workflow measures', () => {
     const ids = matrix({ paths: ['vfio', 'udmabuf', 'copy'], resolutions: [parseResolution('4k')], rates: [null] }).map(({ id }) => id);
     for (const threshold of readGate(join(root, '.github/gate.json'))) expect(ids.some((id) => appliesTo(threshold, id))).toBe(true);

@@ -3,7 +3,7 @@ import { calibrate } from '../../../../benchmarks/compare/calibrate.ts';
 import { comparisonJudge, type LiveOptions, type LiveRuns, measurePairs } from '../../../../benchmarks/compare/live.ts';
 import type { MeasureSide } from '../../../../benchmarks/compare/side.ts';
 import { calibrationFault, calibrationText } from '../../../../reports/calibration-text.ts';
-import { compareSeries, seriesOf } from '../../../../reports/compare/live.ts';
+import { compareSeries, seriesOf, withoutRatio } from '../../../../reports/compare/live.ts';
 import { InputError, type RunDocument, seededRandom } from '../../../../reports/index.ts';
 import { buildRun, buildScenario } from '../../../support/run-document.ts';
 
@@ -79,7 +79,65 @@ describe('a live comparison', () => {
       return side.label === 'head' ? { ...run, scenarios: [] } : run;
     };
     await expect(live(unlike)).rejects.toThrow(InputError);
+    const renamed: MeasureSide = async (side, ...rest): Promise<RunDocument> => {
+      const run = await measure(side, ...rest);
+      const [scenario] = run.scenarios;
+      return side.label === 'head' ? { ...run, scenarios: [{ ...scenario, id: 'vfio-2160p-max' }] } : run;
+    };
+    await expect(live(renamed)).rejects.toThrow(/only base copy-2160p-max; only head vfio-2160p-max; name those of both after --/);
     await expect(live(measure, { judge: comparisonJudge(['importUs.mean'], 0.02) })).rejects.toThrow(/no figures of importUs.mean/);
+  });
+
+  it('scenarios are compared by their ids, in whatever order a side has them', async () => {
+    const { measure } = machine(1.3);
+    const mixed: MeasureSide = async (side, ...rest): Promise<RunDocument> => {
+      const run = await measure(side, ...rest);
+      const slow = structuredClone(run.scenarios[0]);
+      slow.id = 'vfio-2160p-max';
+      for (const repetition of slow.repetitions) repetition.hostServiceUs.p50 = 9000;
+      return { ...run, scenarios: side.label === 'head' ? [slow, ...run.scenarios] : [...run.scenarios, slow] };
+    };
+    const { runs } = await live(mixed, { maxPairs: 2 });
+    const { comparisons } = compareSeries(seriesOf(runs, ['hostServiceUs.p50']), 0.02, 0.01, []);
+    expect(comparisons.map(({ scenario, ratio }) => [scenario, Number(ratio.toFixed(1))])).toEqual([
+      ['copy-2160p-max', 1.3],
+      ['vfio-2160p-max', 1],
+    ]);
+  });
+
+  it('a metric that has no ratio in a later pair is said, and the document is inconclusive', async () => {
+    const { measure } = machine(1.3);
+    let calls = 0;
+    const losing: MeasureSide = async (...args) => {
+      const run = await measure(...args);
+      if (++calls === 5) run.scenarios[0].repetitions[0].fps = 0;
+      return run;
+    };
+    const { runs } = await live(losing, { maxPairs: 12 });
+    const without = withoutRatio(runs, METRICS);
+    expect(without).toMatchObject([{ metric: 'fps', fault: 'mixed' }]);
+    const document = compareSeries(seriesOf(runs, METRICS).slice(1), 0.02, 0.01, [], without);
+    expect(document.verdict).toBe('inconclusive');
+    expect(document.notes[0]).toMatch(/NOT COMPARED.*fps of copy-2160p-max/);
+  });
+
+  it('what differs between the sides of any pair is noted, with how often', async () => {
+    const { measure } = machine(1);
+    let calls = 0;
+    const changing: MeasureSide = async (...args) => {
+      const run = await measure(...args);
+      if (++calls === 6) run.environment.copier = 'another';
+      return run;
+    };
+    expect((await live(changing, { maxPairs: 4 })).notes.join('\n')).toMatch(
+      /the sides ran differently in 1 of 4 pairs: copier: \S+ against another/,
+    );
+  });
+
+  it('what a reader must know of a side is noted', async () => {
+    const { measure } = machine(1);
+    const { notes } = await live(measure, { maxPairs: 1, head: { ...head, warning: 'head is old' } });
+    expect(notes).toContain('head is old');
   });
 });
 

@@ -40,7 +40,10 @@ describe('stored runs', () => {
     const document = compareDocuments(...runs(3, 3), { metrics });
     expect(document.verdict).toBe('inconclusive');
     expect(document.comparisons.every(({ paired, pairs }) => !paired && pairs === 3)).toBe(true);
-    expect(document.notes.join('\n')).toMatch(/run with --repetitions 6 or more/);
+    expect(document.advice).toMatch(/^3 repetitions a side can show no change.* in 2 comparisons at 1%.*--repetitions 6 or more/);
+    const [first, second] = comparisonText(document).split('\n');
+    expect(first).toMatch(/^INCONCLUSIVE/);
+    expect(second).toMatch(/^> 3 repetitions a side can show no change/);
     expect(document.notes.join('\n')).toMatch(/not interleaved.*margin 5%/);
   });
 
@@ -79,6 +82,38 @@ describe('stored runs', () => {
     }
   });
 
+  it('enough repetitions that noise makes inconclusive ask for more, conclusive ones for nothing, unequal numbers for what they can show', () => {
+    const [base, head] = runs(10);
+    expect(compareDocuments(base, head, { metrics }).advice).toBeNull();
+    for (const { repetitions } of head.scenarios)
+      for (const [i, one] of repetitions.entries()) one.hostServiceUs.p50 *= i % 2 === 0 ? 1.4 : 0.8;
+    expect(compareDocuments(base, head, { metrics }).advice).toMatch(/too much noise for 10 .*--repetitions 20/);
+    // 3 against 10 can reach 2 / 286, which is enough for one comparison.
+    const [few, many] = [runs(3)[0], runs(10, 1.3)[1]];
+    const one = compareDocuments(few, many, { metrics, scenarios: [few.scenarios[0].id] });
+    expect(one).toMatchObject({ verdict: 'regressed', advice: null });
+  });
+
+  it('a metric that is 0 or missing on one side is said, and the document is inconclusive', () => {
+    const [base, head] = runs(10);
+    for (const repetition of base.scenarios[0].repetitions) repetition.copiesPerFrame = 0;
+    for (const repetition of head.scenarios[0].repetitions) repetition.copiesPerFrame = 1;
+    for (const run of [base, head]) for (const repetition of run.scenarios[1].repetitions) repetition.copiesPerFrame = 0;
+    const document = compareDocuments(base, head, { metrics: ['hostServiceUs.p50', 'copiesPerFrame', 'importUs.mean'] });
+    expect(document.comparisons.map(({ metric }) => metric)).not.toContain('copiesPerFrame');
+    expect(document.verdict).toBe('inconclusive');
+    expect(document.notes.join('\n')).toMatch(/NOT COMPARED.*copiesPerFrame of udmabuf-2160p-max \(base 0, head 1\.0\)/);
+    expect(document.notes.join('\n')).toMatch(/0 on both sides: copiesPerFrame of copy/);
+    expect(document.notes.join('\n')).toMatch(/measured on neither side: importUs\.mean of copy/);
+    expect(() => compareDocuments(base, head, { metrics: ['copiesPerFrame'] })).toThrow(/copiesPerFrame of udmabuf.* has no ratio/);
+  });
+
+  it('who sleeps more is better, as who spins less', () => {
+    const [base, head] = runs(10);
+    for (const { repetitions } of head.scenarios) for (const one of repetitions) one.sleepShare.host = 0.4;
+    expect(compareDocuments(base, head, { metrics: ['sleepShare.host'] }).verdict).toBe('regressed');
+  });
+
   it('scenarios of the same id that were set differently are noted', () => {
     const [base, head] = runs(5);
     head.scenarios[0].settings = { policy: 'error' };
@@ -93,6 +128,7 @@ describe('in words', () => {
     const text = comparisonText(document);
     expect(text).toMatch(/^REGRESSED: of 8 comparisons: 2 regressed/);
     for (const line of text.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/of these two\s+runs;\s+runs\s+of\s+one\s+program\s+differ/);
     expect(text).toMatch(/hostServiceUs\.p50 +\+20\.\d% \[\+19\.\d%, \+20\.\d%\] +✗ regressed/);
   });
 

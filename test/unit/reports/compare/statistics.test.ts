@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { normalProbability, studentQuantile } from '../../../../reports/compare/distributions.ts';
+import { centreInterval, choices, shiftInterval } from '../../../../reports/compare/intervals.ts';
 import { mannWhitney, signedRank } from '../../../../reports/compare/rank-tests.ts';
-import { repetitionsNeeded, shift } from '../../../../reports/compare/samples.ts';
+import { resampledCentres, resampledShifts } from '../../../../reports/compare/resampling.ts';
+import { leastP, repetitionsNeeded, shift } from '../../../../reports/compare/samples.ts';
 import { holm } from '../../../../reports/compare/verdict.ts';
+import { type RandomSource, seededRandom } from '../../../../reports/random.ts';
+import { hodgesLehmann } from '../../../../reports/statistics.ts';
 
 describe('published reference vectors', () => {
   it('signed rank: plant heights of Cureton (1967)', () => {
@@ -34,6 +38,8 @@ describe('published reference vectors', () => {
     expect(mannWhitney([1, 2, 3, 4, 5], [6, 7, 8, 9, 10])).toBeCloseTo(2 / 252, 12);
     expect(repetitionsNeeded(0.01, 1)).toBe(5);
     expect(repetitionsNeeded(0.01, 20)).toBe(8);
+    expect([choices(3, 3), choices(3, 10)]).toEqual([20, 286]);
+    expect(leastP(3, 10)).toBeCloseTo(2 / 286, 12);
   });
 
   it('Student quantiles, as in printed tables', () => {
@@ -56,6 +62,103 @@ describe('published reference vectors', () => {
     expect(holm([0.01, 0.02, 0.03, 0.04])).toEqual([0.04, 0.06, 0.06, 0.06]);
     expect(holm([0.04, 0.001, 0.5])).toEqual([0.08, 0.003, 0.5]);
     expect(holm([])).toEqual([]);
+  });
+});
+
+/** Midranks of all values, from their definition. */
+const midranks = (values: readonly number[]): number[] =>
+  values.map((one) => values.filter((other) => other < one).length + (values.filter((other) => other === one).length + 1) / 2);
+
+/** Two-sided p and P(sum ≥ observed) over all ways that are as likely as each other. */
+function tails(sums: readonly number[], observed: number): { both: number; greater: number } {
+  const part = (count: (sum: number) => boolean): number => sums.filter(count).length / sums.length;
+  const [less, greater] = [part((sum) => sum <= observed), part((sum) => sum >= observed)];
+  return { both: Math.min(1, 2 * Math.min(less, greater)), greater };
+}
+
+describe('tied values', () => {
+  const few = fc.array(fc.integer({ min: -4, max: 4 }), { minLength: 2, maxLength: 9 });
+  const subsets = (of: number): number[][] =>
+    Array.from({ length: 2 ** of }, (_, bits) => Array.from({ length: of }, (_, i) => (bits >> i) & 1));
+
+  it('signed rank: p is that of all choices of signs', () => {
+    fc.assert(
+      fc.property(few, (differences) => {
+        const ranks = midranks(differences.filter((d) => d !== 0).map(Math.abs));
+        fc.pre(ranks.length >= 2);
+        const sums = subsets(ranks.length).map((signs) => ranks.reduce((sum, rank, i) => sum + signs[i] * rank, 0));
+        const kept = differences.filter((d) => d !== 0);
+        const { both, greater } = tails(
+          sums,
+          ranks.reduce((sum, rank, i) => sum + (kept[i] > 0 ? rank : 0), 0),
+        );
+        expect(signedRank(differences)).toBeCloseTo(both, 12);
+        expect(signedRank(differences, 'greater')).toBeCloseTo(greater, 12);
+        expect(
+          signedRank(
+            differences.map((d) => -d - 0.25),
+            'less',
+            -0.25,
+          ),
+        ).toBeCloseTo(greater, 12);
+      }),
+      { seed: 31, numRuns: 200 },
+    );
+  });
+
+  it('Mann-Whitney: p is that of all ways to part the values', () => {
+    fc.assert(
+      fc.property(few, few, (a, b) => {
+        fc.pre(a.length + b.length <= 12);
+        const ranks = midranks([...a, ...b]);
+        const sums = subsets(ranks.length)
+          .filter((chosen) => chosen.filter((one) => one === 1).length === a.length)
+          .map((chosen) => ranks.reduce((sum, rank, i) => sum + chosen[i] * rank, 0));
+        const { both, greater } = tails(
+          sums,
+          ranks.slice(0, a.length).reduce((sum, rank) => sum + rank, 0),
+        );
+        expect(mannWhitney(a, b)).toBeCloseTo(both, 10);
+        expect(mannWhitney(a, b, 'greater')).toBeCloseTo(greater, 10);
+        expect(mannWhitney(b, a, 'less')).toBeCloseTo(greater, 10);
+      }),
+      { seed: 32, numRuns: 60 },
+    );
+  });
+
+  it('equal values of each side are no surer than different ones', () => {
+    expect(mannWhitney([1, 1, 1, 1, 1], [2, 2, 2, 2, 2])).toBeCloseTo(2 / 252, 12);
+    expect(signedRank([3, 3, 3, 3, 3, 3, 3])).toBeCloseTo(2 / 128, 12);
+    expect(signedRank([3, 3, 3, 3, 3, 3, 3, 0, 0])).toBeCloseTo(2 / 128, 12);
+  });
+});
+
+describe('intervals of a few values', () => {
+  const normal = (random: RandomSource): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+  it('hold the truth as often as they say', () => {
+    const seed = 41;
+    console.log(`seed ${seed}`);
+    const random = seededRandom(seed);
+    for (const n of [2, 3, 5]) {
+      let [centres, shifts] = [0, 0];
+      for (let trial = 0; trial < 400; trial++) {
+        const [a, b] = [0, 0].map(() => Array.from({ length: n }, () => normal(random)));
+        const centre = centreInterval(a, hodgesLehmann(a), resampledCentres(a, 200, random), 0.95);
+        if (centre.low <= 0 && centre.high >= 0) centres++;
+        const moved = shiftInterval(a, b, shift(a, b), resampledShifts(a, b, 200, random), 0.95);
+        if (moved.low <= 0 && moved.high >= 0) shifts++;
+      }
+      console.log(`${n} values: ${centres} and ${shifts} of 400`);
+      // Of 400 at a rate of 0.95, fewer than 365 come once in 700 times.
+      expect(Math.min(centres, shifts)).toBeGreaterThanOrEqual(365);
+    }
+  });
+
+  it('one value has none', () => {
+    const estimates = resampledCentres([0.2], 10, seededRandom(1));
+    expect(centreInterval([0.2], 0.2, estimates, 0.95)).toEqual({ low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY });
+    expect(shiftInterval([0.2], [0.1, 0.3], 0, estimates, 0.95).high).toBe(Number.POSITIVE_INFINITY);
   });
 });
 

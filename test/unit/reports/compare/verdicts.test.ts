@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { concludeFamily } from '../../../../reports/compare/family.ts';
 import { compareSeries, type Series } from '../../../../reports/compare/live.ts';
 import { lookSchedule, pairsNeeded } from '../../../../reports/compare/looks.ts';
-import { comparePairs, type Pair } from '../../../../reports/compare/pairs.ts';
+import { comparePairs, logRatio, type Pair } from '../../../../reports/compare/pairs.ts';
+import { smallestDetectable } from '../../../../reports/compare/power.ts';
 import { signedRank } from '../../../../reports/compare/rank-tests.ts';
 import { resampledCentres, resampledShifts } from '../../../../reports/compare/resampling.ts';
-import { shift } from '../../../../reports/compare/samples.ts';
+import { samplesEffect, shift } from '../../../../reports/compare/samples.ts';
 import { ALPHA, decide, type Effect, type Verdict, worst } from '../../../../reports/compare/verdict.ts';
 import { type RandomSource, seededRandom } from '../../../../reports/random.ts';
 import { bootstrap, hodgesLehmann } from '../../../../reports/statistics.ts';
@@ -55,7 +57,8 @@ describe('simulated', () => {
     console.log(`${wrong} false verdicts in 100`);
     // Of 100 at a rate of 0.01, more than 4 come once in 300 times.
     expect(wrong).toBeLessThanOrEqual(4);
-  });
+    // Some ten seconds of computing, more on a busy machine.
+  }, 120_000);
 
   it('the signed-rank test of all looks together stays within alpha over 4000 comparisons', () => {
     const seed = 7;
@@ -91,6 +94,54 @@ describe('simulated', () => {
     expect(found.filter((verdict) => verdict === 'regressed').length).toBeGreaterThanOrEqual(19);
     const none = Array.from({ length: 20 }, () => comparePairs(pairsOf(40, 0, 0.005, random), MARGIN, random).verdict);
     expect(none.filter((verdict) => verdict === 'equivalent').length).toBeGreaterThanOrEqual(18);
+  });
+});
+
+describe('simulated stored runs', () => {
+  /** Verdicts on ten repetitions a side, of which head's lie higher by `drift`. */
+  const changed = (drift: number): number => {
+    const seed = 61;
+    console.log(`seed ${seed}`);
+    const random = seededRandom(seed);
+    let count = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const [base, head] = [1, 1 + drift].map((level) => Array.from({ length: 10 }, () => 100 * level * Math.exp(noise(random, 0.012))));
+      const effect = samplesEffect(base, head, 0.05, random);
+      const { comparisons } = concludeFamily(
+        [{ scenario: 'a', metric: 'hostServiceUs.p50', effect, pairs: 10, paired: false }],
+        0.05,
+        ALPHA,
+        [],
+      );
+      if (comparisons[0].verdict === 'regressed' || comparisons[0].verdict === 'improved') count++;
+    }
+    console.log(`${count} changes in 200 at a drift of ${drift}`);
+    return count;
+  };
+
+  it('a drift within the margin is no change, however noisy the repetitions', () => {
+    expect(changed(0.03)).toBeLessThanOrEqual(2);
+  });
+
+  it('what goes far beyond the margin is one', () => {
+    expect(changed(0.25)).toBeGreaterThanOrEqual(190);
+  });
+});
+
+describe('what a machine resolves', () => {
+  it('a change of the size that is said is found by comparisons as they are run', () => {
+    const seed = 71;
+    console.log(`seed ${seed}`);
+    const random = seededRandom(seed);
+    const itself = pairsOf(300, 0, 0.02, random).map(([base, head]) => logRatio(base, head));
+    const least = smallestDetectable(itself, 24, { margin: MARGIN, alpha: ALPHA, better: 'lower' }, random) ?? Number.NaN;
+    let found = 0;
+    for (let trial = 0; trial < 100; trial++) {
+      if (sequentialVerdict([series('hostServiceUs.p50', pairsOf(24, least, 0.02, random))], 24) === 'regressed') found++;
+    }
+    console.log(`${(100 * least).toFixed(2)}% found in ${found} of 100`);
+    // Of 100 at a rate of 0.95, fewer than 88 come once in 300 times.
+    expect(found).toBeGreaterThanOrEqual(88);
   });
 });
 
@@ -153,6 +204,28 @@ describe('rules', () => {
     expect(comparePairs(slower, MARGIN, seededRandom(1), { better: 'higher' }).verdict).toBe('improved');
   });
 
+  it('what else is compared changes no interval', () => {
+    const [a, b] = [3, 4].map((seed) => series(`metric ${seed}`, pairsOf(12, 0.01, 0.02, seededRandom(seed))));
+    const alone = compareSeries([b], MARGIN, ALPHA, []).comparisons[0];
+    const together = compareSeries([a, b], MARGIN, ALPHA, []).comparisons[1];
+    expect([together.low, together.high]).toEqual([alone.low, alone.high]);
+  });
+
+  it('tiny and huge values have their ratio', () => {
+    expect(logRatio(1e-300, 1e300)).toBeCloseTo(600 * Math.LN10, 9);
+    expect(logRatio(7, 3)).toBe(-logRatio(3, 7));
+  });
+
+  it('equivalences are corrected for their number as changes are', () => {
+    const effect: Effect = { ratio: 1, low: 1, high: 1, verdictLow: 0.995, verdictHigh: 1.005, p: 1, pOfMargin: 0.004 };
+    const verdicts = (count: number): Verdict[] => {
+      const measured = Array.from({ length: count }, () => ({ scenario: 'a', metric: 'fps', effect, pairs: 12, paired: true }));
+      return concludeFamily(measured, MARGIN, ALPHA, []).comparisons.map(({ verdict }) => verdict);
+    };
+    expect(verdicts(1)).toEqual(['equivalent']);
+    expect(verdicts(2)).toEqual(['inconclusive', 'inconclusive']);
+  });
+
   it('what has no ratio is refused', () => {
     for (const pair of [
       [0, 1],
@@ -181,6 +254,11 @@ describe('rules', () => {
       [effect(0.99, 1.021, 0.5, 0.001), 'inconclusive'],
     ];
     for (const [one, verdict] of cases) expect(decide(one, one.p, rule)).toBe(verdict);
+    const stored = { ...rule, drifts: true };
+    expect(decide(effect(1.01, 1.05, 0.001), 0.001, stored)).toBe('inconclusive');
+    expect(decide(effect(1.021, 1.05, 0.001), 0.001, stored)).toBe('regressed');
+    expect(decide(effect(0.9, 0.979, 0.001), 0.001, stored)).toBe('improved');
+    expect(decide(effect(0.9, 0.982, 0.001), 0.001, stored)).toBe('inconclusive');
     expect(worst(['equivalent', 'improved', 'inconclusive', 'regressed'])).toBe('regressed');
     expect(worst(['equivalent', 'improved'])).toBe('improved');
     expect(worst([])).toBe('inconclusive');
@@ -196,6 +274,7 @@ describe('rules', () => {
     ]) {
       const { at, alpha } = lookSchedule(family, cap);
       expect(at.at(-1)).toBe(cap);
+      for (const count of at.slice(0, -1)) expect(count % 2, `${count} of ${at}`).toBe(0);
       expect([...at].sort((a, b) => a - b)).toEqual(at);
       expect(alpha * at.length).toBeLessThanOrEqual(ALPHA + 1e-12);
       if (at.length > 1) expect((2 / 2 ** at[0]) * family).toBeLessThanOrEqual(alpha);
