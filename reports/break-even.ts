@@ -2,7 +2,7 @@ import { importMedianUs } from './imports.ts';
 import type { Scenario } from './run-document.ts';
 import { REPLACED_PATH } from './run-document.ts';
 import type { Group } from './summary.ts';
-import { workUs } from './summary.ts';
+import { isFaulty, workUs } from './summary.ts';
 
 /** What importing a buffer costs once, and what each of its frames saves. */
 export interface BreakEven {
@@ -32,7 +32,7 @@ export function breakEvens(groups: readonly Group[]): BreakEven[] {
 function breakEven(group: Group, imported: Scenario, replaced: Scenario): BreakEven | null {
   if (imported.path !== 'vfio' && imported.path !== 'udmabuf') return null;
   const importUs = importMedianUs([imported]);
-  if (importUs === null || imported.faults !== undefined || replaced.faults !== undefined) return null;
+  if (importUs === null || isFaulty(imported) || isFaulty(replaced)) return null;
   // What it replaces imports its own buffer once too: only what is saved by the frame counts, so this errs against importing.
   const savedUs = workUs(replaced.results) - workUs(imported.results);
   const frames = savedUs > 0 ? Math.max(1, Math.ceil(importUs / savedUs)) : null;

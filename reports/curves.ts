@@ -1,7 +1,7 @@
 import { importMedianUs } from './imports.ts';
 import type { Path, Scenario } from './run-document.ts';
 import { PATHS } from './run-document.ts';
-import { workUs } from './summary.ts';
+import { isFaulty, workUs } from './summary.ts';
 
 /** How a path's cost changes with one setting, all others alike. */
 export interface Curves {
@@ -56,7 +56,7 @@ function curvesOf(
 ): Curves[] {
   const alike = new Map<string, Scenario[]>();
   for (const s of scenarios) {
-    if (s.faults !== undefined) continue;
+    if (isFaulty(s)) continue;
     const key = JSON.stringify([s.rateHz, s.sink, s.ring, s.host, s.renderer, s.buffers, s.heads, s.settings ?? {}, ...own(s)]);
     alike.set(key, [...(alike.get(key) ?? []), s]);
   }

@@ -32,8 +32,8 @@ export function framesOf({ counts }: LogHistogram): number {
 }
 
 /**
- * The quantile function: the first and the last frame of each bin, at the bin's middle. Of n frames the i-th stands at
- * (i - 1/2) / n, so that the longest has a place too: Hazen (1914), type 5 of Hyndman and Fan (1996).
+ * The quantile function's steps: where each bin begins and ends, at the bin's middle. The last one ends half a frame early,
+ * so that the longest has a place on an axis that never comes to 1.
  */
 export function quantilesOf(histogram: LogHistogram): Quantile[] {
   const { binsPerDecade, firstBin, counts } = histogram;
@@ -43,9 +43,9 @@ export function quantilesOf(histogram: LogHistogram): Quantile[] {
   for (const [i, count] of counts.entries()) {
     if (count === 0) continue;
     const us = 10 ** ((firstBin + i + 0.5) / binsPerDecade);
-    quantiles.push({ below: (before + 0.5) / frames, us });
-    if (count > 1) quantiles.push({ below: (before + count - 0.5) / frames, us });
+    quantiles.push({ below: before / frames, us });
     before += count;
+    quantiles.push({ below: Math.min(before, frames - 0.5) / frames, us });
   }
   return quantiles;
 }

@@ -99,6 +99,11 @@ function verdictOf(group: Group, importsOnly: boolean): string {
   return `${figures(imported)}${typical === null ? '' : `, an import ${duration(typical)}`}.`;
 }
 
+/** Whether faults were injected into a scenario, or counted and not explained: its figures then say nothing of its path. */
+export function isFaulty({ faults }: Scenario): boolean {
+  return faults !== undefined && faults.injected.length + faults.unexplained.length > 0;
+}
+
 /** Why a group's figures are no headline; null: no fault of any kind. */
 function noHeadline({ scenarios }: Group): string | null {
   const injected = [...new Set(scenarios.flatMap(({ faults }) => faults?.injected ?? []))];

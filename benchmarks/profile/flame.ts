@@ -1,6 +1,6 @@
 import { duration, trimmed } from '../../reports/format.ts';
 import { html, type Markup, raw } from '../../reports/html/escape.ts';
-import { type Call, KIND_WORDS, placeOf } from './call-tree.ts';
+import { type Call, KIND_WORDS, type Kind, placeOf } from './call-tree.ts';
 
 const WIDTH = 1180;
 const ROW = 18;
@@ -10,6 +10,14 @@ const HEAD = 24;
 const LEAST = 0.8;
 /** Width of a character, roughly. */
 const LETTER = 6.6;
+
+/** Over a kind's colour, so that no reading depends on colour; plain work, and what is outside, have none. */
+const TEXTURES: Readonly<Partial<Record<Kind, string>>> = {
+  copy: 'M0 3H6',
+  spin: 'M-1 1L1 -1M0 6L6 0M5 7L7 5',
+  sleep: 'M1 2H2.5M4 5H5.5',
+  collection: 'M3 0V6',
+};
 
 interface Box {
   readonly call: Call;
@@ -55,10 +63,9 @@ export function drawFlame(lanes: readonly Call[], id: string, title: string): Ma
     y += HEAD + rows * ROW + 8;
   }
   const longest = lanes.map((root) => describe(root)).join(' ');
-  return html`<svg class="flame" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
+  return html`<svg class="flame" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text" data-chart="${id}">
 <title id="${id}-title">${title}</title><desc id="${id}-text">Each box is a function, below its caller, as wide as its share of the thread's time. ${longest}</desc>
-<defs><pattern id="${id}-spin" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="texture" d="M0 0V6"/></pattern>
-<pattern id="${id}-sleep" width="6" height="6" patternUnits="userSpaceOnUse"><circle class="texture" cx="2" cy="2" r=".9"/></pattern></defs>
+<defs>${Object.entries(TEXTURES).map(([kind, lines]) => html`<pattern id="${id}-${kind}" width="6" height="6" patternUnits="userSpaceOnUse"><path class="texture" d="${lines}"/></pattern>`)}</defs>
 ${drawn}</svg>`;
 
   function drawBox({ call, x, width, depth }: Box, top: number, total: number): Markup {
@@ -69,9 +76,9 @@ ${drawn}</svg>`;
     const letters = Math.floor((width - 6) / LETTER);
     const name = call.name.length <= letters ? call.name : letters > 3 ? `${call.name.slice(0, letters - 1)}…` : '';
     const box = `x="${x.toFixed(2)}" y="${at}" width="${Math.max(0.3, width - 0.5).toFixed(2)}" height="${ROW - 1}"`;
-    const texture = call.kind === 'spin' || call.kind === 'sleep' ? raw(`<rect ${box} fill="url(#${id}-${call.kind})"/>`) : '';
-    const words = name === '' ? '' : html`<text x="${(x + 4).toFixed(2)}" y="${at + 13}">${name}</text>`;
-    return html`<g><title>${hint}</title><rect class="${call.kind}" ${raw(box)}/>${texture}${words}</g>\n`;
+    const texture = TEXTURES[call.kind] === undefined ? '' : raw(`<rect ${box} fill="url(#${id}-${call.kind})"/>`);
+    const words = name === '' ? '' : html`<text class="on ${call.kind}" x="${(x + 4).toFixed(2)}" y="${at + 13}">${name}</text>`;
+    return html`<g><title>${hint}</title><rect class="mark ${call.kind}" ${raw(box)}/>${texture}${words}</g>\n`;
   }
 }
 

@@ -1,5 +1,7 @@
-import { compact, duration, grouped, trimmed } from '../../reports/format.ts';
+import { compact, duration, grouped } from '../../reports/format.ts';
 import { html, type Markup, raw } from '../../reports/html/escape.ts';
+import { dataTable } from '../../reports/html/figure.ts';
+import { scrolled } from '../../reports/html/scrolled.ts';
 import { STYLE } from '../../reports/html/style.ts';
 import { type Call, callTree, type FunctionTime, functionTimes, KIND_WORDS, KINDS, type Kind, placeOf } from './call-tree.ts';
 import type { Difference } from './diff.ts';
@@ -14,18 +16,21 @@ const FUNCTIONS = 30;
 const FLAME_STYLE = `
 :root{--f-work:#b9d3f2;--f-copy:#f4b8a0;--f-spin:#f2dda3;--f-sleep:#dcdbd4;--f-collection:#e9b4cf;--f-other:#efeee8;--f-ink:#0b0b0b;--f-line:#55544f}
 @media (prefers-color-scheme:dark){:root{--f-work:#1f4a7d;--f-copy:#7c3416;--f-spin:#5e4a0b;--f-sleep:#3a3a37;--f-collection:#6b2f4c;--f-other:#262624;--f-ink:#fff;--f-line:#b5b4ac}}
-@media print{.flame rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+main>figure.wide{max-width:none}
 svg.flame{min-width:900px;max-width:none}
 svg.flame text{font:11px ui-monospace,SFMono-Regular,Menlo,monospace;fill:var(--f-ink);pointer-events:none}
 svg.flame text.lane{font:600 13px system-ui,sans-serif;fill:var(--ink)}
 svg.flame .texture{stroke:var(--f-line);stroke-width:1;fill:none;opacity:.55}
-${KINDS.map((kind) => `.flame rect.${kind},.key i.${kind}{fill:var(--f-${kind});background-color:var(--f-${kind})}`).join('\n')}
-.flame g:hover rect{stroke:var(--ink);stroke-width:1.2}
+svg.flame text.on{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}
+${KINDS.map((kind) => `.flame rect.${kind},.key i.${kind}{fill:var(--f-${kind});background-color:var(--f-${kind})}.flame text.${kind}{stroke:var(--f-${kind})}`).join('\n')}
+.flame rect.mark{stroke:var(--f-line);stroke-width:.5}.flame g:hover > rect.mark{stroke:var(--ink);stroke-width:1.2}
 .key{list-style:none;padding:0;margin:8px 0;display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px}
 .key i{display:inline-block;width:22px;height:12px;margin-right:6px;vertical-align:-1px;border:1px solid var(--f-line)}
-.key i.spin{background-image:repeating-linear-gradient(45deg,var(--f-line) 0 1px,transparent 1px 5px)}
+.key i.copy{background-image:repeating-linear-gradient(0deg,transparent 0 2px,var(--f-line) 2px 3px,transparent 3px 5px)}
+.key i.spin{background-image:repeating-linear-gradient(135deg,var(--f-line) 0 1px,transparent 1px 5px)}
 .key i.sleep{background-image:radial-gradient(var(--f-line) 1px,transparent 1.3px);background-size:6px 6px}
-td.name{text-align:left;white-space:normal}
+.key i.collection{background-image:repeating-linear-gradient(90deg,transparent 0 3px,var(--f-line) 3px 4px,transparent 4px 6px)}
+@media print{svg.flame{min-width:0}:root{--f-work:#b9d3f2;--f-copy:#f4b8a0;--f-spin:#f2dda3;--f-sleep:#dcdbd4;--f-collection:#e9b4cf;--f-other:#efeee8;--f-ink:#0b0b0b;--f-line:#55544f}}
 `;
 
 /** The profile as one HTML file without script that needs no network and no other file. */
@@ -53,9 +58,9 @@ ${difference === null ? '' : differenceSection(difference)}
 ${splitTable(threads)}
 <p class="soft">Counters time each spin and sleep; compute is the rest, waiting for a CPU included. Samples are of the CPU profile below; of the turn that ends a spin they take all but the copying for spinning.</p>
 <h2>Both threads</h2>
-<figure><figcaption>Calls of the guest and the host thread, as wide as their time</figcaption>
+<figure class="wide"><figcaption>Calls of the guest and the host thread, as wide as their time</figcaption>
 ${legend()}
-<div class="scroll" role="region" aria-label="Flame view" tabindex="0">${drawFlame(
+<p class="hint chart" aria-hidden="true">Scroll sideways for the whole chart →</p><div class="scroll" role="region" aria-label="Flame view" tabindex="0">${drawFlame(
     threads.map(({ tree }) => tree),
     'flame',
     `Flame view of ${scenario}`,
@@ -72,14 +77,13 @@ ${threads.map(({ thread, tree }) => threadSection(thread, tree, frames))}
   return page.text;
 }
 
-const percent = (part: number, whole: number): string => `${trimmed(whole > 0 ? (part / whole) * 100 : 0, 1)}%`;
+const percent = (part: number, whole: number): string => `${(whole > 0 ? (part / whole) * 100 : 0).toFixed(1)}%`;
 
 function legend(): Markup {
   return html`<ul class="key">${KINDS.map((kind: Kind) => html`<li><i class="${kind}"></i>${KIND_WORDS[kind]}</li>`)}</ul>`;
 }
 
 function splitTable(threads: readonly { thread: ThreadProfile; tree: Call }[]): Markup {
-  const heads = ['compute', 'spinning', 'asleep', 'CPU time', 'waited for a CPU', 'memory'];
   const rows = threads.flatMap(({ thread, tree }) => {
     const counted = splitOf(thread);
     const sampled = sampledSplit(tree);
@@ -87,14 +91,11 @@ function splitTable(threads: readonly { thread: ThreadProfile; tree: Call }[]): 
       [computeUs, spinUs, sleepUs].map((us) => percent(us, of));
     const waited = thread.runQueueWaitUs === null ? 'unavailable' : percent(thread.runQueueWaitUs, thread.wallUs);
     return [
-      [`${thread.thread}, by counters`, ...shares(counted, thread.wallUs), percent(thread.cpuUs, thread.wallUs), waited, ''],
-      [`${thread.thread}, by ${grouped(thread.cpu.samples.length)} samples`, ...shares(sampled, tree.totalUs), '', '', ''],
+      [`${thread.thread}, by counters`, ...shares(counted, thread.wallUs), percent(thread.cpuUs, thread.wallUs), waited],
+      [`${thread.thread}, by ${grouped(thread.cpu.samples.length)} samples`, ...shares(sampled, tree.totalUs), '', ''],
     ];
   });
-  return table(
-    ['thread', ...heads.slice(0, 5)],
-    rows.map((row) => row.slice(0, 6)),
-  );
+  return table(['thread', 'compute', 'spinning', 'asleep', 'CPU time', 'waited for a CPU'], rows);
 }
 
 function threadSection(thread: ThreadProfile, tree: Call, frames: number): Markup {
@@ -139,7 +140,5 @@ ${rows.length === 0 ? html`<p>No function changed beyond the noise of the sample
 
 /** @param words how many of the columns, from the first, are words */
 function table(heads: readonly string[], rows: readonly (readonly string[])[], words = 1): Markup {
-  const side = (i: number): Markup => raw(i < words ? ' class="name"' : '');
-  return html`<div class="scroll"><table><thead><tr>${heads.map((head, i) => html`<th scope="col"${side(i)}>${head}</th>`)}</tr></thead><tbody>
-${rows.map(([first = '', ...cells]) => html`<tr><th scope="row">${first}</th>${cells.map((cell, i) => html`<td${side(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody></table></div>`;
+  return scrolled(dataTable(heads, rows, words));
 }

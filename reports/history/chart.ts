@@ -4,6 +4,7 @@ import { html } from '../html/escape.ts';
 import { marker, round } from '../html/marker.ts';
 import { levelsOf, rangeOf } from './plot.ts';
 import type { HistoryDocument, Trend, TrendRun } from './trend.ts';
+import { unitOf } from './unit.ts';
 import { changeWords, commitWords, levelWords, runWords, timeWords } from './words.ts';
 
 const WIDTH = 640;
@@ -31,7 +32,7 @@ export function drawTrend(trend: Trend, history: HistoryDocument, id: string): M
   const last = runs[runs.length - 1];
   return html`<svg viewBox="0 0 ${WIDTH} ${bottom + 28}" role="img" aria-labelledby="${id}-title ${id}-desc" data-chart="${id}">
 <title id="${id}-title">${history.metric} of ${trend.scenario}</title><desc id="${id}-desc">${descriptionOf(trend)}</desc>
-${axis.ticks.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/><text class="value" x="${LEFT - 8}" y="${y(tick) + 4}">${tickWords(tick, axis.step)}</text>`)}
+<text class="axis" x="0" y="12">${unitOf(history.metric)}</text>${axis.ticks.map((tick) => html`<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/><text class="value" x="${LEFT - 8}" y="${y(tick) + 4}">${tickWords(tick, axis.step)}</text>`)}
 ${levelsOf(trend).map(({ from, to, level }) => html`<line class="level" x1="${round(x(from) - 4)}" x2="${round(x(to - 1) + 4)}" y1="${y(level)}" y2="${y(level)}"/>`)}
 ${changes.map((change) => {
   const middle = round((x(change.at) + x(change.at - 1)) / 2);

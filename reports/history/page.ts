@@ -5,10 +5,12 @@ import { dataTable, figure } from '../html/figure.ts';
 import { STYLE } from '../html/style.ts';
 import { drawTrend, TREND_STYLE } from './chart.ts';
 import type { Change, HistoryDocument, Trend } from './trend.ts';
+import { unitOf } from './unit.ts';
 import { changeWords, commitWords, environmentWords, levelWords, nearWords, pWords, runWords, timeWords, wayWords } from './words.ts';
 
 /** The history as one HTML file that needs no network, no script and no other file. */
 export function renderHistoryPage(history: HistoryDocument): string {
+  const unit = unitOf(history.metric);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -22,7 +24,7 @@ export function renderHistoryPage(history: HistoryDocument): string {
 <body>
 <header>
 <h1>History of ${history.metric}</h1>
-<p class="soft">${history.better === 'lower' ? 'Lower' : 'Higher'} is better. ${history.trends.length} ${history.trends.length === 1 ? 'trend' : 'trends'}; runs compare within one environment and one set of options.</p>
+<p class="soft">${unit === '' ? '' : html`In ${unit}. `}${history.better === 'lower' ? 'Lower' : 'Higher'} is better. ${history.trends.length} ${history.trends.length === 1 ? 'trend' : 'trends'}; runs compare within one environment and one set of options.</p>
 </header>
 <main>
 ${verdicts(history)}

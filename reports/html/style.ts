@@ -29,6 +29,7 @@ p{margin:6px 0}
 :focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px;align-items:start}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:14px 16px;min-width:0}
+main>figure{max-width:754px}
 figcaption{font-weight:600;margin-bottom:8px}
 svg{display:block;width:100%;min-width:460px;height:auto;max-width:720px}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)}
@@ -55,7 +56,7 @@ svg .line.mark{stroke-width:1.25}
 svg .t0{stroke:var(--c0)}svg .t1{stroke:var(--c1)}svg .t2{stroke:var(--c2)}svg .t3{stroke:var(--c3)}svg .t4{stroke:var(--c4)}
 .whole{margin:12px 0}.zoomable .scroll:not(.table),.zoomable .hint.chart{display:none}
 .controls button{font:inherit;font-size:13px;color:var(--ink);background:var(--page);border:1px solid var(--rule);border-radius:4px;padding:3px 10px;margin-right:8px;cursor:pointer}
-.zoom .u-legend{font-size:12px}
+.zoom .u-legend{font-size:12px}.zoom .u-legend .u-marker{width:28px;height:2px;border:0!important}
 svg.paths{max-width:1160px;min-width:760px}
 svg .place-name{text-anchor:middle;fill:var(--soft);font-size:12px}
 svg .place-box{fill:var(--page);stroke:var(--rule)}

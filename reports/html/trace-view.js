@@ -5,6 +5,17 @@
   const duration = (us) =>
     us >= 999500 ? `${+(us / 1e6).toPrecision(3)} s` : us >= 999.5 ? `${+(us / 1e3).toPrecision(3)} ms` : `${+us.toPrecision(3)} µs`;
 
+  /** A background that is a line of these dashes. */
+  function dashed(colour, dashes) {
+    let at = 0;
+    const stops = (dashes.length === 0 ? [1] : dashes).map((length, i) => {
+      const from = at;
+      at += length;
+      return `${i % 2 === 0 ? colour : 'transparent'} ${from}px ${at}px`;
+    });
+    return `repeating-linear-gradient(90deg, ${stops.join(', ')})`;
+  }
+
   function view(figure, data) {
     const place = document.createElement('div');
     place.className = 'zoom';
@@ -66,6 +77,10 @@
         canvas,
       );
       chart.setScale('x', { min: shown[0], max: shown[1] });
+      // uPlot's own keys differ by colour alone: each shows its line. The first is of no path.
+      const keys = [...canvas.querySelectorAll('.u-marker')].slice(1);
+      for (const [i, { style }] of data.paths.entries())
+        keys[i].style.background = dashed(css(`--c${style}`), DASHES[style % DASHES.length]);
       // uPlot's legend hides and shows paths at a click: by keyboard too.
       for (const name of canvas.querySelectorAll('.u-series th')) {
         name.tabIndex = 0;

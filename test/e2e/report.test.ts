@@ -184,6 +184,19 @@ describe('the report in a browser', () => {
     await still.close();
   }, 30_000);
 
+  test("the keys under a trace show each path's dashes, not its colour alone", async () => {
+    const { page } = await open();
+    const lines = await page
+      .locator('#trace-0 .u-marker')
+      .evaluateAll((keys) =>
+        keys.slice(1).map((key) => (key.getAttribute('style') ?? '').replaceAll(/rgb\([^)]*\)|#[0-9a-f]+/g, 'colour')),
+      );
+    expect(lines).toHaveLength(5);
+    for (const line of lines) expect(line).toContain('repeating-linear-gradient(90deg, colour 0px');
+    expect(new Set(lines).size).toBe(5);
+    await page.close();
+  });
+
   test('a script that is not of the report itself does not run', async () => {
     const { page } = await open();
     const ran = await page.evaluate<boolean>(`new Promise((resolve) => {

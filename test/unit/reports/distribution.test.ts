@@ -6,12 +6,12 @@ import { buildScenario } from '../../support/run-document.ts';
 const DISTRIBUTION = { p50: 10, p90: 20, p99: 30, p999: 40, max: 50 };
 
 describe('a latency distribution', () => {
-  test('has the first and the last frame of each bin, at its middle', () => {
+  test('steps where a bin begins and ends, at its middle; the last step ends half a frame early', () => {
     const histogram = { binsPerDecade: 10, firstBin: 20, counts: [3, 0, 1] };
     expect(framesOf(histogram)).toBe(4);
     const quantiles = quantilesOf(histogram);
-    expect(quantiles.map(({ below }) => below)).toEqual([0.125, 0.625, 0.875]);
-    for (const [i, power] of [2.05, 2.05, 2.25].entries()) expect(quantiles[i].us).toBeCloseTo(10 ** power, 9);
+    expect(quantiles.map(({ below }) => below)).toEqual([0, 0.75, 0.75, 0.875]);
+    for (const [i, power] of [2.05, 2.05, 2.25, 2.25].entries()) expect(quantiles[i].us).toBeCloseTo(10 ** power, 9);
   });
 
   test('of no frames is empty', () => {

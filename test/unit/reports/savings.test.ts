@@ -64,6 +64,17 @@ describe('from when importing pays', () => {
     expect(firstFrameBytes(flat)).toBeNull();
   });
 
+  test('is not said where faults were injected or are not explained; those that are explained do not matter', () => {
+    const [imported, replaced] = at(3840, 2160, 1000, 2500);
+    const count = (injected: string[], unexplained: string[]): number => {
+      imported.faults = { injected, times: 1, counters: { fencesTimedOut: 1 }, unexplained };
+      return breakEvens(groupScenarios([imported, replaced])).length;
+    };
+    expect(count([], [])).toBe(1);
+    expect(count(['late-kick@3'], [])).toBe(0);
+    expect(count([], ['fencesTimedOut'])).toBe(0);
+  });
+
   test('a path that copies has no import to pay', () => {
     expect(new Set(breakEvens(groupScenarios(buildRun().scenarios)).map(({ imported }) => imported.path))).toEqual(
       new Set(['vfio', 'udmabuf']),

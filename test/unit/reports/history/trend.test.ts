@@ -5,6 +5,7 @@ import { indexRun } from '../../../../reports/history/run-index.ts';
 import type { Observation } from '../../../../reports/history/store.ts';
 import { renderHistory } from '../../../../reports/history/terminal.ts';
 import { historyDocument, type Trend } from '../../../../reports/history/trend.ts';
+import { unitOf } from '../../../../reports/history/unit.ts';
 import { buildRun } from '../../../support/run-document.ts';
 
 const ENVIRONMENTS = ['aaaaaaaa', 'bbbbbbbb'].map((id, i) => ({
@@ -141,6 +142,30 @@ describe('a history in the terminal', () => {
 });
 
 describe("a history's page", () => {
+  it('names the unit of its figures, in the words above and at each axis', () => {
+    const page = (metric: string): string => renderHistoryPage(historyDocument(observed([5, 5, 5]), ENVIRONMENTS, 'index', { metric }));
+    expect(page('latencyUs.submitToPresent.p99')).toContain('<p class="soft">In µs. Lower is better.');
+    expect(page('latencyUs.submitToPresent.p99')).toMatch(/<text class="axis"[^>]*>µs</);
+    expect(page('segments')).toContain('<p class="soft">Lower is better.');
+  });
+
+  it.each([
+    ['hostServiceUs.p50', 'µs'],
+    ['guestCpuUsPerFrame', 'µs'],
+    ['importUs.count', ''],
+    ['fps', 'a second'],
+    ['onePercentLowFps.byP99', 'a second'],
+    ['bytesCopiedPerFrame', 'bytes a frame'],
+    ['allocatedBytesPerFrame.host', 'bytes a frame'],
+    ['bytesCopiedByStage.readback', 'bytes'],
+    ['transferGBps', 'GB/s'],
+    ['hostRunQueueWaitPercent', '%'],
+    ['spinShare.guest', 'of the time'],
+    ['gcCount.host', ''],
+  ])('%s is counted in %j', (metric, unit) => {
+    expect(unitOf(metric)).toBe(unit);
+  });
+
   it('escapes what comes from documents', () => {
     const observations = observed(step(100, 120), { scenario: '<script>alert(1)</script>', options: '"><img src=x>', commit: null });
     const page = renderHistoryPage(historyDocument(observations, ENVIRONMENTS, 'index', { metric: 'fps' }));
