@@ -7,9 +7,9 @@ const MARKS: Readonly<Record<Verdict, string>> = { regressed: '✗', improved: '
 const ORDER: readonly Verdict[] = ['regressed', 'improved', 'equivalent', 'inconclusive'];
 const WIDTH = 80;
 
-/** `+5.2%`, `-0.4%`, `×12` from a tenfold change on, `any` of the open end of no interval. */
+/** `+5.2%`, `-0.4%`, `×12` from a tenfold change on, `any` from a million on: the end of an interval that two values have. */
 export function changeWords(ratio: number): string {
-  if (ratio === Number.POSITIVE_INFINITY) return 'any';
+  if (ratio >= 1e6) return 'any';
   if (ratio >= 10) return `×${ratio.toFixed(ratio < 100 ? 1 : 0)}`;
   const percent = (ratio - 1) * 100;
   const digits = Math.abs(percent) >= 100 ? 0 : 1;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compareDocuments } from '../../../../reports/compare/documents.ts';
-import { comparisonMarkdown, comparisonText } from '../../../../reports/compare/text.ts';
+import { changeWords, comparisonMarkdown, comparisonText } from '../../../../reports/compare/text.ts';
 import { InputError } from '../../../../reports/index.ts';
 import type { RunDocument } from '../../../../reports/run-document.ts';
 import { buildRun, buildScenario } from '../../../support/run-document.ts';
@@ -130,6 +130,17 @@ describe('in words', () => {
     for (const line of text.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
     expect(text).toMatch(/of these two\s+runs;\s+runs\s+of\s+one\s+program\s+differ/);
     expect(text).toMatch(/hostServiceUs\.p50 +\+20\.\d% \[\+19\.\d%, \+20\.\d%\] +✗ regressed/);
+  });
+
+  it('changes are percentages, then multiples, and what bounds nothing is called so', () => {
+    const words = [1.052, 0.996, 1.00001, 2.5, 12, 1200, 9e12, Number.POSITIVE_INFINITY].map(changeWords);
+    expect(words).toEqual(['+5.2%', '-0.4%', '0.0%', '+150%', '×12.0', '×1200', 'any', 'any']);
+  });
+
+  it('no line is wider than 80 columns with one repetition a side either', () => {
+    for (const count of [1, 2])
+      for (const line of comparisonText(compareDocuments(...runs(count, 3))).split('\n'))
+        expect([...line].length, line).toBeLessThanOrEqual(80);
   });
 
   it('Markdown has the same verdicts, and names from files are no markup', () => {
