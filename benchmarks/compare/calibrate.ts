@@ -1,6 +1,6 @@
 /** What this machine can resolve: a side compared with itself again and again, then with itself under a handicap. */
 import { CALIBRATION_VERSION, type CalibratedMetric, type Calibration, type PositiveControl } from '../../reports/calibration.ts';
-import { compareSeries, type Series, seriesOf } from '../../reports/compare/live.ts';
+import { compareSeries, type RunPair, type Series, seriesOf } from '../../reports/compare/live.ts';
 import { betterWay } from '../../reports/compare/metrics.ts';
 import { robustSpread, smallestDetectable } from '../../reports/compare/power.ts';
 import { ALPHA, type Comparison, PAIRED_MARGIN } from '../../reports/compare/verdict.ts';
@@ -48,7 +48,6 @@ export async function calibrate(options: CalibrateOptions): Promise<Calibration>
     const live = await attempt(options, times, k, `itself, ${k + 1} of ${comparisons}`, []);
     if (live === null) break;
     const [[first]] = live.runs;
-    if (first.scenarios.length !== 1) throw new InputError(`calibration takes one scenario, not ${first.scenarios.length}; see --help`);
     environment ??= first.environment;
     scenario = first.scenarios[0].id;
     for (const [i, metric] of metrics.entries()) {
@@ -123,6 +122,7 @@ async function attempt(
     times.push(now() - from);
     return run;
   };
+  const judge = comparisonJudge(metrics.slice(0, 1), PAIRED_MARGIN);
   try {
     const live = await measurePairs({
       base: side,
@@ -134,7 +134,7 @@ async function attempt(
       seed: seed + index * maxPairs,
       signal,
       measure: timed,
-      judge: comparisonJudge(metrics.slice(0, 1), PAIRED_MARGIN),
+      judge: { ...judge, family: (runs) => judge.family(checkSingle(runs)) },
       progress: ({ done }) =>
         progress({ done: index, total: comparisons + trials, text: `${what}: pair ${done + 1} of at most ${maxPairs}` }),
     });
@@ -143,6 +143,13 @@ async function attempt(
     if (!signal.aborted) throw error;
     return null;
   }
+}
+
+/** After the first pair: what cannot be calibrated must not cost a comparison. @throws InputError */
+function checkSingle(runs: readonly RunPair[]): readonly RunPair[] {
+  const { length } = runs[0][0].scenarios;
+  if (length !== 1) throw new InputError(`calibration takes one scenario, not ${length}: name it after --, see --help`);
+  return runs;
 }
 
 function verdictOn({ runs, alpha }: LiveRuns, metric: string): [Comparison | null, Series | null] {

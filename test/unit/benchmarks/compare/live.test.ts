@@ -174,6 +174,16 @@ describe('a calibration', () => {
     );
   });
 
+  it('of several scenarios is refused after the first pair', async () => {
+    const { measure, calls } = machine(1);
+    const several: MeasureSide = async (...args) => {
+      const run = await measure(...args);
+      return { ...run, scenarios: [...run.scenarios, { ...run.scenarios[0], id: 'another' }] };
+    };
+    await expect(run(several)).rejects.toThrow(/calibration takes one scenario, not 2/);
+    expect(calls.length).toBe(2);
+  });
+
   it('stopped, it keeps the comparisons that are complete; before the first it throws', async () => {
     const stop = new AbortController();
     const { measure } = machine(1, 0.1);
