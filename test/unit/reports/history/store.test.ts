@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import type { Database } from '../../../../reports/history/database.ts';
 import { openPostgres } from '../../../../reports/history/postgres.ts';
 import { type IndexedRun, indexRun } from '../../../../reports/history/run-index.ts';
@@ -253,17 +253,17 @@ describe('a PostgreSQL server', () => {
     await (await HistoryStore.open(await openPostgres(url))).close();
     const database = await openPostgres(url, 500, 300);
     const [{ pid } = {}] = await database.all('SELECT pg_backend_pid() AS pid');
+    const goOn = (): boolean => process.kill(Number(pid), 'SIGCONT');
+    // Also where the test's own time is over: the server could not end.
+    onTestFailed(goOn);
     const work = database.transaction(async () => {
       await database.run(`INSERT INTO scanout_metrics VALUES (1, 'half')`);
       process.kill(Number(pid), 'SIGSTOP');
       await database.run(`INSERT INTO scanout_metrics VALUES (2, 'half')`);
     });
-    try {
-      expect(await refusal(work)).toMatch(/^PostgreSQL at .*: the server does not answer: try again when it does$/);
-      await database.close();
-    } finally {
-      process.kill(Number(pid), 'SIGCONT');
-    }
+    expect(await refusal(work)).toMatch(/^PostgreSQL at .*: the server does not answer: try again when it does$/);
+    await database.close();
+    goOn();
     const other = await openPostgres(url);
     expect(await other.all('SELECT name FROM scanout_metrics')).toEqual([]);
     await other.close();
