@@ -46,7 +46,6 @@ export function renderHtml(run: RunDocument): string {
 </header>
 <main>
 ${verdictSection(run, summary)}
-${studySection(run.study)}
 ${savingsSection(summary.groups)}
 ${waySection(summary.groups)}
 ${summarySection(summary)}
@@ -68,13 +67,15 @@ ${trace === null ? '' : html`<script>${raw(trace.script)}</script>`}
   return page.text;
 }
 
+/** A study's answer is its headline: verdicts on each of its many points would bury it. */
 function verdictSection(run: RunDocument, summary: Summary): Markup {
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
+  const verdicts = html`<ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
+${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}`;
   return html`<section aria-label="Verdict">
 ${statusLine(run)}
 ${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
-<ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
-${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}
+${run.study === undefined ? verdicts : html`${studySection(run.study)}<details id="verdicts"><summary>Each size and rate in a sentence</summary>${verdicts}</details>`}
 ${warnings.length === 0 ? '' : html`<div class="warn" id="warnings"><strong>Mind</strong><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 </section>`;
 }

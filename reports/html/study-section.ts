@@ -7,8 +7,7 @@ import { drawLines } from './line-chart.ts';
 import { linearScale, logScale } from './scale.ts';
 
 /** A suite's question, its answer and the one chart that shows it. */
-export function studySection(study: Study | undefined): Markup {
-  if (study === undefined) return html``;
+export function studySection(study: Study): Markup {
   const points = study.series.flatMap((series) => series.points);
   const places = [...new Map(points.map(({ at, label }) => [at, label]))].sort(([a], [b]) => a - b);
   const title = `${study.measure}${study.unit === '' ? '' : `, ${study.unit}`}, by ${study.axis}`;
@@ -17,7 +16,7 @@ export function studySection(study: Study | undefined): Markup {
     places.map(([at, label]) => [label, ...study.series.map((series) => cell(series.points.find((point) => point.at === at)))]),
   );
   const marked = points.some(({ disturbed }) => disturbed);
-  return html`<h2>${study.question}</h2>
+  return html`<h2 class="question">${study.question}</h2>
 ${study.answers.map((answer) => html`<p class="answer">${answer}</p>\n`)}
 ${figure({ title, drawing: drawing(study, places, title), words: marked ? ['* disturbed: its times are not to be trusted.'] : [], table })}`;
 }
@@ -44,7 +43,7 @@ function drawing(study: Study, places: readonly [number, string][], title: strin
     x: { at: (i) => 0.06 + (0.88 * i) / last, ticks: places.map((_, i) => i) },
     y,
     xTick: (i) => places[i]?.[1] ?? '',
-    yTick: compact,
+    yTick: (value) => compact(value).replace(/\.0$/, ''),
     series: study.series.map(({ name, points }, style) => ({
       name: name + (points.some(({ disturbed }) => disturbed) ? '*' : ''),
       style,

@@ -12,6 +12,7 @@ main,header,footer{max-width:1200px;margin:0 auto;padding:0 20px}
 header{padding-top:28px}
 h1{font-size:22px;margin:0 0 2px}
 h2{font-size:18px;margin:36px 0 10px}
+h2.question{margin-top:18px}h2.question::first-letter{text-transform:uppercase}
 h3{font-size:15px;margin:22px 0 6px}
 h4{font-size:13px;margin:14px 0 4px}
 p{margin:6px 0}
@@ -29,7 +30,7 @@ p{margin:6px 0}
 :focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:16px;align-items:start}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:14px 16px;min-width:0}
-main>figure{max-width:754px}
+main>figure,section>figure{max-width:754px}
 figcaption{font-weight:600;margin-bottom:8px}
 svg{display:block;width:100%;min-width:460px;height:auto;max-width:720px}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)}

@@ -148,8 +148,10 @@ describe('a study', () => {
 
   test('is told before all else, its words as text, what was disturbed marked', () => {
     const text = renderHtml(buildRun({ study }));
-    expect(text).toContain('<h2>Does &lt;it&gt; grow?</h2>\n<p class="answer">No &amp; yes.</p>');
+    expect(text).toContain('<h2 class="question">Does &lt;it&gt; grow?</h2>\n<p class="answer">No &amp; yes.</p>');
     expect(text.indexOf('Does &lt;it')).toBeLessThan(text.indexOf('What importing saves'));
+    expect(text.indexOf('id="status"')).toBeLessThan(text.indexOf('Does &lt;it'));
+    expect(text).toMatch(/<details id="verdicts"><summary>[^<]*<\/summary><ul class="verdict">/);
     expect(text).toContain('<td>5.0*</td>');
     expect(text).not.toContain('<b>,');
   });
