@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Reply } from '../../core/guest/driver.ts';
 import { ResourceIds } from '../../core/guest/resource.ts';
 import { parseFaults } from '../../core/machine/faults.ts';
@@ -153,6 +153,8 @@ describe('a host that is replaced (hostile-guest "Faults": host restart)', () =>
 });
 
 describe('a guest that loses its device while it sets up', () => {
+  afterEach(() => vi.restoreAllMocks());
+
   // Imports are not waited for: no attempt fails in the middle of those.
   it.each(PATHS.filter((path) => path !== 'vfio' && path !== 'udmabuf'))('%s: ids of the failed attempt are never used again', (path) => {
     const machine = machineWith('doubled-kick@1000000', { path });
@@ -173,7 +175,6 @@ describe('a guest that loses its device while it sets up', () => {
     const ids = [...old, ...taken.mock.results.map(({ value }) => value as number)];
     expect(ids.length).toBeGreaterThanOrEqual(2 + 2 * SMALL.buffers);
     expect(new Set(ids).size).toBe(ids.length);
-    taken.mockRestore();
     machine.finish();
     expect(summary(machine.plan, 0)).toMatchObject({ torn: 0, errors: 0 });
   });
