@@ -64,7 +64,8 @@ export class History {
       for (const { document } of read) if (this.documents.write(document).added) added++;
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      throw new InputError(`${error.message}; ${added} of ${read.length} were written before, which the next 'scanout history' indexes`);
+      const kept = added === 0 ? 'no run was added' : `${added} of ${read.length} runs are kept, and indexed by the next 'scanout history'`;
+      throw new InputError(`${error.message}; ${kept}`);
     }
     await lostNothing(this.documents.folder, () => this.store.add(read.map(({ run }) => run)));
     return { added, known: read.length - added };

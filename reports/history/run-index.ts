@@ -100,14 +100,16 @@ function optionWords(scenario: Scenario): string {
 
 /** Names that a metric may have: a document may hold fields that this version does not know, under any name. */
 const METRIC = /^[A-Za-z]\w{0,63}(?:\.\w{1,64}){0,4}$/;
-/** No machine has a figure beyond: sums and squares of such still are numbers. */
+/** No machine has a figure beyond, nor one nearer to 0: sums, squares and quotients of such still are numbers. */
 const MOST_VALUE = 1e100;
+const LEAST_VALUE = 1e-100;
 
 /** Every figure of the results, by its place in the run document. */
 function metricsOf(results: Results): Map<string, number> {
   const metrics = new Map<string, number>();
   const walk = (value: unknown, place: string): void => {
-    if (typeof value === 'number' && Math.abs(value) <= MOST_VALUE && METRIC.test(place)) metrics.set(place, value);
+    if (typeof value === 'number' && Math.abs(value) <= MOST_VALUE && METRIC.test(place))
+      metrics.set(place, Math.abs(value) < LEAST_VALUE ? 0 : value);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
     for (const [key, inner] of Object.entries(value)) walk(inner, place === '' ? key : `${place}.${key}`);
   };

@@ -112,8 +112,7 @@ describe.each(kinds)('the index in %s', (_kind, place, open) => {
     expect(found).toHaveLength(2);
     expect(found[0].options).toContain(`host in ${clean}`);
     expect((await store.environments()).map(({ cpu, v8 }) => [cpu, v8])).toEqual([[clean, clean]]);
-    expect((await store.observations('tiny')).map(({ value }) => value)).toEqual([5e-324, 5e-324]);
-    expect((await store.observations('zero')).map(({ value }) => value + 0)).toEqual([0, 0]);
+    for (const none of ['tiny', 'zero']) expect((await store.observations(none)).map(({ value }) => value)).toEqual([0, 0]);
     const usual = run(1).scenarios.flatMap(({ metrics }) => [...metrics.keys()]);
     expect((await store.metrics()).filter((name) => !usual.includes(name))).toEqual(['tiny', 'zero']);
     await store.close();
