@@ -203,6 +203,24 @@ describe('a kept run', () => {
     expect(trend.runs.map(({ run: id, commit }) => [`${id}.json`, commit])).toEqual([[name, run.revision?.commit ?? null]]);
   }, 120_000);
 
+  it('is kept though its reports lost their place while it was measured', async () => {
+    const [folder, out] = [at('kept-alone'), at('vanishing')];
+    let said = '';
+    const stderr = (text: string): void => {
+      said += text;
+      // It was looked at before: now there is a file of that name.
+      if (!existsSync(`${out}.gone`)) {
+        rmSync(out, { recursive: true, force: true });
+        writeFileSync(out, '');
+        writeFileSync(`${out}.gone`, '');
+      }
+    };
+    const argv = [...tiny, '--out', out, '--keep', '--history', folder];
+    expect(await dispatch(argv, { stdout: () => undefined, stderr, signal: new AbortController().signal })).toBe(2);
+    expect(said).toMatch(/scanout run: .*vanishing.*: cannot be written: /);
+    expect(readdirSync(join(folder, 'runs'))).toHaveLength(1);
+  }, 120_000);
+
   it('is refused before anything is measured where it could not be kept', async () => {
     const file = at('file');
     writeFileSync(file, '');

@@ -163,6 +163,12 @@ describe('changes of level in simulated histories', () => {
     expect(strictly).toBeLessThanOrEqual(10);
   });
 
+  it('as many steps as a thousand runs have are found, each at its place', () => {
+    const steps = Array.from({ length: 39 }, (_, i) => 25 * (i + 1));
+    const values = noise(seededRandom(10), 1000, 0.01).map((value, at) => (Math.floor(at / 25) % 2 === 1 ? value * 1.3 : value));
+    expect(changePoints(values).map(({ index }) => index)).toEqual(steps);
+  });
+
   it('one run out of line, be it the last, is no change of level', () => {
     const random = seededRandom(8);
     for (const at of [12, 29]) {

@@ -252,7 +252,9 @@ describe('a PostgreSQL server', () => {
     await (await HistoryStore.open(await openPostgres(url))).close();
     const database = await openPostgres(url, 500, 300);
     const [{ pid } = {}] = await database.all('SELECT pg_backend_pid() AS pid');
-    const goOn = (): boolean => process.kill(Number(pid), 'SIGCONT');
+    const goOn = (): void => {
+      process.kill(Number(pid), 'SIGCONT');
+    };
     // Also where the test's own time is over: the server could not end.
     onTestFailed(goOn);
     const work = database.transaction(async () => {
