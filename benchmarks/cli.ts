@@ -51,9 +51,6 @@ const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** One Ctrl-C may arrive several times: from the terminal and from each program that passes it on. */
 const SAME_STOP_MS = 250;
 
-/** With a listener a write beyond the limit on a file's size fails, as on a full disk; without one it ends the program. */
-const passOver = (): void => {};
-
 /** The command line. @returns the exit code */
 export async function main(argv: string[]): Promise<number> {
   const controller = new AbortController();
@@ -73,7 +70,6 @@ export async function main(argv: string[]): Promise<number> {
     process.exit(EXIT_FAULT);
   };
   for (const signal of STOPPING) process.on(signal, onSignal);
-  process.on('SIGXFSZ', passOver);
   process.on('uncaughtException', onFault);
   try {
     const code = await dispatch(argv, { stdout: stdout.write, stderr: stderr.write, signal: controller.signal });
@@ -83,7 +79,6 @@ export async function main(argv: string[]): Promise<number> {
     return EXIT_OUTPUT;
   } finally {
     for (const signal of STOPPING) process.off(signal, onSignal);
-    process.off('SIGXFSZ', passOver);
     process.off('uncaughtException', onFault);
   }
 }
