@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { checkMetric, DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
-import { History, type HistoryPlace, setAsideDamaged } from '../../reports/history/history.ts';
+import { History, type HistoryPlace, type OnWrite, setAsideDamaged } from '../../reports/history/history.ts';
 import { renderHistoryPage } from '../../reports/history/page.ts';
 import type { Observation } from '../../reports/history/store.ts';
 import { renderHistory } from '../../reports/history/terminal.ts';
@@ -157,10 +157,10 @@ async function whyNone(history: History, metric: string, values: Values): Promis
 
 async function importFiles(place: HistoryPlace, files: readonly string[], io: Io): Promise<number> {
   if (files.length === 0) throw new UsageError('import needs run documents: scanout history import FILES...');
-  return await told(io, UNWRITTEN, async (step) => {
+  return await told(io, UNWRITTEN, async (step, write) => {
     const history = await History.open(place);
     try {
-      const { added, known } = await history.import(files, (i, file) => step(i, files.length, file));
+      const { added, known } = await history.import(files, (i, file) => step(i, files.length, file), write);
       return `${added} ${added === 1 ? 'run' : 'runs'} added${known > 0 ? `, ${known} kept before` : ''}: ${history.documents.folder}\n`;
     } finally {
       await history.close();
@@ -170,12 +170,12 @@ async function importFiles(place: HistoryPlace, files: readonly string[], io: Io
 
 async function rebuild(place: HistoryPlace, io: Io): Promise<number> {
   if (!History.exists(place)) throw new UsageError(`${place.folder}: no run is kept there`);
-  return await told(io, UNWRITTEN, async (step) => {
+  return await told(io, UNWRITTEN, async (step, write) => {
     const aside = await setAsideDamaged(place);
     const moved = aside === null ? '' : `The damaged index is now ${aside}\n`;
     const history = await History.open(place);
     try {
-      const runs = await history.rebuild(step);
+      const runs = await history.rebuild(step, write);
       return `${moved}${history.store.name}: made anew from ${runs} ${runs === 1 ? 'run' : 'runs'}\n`;
     } finally {
       await history.close();
@@ -189,15 +189,16 @@ const UNWRITTEN = 'stopped before anything was written';
 
 type Step = (done: number, total: number, file: string) => Promise<void>;
 
-/** Runs work that says what it is at and may be stopped between two files, and prints what it returns. @param stopped said then */
-async function told(io: Io, stopped: string, work: (step: Step) => Promise<string>): Promise<number> {
+/** Runs work that says what it is at and may be stopped between two files that it reads, and prints what it returns. @param stopped said then */
+async function told(io: Io, stopped: string, work: (step: Step, write: OnWrite) => Promise<string>): Promise<number> {
   const progress = new Progress(io.stderr, process.stderr.isTTY === true);
   try {
-    const text = await work(async (done, total, file) => {
+    const step: Step = async (done, total, file) => {
       progress.step(done, total, file);
       await setImmediate();
       if (io.signal.aborted) throw new Stopped();
-    });
+    };
+    const text = await work(step, (done, total, where) => progress.step(done, total, `writing ${where}`));
     progress.end();
     io.stdout(text);
     return 0;

@@ -8,7 +8,7 @@ import { DamagedIndexError } from './database.ts';
 import { Documents } from './documents.ts';
 import type { IndexedRun } from './run-index.ts';
 import { indexRun } from './run-index.ts';
-import { HistoryStore } from './store.ts';
+import { HistoryStore, type OnRun } from './store.ts';
 
 export interface HistoryPlace {
   /** Holds `runs/`, the documents, and `index.sqlite`. */
@@ -19,6 +19,9 @@ export interface HistoryPlace {
 
 /** Documents that are read before their rows are written, in one transaction. */
 const BATCH = 50;
+
+/** Says how much is written, and where. */
+export type OnWrite = (done: number, total: number, where: string) => void;
 
 /** The kept runs: their documents, which are the truth, and an index of their figures, which can be made anew from them. */
 export class History {
@@ -48,10 +51,15 @@ export class History {
     return databaseUrl !== null || existsSync(indexPath(folder)) || existsSync(new Documents(folder).folder);
   }
 
-  /** Adds documents, after all of them were read: one that cannot be used leaves everything as it is. @throws InputError */
+  /**
+   * Adds documents, after all of them were read: one that cannot be used leaves everything as it is.
+   * @param onFile called before each is read; what it throws ends it @param onWrite called before some are written
+   * @throws InputError
+   */
   async import(
     paths: readonly string[],
     onFile: (done: number, path: string) => Promise<void> = async () => undefined,
+    onWrite: OnWrite = () => undefined,
   ): Promise<{ added: number; known: number }> {
     const read: { document: RunDocument; run: IndexedRun }[] = [];
     for (const [i, path] of paths.entries()) {
@@ -61,13 +69,17 @@ export class History {
     }
     let added = 0;
     try {
-      for (const { document } of read) if (this.documents.write(document).added) added++;
+      for (const [i, { document }] of read.entries()) {
+        if (i % BATCH === 0) onWrite(i, read.length, this.documents.folder);
+        if (this.documents.write(document).added) added++;
+      }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const kept = added === 0 ? 'no run was added' : `${added} of ${read.length} runs are kept, and indexed by the next 'scanout history'`;
       throw new InputError(`${error.message}; ${kept}`);
     }
-    await lostNothing(this.documents.folder, () => this.store.add(read.map(({ run }) => run)));
+    const runs = read.map(({ run }) => run);
+    await lostNothing(this.documents.folder, () => this.store.add(runs, this.#someOf(onWrite)));
     return { added, known: read.length - added };
   }
 
@@ -97,7 +109,10 @@ export class History {
   }
 
   /** Makes the index anew from the documents. On a shared server the runs of others stay. @returns how many runs it has of these */
-  async rebuild(onFile: (done: number, total: number, file: string) => Promise<void> = async () => undefined): Promise<number> {
+  async rebuild(
+    onFile: (done: number, total: number, file: string) => Promise<void> = async () => undefined,
+    onWrite: OnWrite = () => undefined,
+  ): Promise<number> {
     this.documents.removeStale();
     const files = this.documents.files();
     const runs: IndexedRun[] = [];
@@ -105,8 +120,14 @@ export class History {
       await onFile(i, files.length, file);
       runs.push(indexRun(this.documents.read(file), file));
     }
-    await this.store.replace(runs, this.#place.databaseUrl === null);
+    await this.store.replace(runs, this.#place.databaseUrl === null, this.#someOf(onWrite));
     return new Set(runs.map(({ id }) => id)).size;
+  }
+
+  #someOf(onWrite: OnWrite): OnRun {
+    return (done, total) => {
+      if (done % BATCH === 0) onWrite(done, total, this.store.name);
+    };
   }
 
   async close(): Promise<void> {

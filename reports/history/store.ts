@@ -39,6 +39,8 @@ export interface Observation {
   readonly value: number;
 }
 
+export type OnRun = (done: number, total: number) => void;
+
 export interface KeptScenario {
   readonly scenario: string;
   readonly runs: number;
@@ -84,24 +86,26 @@ export class HistoryStore {
     return new Set((await this.#database.all('SELECT id FROM scanout_runs')).map((row) => text(row, 'id')));
   }
 
-  /** Adds runs, all or none; those that are there are left as they are. */
-  async add(runs: readonly IndexedRun[]): Promise<void> {
-    await this.#database.transaction(() => this.#insert(runs));
+  /** Adds runs, all or none; those that are there are left as they are. @param onRun called before each of the new ones */
+  async add(runs: readonly IndexedRun[], onRun?: OnRun): Promise<void> {
+    await this.#database.transaction(() => this.#insert(runs, onRun));
   }
 
-  /** Puts runs in place of those that are there: `all` removes every other one too. All or none. */
-  async replace(runs: readonly IndexedRun[], all: boolean): Promise<void> {
+  /** Puts runs in place of those that are there: `all` removes every other one too. All or none. @param onRun called before each */
+  async replace(runs: readonly IndexedRun[], all: boolean, onRun?: OnRun): Promise<void> {
     await this.#database.transaction(async () => {
       if (all) await this.#database.run('DELETE FROM scanout_runs');
       else for (const { id } of runs) await this.#database.run('DELETE FROM scanout_runs WHERE id = ?', [id]);
-      await this.#insert(runs);
+      await this.#insert(runs, onRun);
     });
   }
 
-  async #insert(runs: readonly IndexedRun[]): Promise<void> {
+  async #insert(runs: readonly IndexedRun[], onRun: OnRun = () => undefined): Promise<void> {
     const known = await this.ids();
     const fresh = new Map(runs.filter(({ id }) => !known.has(id)).map((run) => [run.id, run]));
+    let done = 0;
     for (const run of fresh.values()) {
+      onRun(done++, fresh.size);
       const { id, cpu, cores, kernel, node, v8 } = run.environment;
       await this.#rows('scanout_environments (id, cpu, cores, kernel, node, v8)', [[id, cpu, cores, kernel, node, v8]]);
       await this.#rows('scanout_runs (id, started_at, suite, version, commit_id, dirty, environment)', [

@@ -81,8 +81,10 @@ async function refused(...argv: string[]): Promise<string> {
 describe('scanout history', () => {
   it('imports runs, and names the level that changed, its commit and its size, in 80 columns', async () => {
     const folder = at('imported');
-    const { code, stdout } = await say('history', 'import', '--history', folder, ...documents);
+    const { code, stdout, stderr } = await say('history', 'import', '--history', folder, ...documents);
     expect([code, stdout]).toEqual([0, `30 runs added: ${join(folder, 'runs')}\n`]);
+    // What takes long is said: 30 are read, then written in two places.
+    expect(stderr.split('\n').filter((line) => /^\[ ?\d+\/30\] \S/.test(line))).toHaveLength(32);
     expect((await say('history', 'import', '--history', folder, documents[0])).stdout).toContain('0 runs added, 1 kept before');
     const all = await say('history', '--history', folder);
     expect(all.code).toBe(0);
