@@ -1,5 +1,5 @@
 /** Every micro benchmark, in the order in which they are measured and listed. */
-import { matchesGlob } from '../glob.ts';
+import { matchesGlob } from '../../reports/glob.ts';
 import type { MicroBenchmark } from './benchmark.ts';
 import { DECODE_BENCHMARKS } from './decode.ts';
 import { DMABUF_BENCHMARKS } from './dmabuf.ts';

@@ -1,6 +1,8 @@
 /** A gate's thresholds, from a small JSON file in the manner of k6. */
+
 import { betterWay, checkMetric } from '../compare/metrics.ts';
 import { InputError } from '../errors.ts';
+import { matchesGlob } from '../glob.ts';
 import { parseJson, readText } from '../json.ts';
 
 /** `hostServiceUs.p99 < +5%` or `framesTorn <= 0`. */
@@ -94,11 +96,7 @@ function checkRelative({ text, metric, operator, bound }: Threshold, number: str
 }
 
 export function appliesTo({ scenarios }: Threshold, id: string): boolean {
-  const pattern = scenarios
-    .split('*')
-    .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'))
-    .join('.*');
-  return new RegExp(`^${pattern}$`).test(id);
+  return matchesGlob(scenarios, id);
 }
 
 /** A name that an object of this JSON has twice, of which JSON.parse keeps the last; null: none. @param text valid JSON */

@@ -1,7 +1,7 @@
 /** `npm run mutants`: tries every mutant of the list and says which test caught it. */
 import { parseArgs } from 'node:util';
-import { matchesGlob } from '../../benchmarks/glob.ts';
 import { Output } from '../../benchmarks/output.ts';
+import { matchesGlob } from '../../reports/glob.ts';
 import { MUTANTS } from './list/index.ts';
 import type { Mutant } from './mutant.ts';
 import { type Outcome, Workshop } from './workshop.ts';

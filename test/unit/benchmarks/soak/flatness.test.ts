@@ -95,7 +95,9 @@ describe('memory over a run', () => {
   });
 
   it('one memory of a machine that is left in the middle of the run shows in the address space', () => {
-    const judged = statuses(samples(20, () => 16 * MIB).map((sample, i) => ({ ...sample, mappedBytes: (27 + (i < 10 ? 0 : 8)) * 1024 * MIB })));
+    const judged = statuses(
+      samples(20, () => 16 * MIB).map((sample, i) => ({ ...sample, mappedBytes: (27 + (i < 10 ? 0 : 8)) * 1024 * MIB })),
+    );
     expect(judged).toMatchObject({ mappedBytes: 'fail' });
   });
 
