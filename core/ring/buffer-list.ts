@@ -43,7 +43,8 @@ export class BufferList {
     const at = count << 2;
     const { words } = this;
     words[at] = address | 0;
-    words[at + 1] = (address / TWO_32) | 0;
+    // Of an address that is known to be small the compiler leaves the division out.
+    words[at + 1] = address < TWO_32 ? 0 : (address / TWO_32) | 0;
     words[at + 2] = length | 0;
     words[at + 3] = flags;
     this.count = count + 1;

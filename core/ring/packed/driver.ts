@@ -123,6 +123,7 @@ export class PackedDriver implements DriverQueue {
     this.state = new Int32Array(size * STATE_WORDS);
     for (let id = 0; id < size; id++) {
       this.state[id * STATE_WORDS + TOKEN] = -1;
+      this.state[id * STATE_WORDS + TAKEN] = 1;
       this.state[id * STATE_WORDS + FOLLOWING] = id + 1;
     }
     this.tables = new IndirectTables(space, size, config.indirect ? tables : null);
@@ -169,16 +170,10 @@ export class PackedDriver implements DriverQueue {
     }
     const own = id << 2;
     state[own] = token;
-    state[own + TAKEN] = 1;
     this.freeId = state[own + FOLLOWING];
     this.free = free - 1;
-    if (next + 1 === this.size) {
-      this.next = 0;
-      this.wrap ^= 1;
-      this.available ^= STATE_MASK;
-    } else {
-      this.next = next + 1;
-    }
+    this.next = next + 1;
+    if (next + 1 === this.size) this.wrapAround();
     return true;
   }
 
@@ -212,7 +207,15 @@ export class PackedDriver implements DriverQueue {
     state[own] = -1;
     state[own + FOLLOWING] = this.freeId;
     this.freeId = id;
-    this.passSlots(at, state[own + TAKEN]);
+    if (state[own + TAKEN] === 1 && at + 1 < this.size) {
+      this.free++;
+      this.seen--;
+      this.lastUsed = at + 1;
+    } else {
+      this.passSlots(at, state[own + TAKEN]);
+      // As `submit` takes it for granted.
+      state[own + TAKEN] = 1;
+    }
     return true;
   }
 
@@ -220,7 +223,8 @@ export class PackedDriver implements DriverQueue {
   private lookForMore(): number {
     if (this.batchEnd >= 0) return 1;
     const at = this.lastUsed;
-    const seen = this.ringAtomics.scan(4 * (this.ringAt + at * WORDS + FLAGS_WORD), Math.min(this.size - at, LOOK_AHEAD), this.used);
+    const left = this.size - at;
+    const seen = this.ringAtomics.scan(4 * (this.ringAt + at * WORDS + FLAGS_WORD), left < LOOK_AHEAD ? left : LOOK_AHEAD, this.used);
     this.seen = seen;
     return seen;
   }
@@ -329,11 +333,14 @@ export class PackedDriver implements DriverQueue {
       // RACE: as in placeDirect.
       this.words[this.ringAt + (next << 2) + FLAGS_WORD] = word;
     }
-    if (++this.next === this.size) {
-      this.next = 0;
-      this.wrap ^= 1;
-      this.available ^= STATE_MASK;
-    }
+    if (++this.next === this.size) this.wrapAround();
+  }
+
+  /** `next` passed the last slot. */
+  private wrapAround(): void {
+    this.next = 0;
+    this.wrap ^= 1;
+    this.available ^= STATE_MASK;
   }
 
   /** Gives out one used chain and takes its slots back. */

@@ -132,6 +132,7 @@ export class SplitDriver implements DriverQueue {
     this.state = new Int32Array(size * STATE_WORDS);
     for (let i = 0; i < size; i++) {
       this.state[i * STATE_WORDS + TOKEN] = -1;
+      this.state[i * STATE_WORDS + TAKEN] = 1;
       // With IN_ORDER descriptors are taken and come back in ring order (virtio 1.3 § 2.7.9): the list is a circle.
       this.state[i * STATE_WORDS + FOLLOWING] = i + 1 < size ? i + 1 : this.inOrder ? 0 : NONE;
     }
@@ -174,8 +175,6 @@ export class SplitDriver implements DriverQueue {
     words[at + 3] = from[3];
     const own = head << 2;
     state[own] = token;
-    state[own + TAKEN] = 1;
-    state[own + TAIL] = own;
     this.freeHead = state[own + FOLLOWING];
     this.free = free - 1;
     const next = this.availNext;
@@ -213,10 +212,23 @@ export class SplitDriver implements DriverQueue {
     this.usedLength = length >>> 0;
     this.lastUsed = (at + 1) & 0xffff;
     state[own] = -1;
-    state[state[own + TAIL] + FOLLOWING] = this.freeHead;
+    if (state[own + TAKEN] === 1) {
+      state[own + FOLLOWING] = this.freeHead;
+      this.free++;
+    } else {
+      this.freeChain(own);
+    }
     this.freeHead = head;
-    this.free += state[own + TAKEN];
     return true;
+  }
+
+  /** Puts a direct chain of several descriptors before the free ones. `own`: where its head's state is. */
+  private freeChain(own: number): void {
+    const state = this.state;
+    state[state[own + TAIL] + FOLLOWING] = this.freeHead;
+    this.free += state[own + TAKEN];
+    // As `submit` takes it for granted.
+    state[own + TAKEN] = 1;
   }
 
   /** Loads the device's index. @returns used buffers not popped yet */

@@ -59,6 +59,7 @@ export const RING_MUTANTS = [
     'no-room': ['taken > this.free || ', ''],
     'long-table-in-use': [' || (tabled && long && tables.longUser >= 0)', ''],
     'one-buffer-without-room': [' || free === 0', ''],
+    'chain-of-several-keeps-its-length': ['    state[own + TAKEN] = 1;\n  }\n', '  }\n'],
     'descriptors-of-others-written': [
       'const at = this.descriptorsAt + (index << 2);',
       'const at = this.descriptorsAt + ((index + 1) << 2);',
@@ -151,10 +152,9 @@ export const RING_MUTANTS = [
     'no-room': ['taken > this.free || ', ''],
     'long-table-in-use': [' || (tabled && long && tables.longUser >= 0)', ''],
     'one-buffer-without-room': [' || free === 0', ''],
-    'wrap-not-changed': [
-      'this.next = 0;\n      this.wrap ^= 1;\n      this.available ^= STATE_MASK;\n    } else',
-      'this.next = 0;\n    } else',
-    ],
+    'wrap-not-changed': 'if (next + 1 === this.size) this.wrapAround();',
+    'wrap-not-changed-in-a-chain': 'if (++this.next === this.size) this.wrapAround();',
+    'chain-of-several-keeps-its-length': ['      state[own + TAKEN] = 1;\n    }\n    return', '    }\n    return'],
   }),
   ...mutantsOf('ring/packed-device', 'core/ring/packed/device.ts', RING, {
     'pops-what-was-not-published': ['if (this.seen === 0 && !this.lookForMore()) return false;', 'this.lookForMore();'],
