@@ -261,6 +261,25 @@ describe.each(RING_KINDS)('%o', ({ ring, inOrder }) => {
       expect([chain.readableBytes, chain.writableBytes]).toEqual([1, 2]);
     });
 
+    test('chains of one and of several buffers take turns, and give back what they took', () => {
+      const pair = open({ size: 8, ring, inOrder, indirect: false });
+      const { setup, driver, device } = pair;
+      for (let i = 0; i < 40; i++) {
+        const buffers = 1 + ((i * 5) % 4);
+        driver.begin();
+        for (let b = 0; b < buffers; b++) driver.readable(setup.buffers + 16 * b, 16);
+        expect(driver.submit(i)).toBe(true);
+        expect(driver.free).toBe(8 - buffers);
+        driver.publish();
+        expect(device.pop(chain)).toBe(true);
+        expect([chain.count, chain.readableBytes]).toEqual([buffers, 16 * buffers]);
+        device.push(chain.head, 0);
+        device.publish();
+        expect(driver.popUsed()).toBe(true);
+        expect([driver.usedToken, driver.free]).toEqual([i, 8]);
+      }
+    });
+
     test('a chain longer than a slot table goes into the long table, one at a time', () => {
       const { setup, driver, device } = pair({ size: 4, indirect: true, tableDescriptors: 4 });
       driver.longTable(setup.low.gpa + 0x8000, 1024);
