@@ -5,7 +5,7 @@ import { marker, round } from '../html/marker.ts';
 import { levelsOf, rangeOf } from './plot.ts';
 import type { HistoryDocument, Trend, TrendRun } from './trend.ts';
 import { unitOf } from './unit.ts';
-import { changeWords, commitWords, levelWords, runWords, timeWords } from './words.ts';
+import { changeWords, commitWords, levelWords, runWords, timeWords, unchangedWords } from './words.ts';
 
 const WIDTH = 640;
 const LEFT = 64;
@@ -53,7 +53,7 @@ function hintOf(run: TrendRun): string {
 function descriptionOf(trend: Trend): string {
   const values = trend.runs.map(({ value }) => value);
   const told = trend.changes.map((change) => `${change.verdict} ${changeWords(change)} at ${timeWords(change.startedAt)}`);
-  return `${runWords(trend)}, from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}; ${told.length === 0 ? 'no change' : told.join(', ')}.`;
+  return `${runWords(trend)}, from ${compact(Math.min(...values))} to ${compact(Math.max(...values))}; ${told.length === 0 ? unchangedWords(trend) : told.join(', ')}.`;
 }
 
 interface Axis {

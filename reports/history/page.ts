@@ -6,7 +6,19 @@ import { STYLE } from '../html/style.ts';
 import { drawTrend, TREND_STYLE } from './chart.ts';
 import type { Change, HistoryDocument, Trend } from './trend.ts';
 import { unitOf } from './unit.ts';
-import { changeWords, commitWords, environmentWords, levelWords, nearWords, pWords, runWords, timeWords, wayWords } from './words.ts';
+import {
+  canChange,
+  changeWords,
+  commitWords,
+  environmentWords,
+  levelWords,
+  nearWords,
+  pWords,
+  runWords,
+  timeWords,
+  unchangedWords,
+  wayWords,
+} from './words.ts';
 
 /** The history as one HTML file that needs no network, no script and no other file. */
 export function renderHistoryPage(history: HistoryDocument): string {
@@ -46,7 +58,12 @@ ${history.environments.map((environment, e) => {
 function verdicts(history: HistoryDocument): Markup {
   const changes = history.trends.flatMap((trend) => trend.changes.map((change) => ({ trend, change })));
   changes.sort((a, b) => Date.parse(b.change.startedAt) - Date.parse(a.change.startedAt));
-  if (changes.length === 0) return html`<ul class="verdict" aria-label="Changes"><li><strong>No change</strong> in any trend.</li></ul>`;
+  if (changes.length === 0) {
+    const words = history.trends.some(canChange)
+      ? html`<strong>No change</strong> in any trend.`
+      : html`<strong>Too few runs</strong> to judge any trend.`;
+    return html`<ul class="verdict" aria-label="Changes"><li>${words}</li></ul>`;
+  }
   return html`<ul class="verdict" aria-label="Changes">${changes.map(
     ({ trend, change }) =>
       html`<li><strong>${trend.scenario}: ${wayWords(change)} ${changeWords(change)}</strong> (${levelWords(change)}) since ${timeWords(change.startedAt)}, ${nearWords(change)} (${trend.environment})</li>\n`,
@@ -57,13 +74,18 @@ function trendFigure(trend: Trend, history: HistoryDocument, id: string): Markup
   return figure({
     title: `${trend.scenario}: ${runWords(trend)}`,
     drawing: drawTrend(trend, history, id),
-    words: [trend.options, ...(trend.changes.length === 0 ? ['No change.'] : trend.changes.map(changeSentence))],
+    words: [trend.options, ...(trend.changes.length === 0 ? [unchangedSentence(trend)] : trend.changes.map(changeSentence))],
     table: dataTable(
       ['run', 'commit', 'left out', history.metric],
       trend.runs.map((run) => [timeWords(run.startedAt), commitWords(run), run.excluded ?? '', compact(run.value)]),
       3,
     ),
   });
+}
+
+function unchangedSentence(trend: Trend): string {
+  const words = unchangedWords(trend);
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
 }
 
 function changeSentence(change: Change): string {

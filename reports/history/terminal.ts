@@ -2,7 +2,19 @@ import { compact, plain } from '../format.ts';
 import { wrap } from '../terminal.ts';
 import { plotTrend } from './plot.ts';
 import type { HistoryDocument, Trend } from './trend.ts';
-import { changeWords, commitWords, environmentWords, levelWords, nearWords, pWords, runWords, timeWords, wayWords } from './words.ts';
+import {
+  canChange,
+  changeWords,
+  commitWords,
+  environmentWords,
+  levelWords,
+  nearWords,
+  pWords,
+  runWords,
+  timeWords,
+  unchangedWords,
+  wayWords,
+} from './words.ts';
 
 const WIDTH = 80;
 /** More trends than that are a table with a line each. */
@@ -13,7 +25,7 @@ export function renderHistory(history: HistoryDocument): string {
   const { metric, better, trends } = history;
   const changed = trends.filter(({ changes }) => changes.length > 0).length;
   const lines = wrap(
-    `${metric} (${better} is better): ${changed === 0 ? 'no change' : `${changed} of ${trends.length} ${trends.length === 1 ? 'trend' : 'trends'} changed`}.`,
+    `${metric} (${better} is better): ${changed === 0 ? (trends.some(canChange) ? 'no change' : 'too few runs to judge') : `${changed} of ${trends.length} ${trends.length === 1 ? 'trend' : 'trends'} changed`}.`,
     0,
   );
   for (const environment of history.environments) {
@@ -43,7 +55,7 @@ function drawing(trend: Trend, magnitude: number): string[] {
       `    ${nearWords(change)}; ${trend.runs.length - change.at} ${trend.runs.length - change.at === 1 ? 'run' : 'runs'} since`,
     );
   }
-  if (trend.changes.length === 0) lines.push('', '  no change');
+  if (trend.changes.length === 0) lines.push('', ...wrap(`  ${unchangedWords(trend)}`, 4));
   for (const reason of new Set(trend.runs.flatMap(({ excluded }) => (excluded === null ? [] : [excluded])))) {
     lines.push(...wrap(`  left out (o): ${plain(reason)}`, 4));
   }

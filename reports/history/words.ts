@@ -53,6 +53,23 @@ export function runWords({ runs }: Trend): string {
   return `${runs.length} ${runs.length === 1 ? 'run' : 'runs'}${left === 0 ? '' : `, ${left} left out`}`;
 }
 
+/** Counted runs below which no trend can show a change: it takes two on each side. */
+const LEAST_RUNS = 4;
+
+function countedRuns({ runs }: Trend): number {
+  return runs.filter(({ excluded }) => excluded === null).length;
+}
+
+/** Whether a trend has so many counted runs that a change could show. */
+export function canChange(trend: Trend): boolean {
+  return countedRuns(trend) >= LEAST_RUNS;
+}
+
+/** Of a trend without a change: `no change`, or that it has too few runs to have one. */
+export function unchangedWords(trend: Trend): string {
+  return canChange(trend) ? 'no change' : `too few runs to judge: ${countedRuns(trend)} counted, a change takes two on each side`;
+}
+
 /** `36.1 → 41.9`. */
 export function levelWords({ before, after }: Change): string {
   return `${compact(before)} → ${compact(after)}`;

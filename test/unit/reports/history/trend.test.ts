@@ -112,7 +112,18 @@ describe('a history in the terminal', () => {
     const text = renderHistory(historyDocument(observations, ENVIRONMENTS, 'index', { metric: 'hostServiceUs.p50' }));
     for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
-    expect(text).toMatch(/^hostServiceUs\.p50 \(lower is better\): (no change|\d+ of \d+ trends? changed)\.\n/);
+    expect(text).toMatch(/^hostServiceUs\.p50 \(lower is better\): (no change|too few runs to judge|\d+ of \d+ trends? changed)\.\n/);
+  });
+
+  it('is not said to be without a change where too few runs count for one', () => {
+    const said = (observations: Observation[]): string =>
+      renderHistory(historyDocument(observations, ENVIRONMENTS, 'index', { metric: 'hostServiceUs.p50' }));
+    for (const few of [observed([100, 100, 100]), observed(step(100, 120), { excluded: 'disturbed' })]) {
+      expect(said(few)).not.toContain('no change');
+      expect(said(few)).toMatch(/^hostServiceUs\.p50 \(lower is better\): too few runs to judge\.\n/);
+    }
+    expect(said(observed([100, 100, 100]))).toContain('too few runs to judge: 3 counted, a change takes two on each side');
+    expect(said(observed([100, 100, 100, 100]))).toMatch(/: no change\.\n/);
   });
 
   it('names the change, its size, its time and its commits', () => {
