@@ -50,7 +50,7 @@ export function writeFilesAtomically(files: readonly NewFile[]): void {
     }
   } catch (error) {
     for (const { temporary } of made) rmSync(temporary, { force: true });
-    throw new InputError(`${path}: cannot be written: ${reasonOf(error)}`);
+    throw new InputError(`${path}: cannot be written: ${notWritten(error)}`);
   }
 }
 
@@ -89,6 +89,14 @@ function temporaryName(path: string): string {
   return `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 }
 
+/** The system's words for a name of the wrong kind say neither what is there nor what is wanted. */
+function notWritten(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EEXIST') return 'a file stands where a folder is needed; name another';
+  if (code === 'EISDIR') return 'it is a folder; name a file';
+  return reasonOf(error);
+}
+
 /** `mkdir -p`. Node's own never returns where the system answers ENOENT for a folder whose parent exists, as in /proc. */
 function makeFolder(path: string): void {
   try {
@@ -113,7 +121,7 @@ export function checkWritable(directory: string): void {
     closeSync(openSync(probe, 'wx'));
     rmSync(probe, { force: true });
   } catch (error) {
-    throw new InputError(`${directory}: cannot be written: ${reasonOf(error)}`);
+    throw new InputError(`${directory}: cannot be written: ${notWritten(error)}`);
   }
 }
 

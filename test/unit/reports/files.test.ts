@@ -138,6 +138,15 @@ describe('writing', () => {
     checkWritable(join(folder, 'new', 'out'));
     expect(readdirSync(join(folder, 'new', 'out'))).toEqual([]);
   });
+
+  test('a file where a folder is needed, and a folder where a file is, are called so', () => {
+    writeFileSync(join(folder, 'file'), '');
+    expect(() => checkWritable(join(folder, 'file'))).toThrow(
+      /file: cannot be written: a file stands where a folder is needed; name another$/,
+    );
+    expect(() => writeFilesAtomically([{ path: folder, text: '' }])).toThrow(/: cannot be written: it is a folder; name a file$/);
+    expect(readdirSync(folder)).toEqual(['file']);
+  });
 });
 
 describe('reading', () => {
