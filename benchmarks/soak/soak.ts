@@ -2,6 +2,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import { faultKind } from '../../core/machine/faults.ts';
 import type { MachineOptions } from '../../core/machine/options.ts';
+import { counted } from '../../reports/format.ts';
 import type { Check } from '../../reports/index.ts';
 import { SessionRunner } from '../../workers/session.ts';
 import { packageVersion } from '../version.ts';
@@ -137,6 +138,7 @@ export function roundChecks(rounds: readonly SoakRound[]): Check[] {
   const compared = rounds.reduce((sum, round) => sum + round.compared, 0);
   const disturbed = rounds.filter((round) => round.disturbed).length;
   const apart = disturbed === 0 ? '' : `; of ${disturbed} machines not judged: this computer stalled`;
+  const injected = rounds.reduce((sum, { faults }) => sum + faults.length, 0);
   const seen: Record<ProblemCheck, string> = {
     ends: `${rounds.length} machines${apart}`,
     torn: `${frames} frames verified`,
@@ -144,7 +146,7 @@ export function roundChecks(rounds: readonly SoakRound[]): Check[] {
     follows: `${compared} times${apart}`,
     holds: `${compared} times`,
     leaks: `${rounds.length} machines`,
-    faults: `${rounds.reduce((sum, { faults }) => sum + faults.length, 0)} faults injected${apart}`,
+    faults: `${counted(injected, 'fault', 'faults')} injected${apart}`,
   };
   return Object.entries(PROBLEM_CHECKS).map(([key, name]): Check => {
     const found = rounds.flatMap(({ round, options, problems }) =>

@@ -25,7 +25,9 @@ export function soakText(document: SoakDocument): string {
   const { rounds } = document;
   const minutes = Math.round(document.elapsed / 6) / 10;
   const lines = [
-    `Soak of ${minutes} min, seed ${document.seed}: ${rounds.length} machines one after the other, Node ${document.environment.node}${document.partial ? '; stopped early' : ''}`,
+    ...wrapped(
+      `Soak of ${minutes} min, seed ${document.seed}: ${rounds.length} machines one after the other, Node ${document.environment.node}${document.partial ? '; stopped early' : ''}`,
+    ),
     '',
     row(['path', 'rounds', 'frames', 'torn', 'sizes', 'plugs', 'layouts', 'moves', 'copied']),
   ];
@@ -55,7 +57,7 @@ export function soakText(document: SoakDocument): string {
     if (status !== 'inconclusive') lines.push(...wrapped(`${status === 'pass' ? 'ok' : 'FAILED'}: ${name} (${plain(detail)})`));
   }
   const open = document.checks.filter(({ status }) => status === 'inconclusive');
-  if (open.length > 0) lines.push(...wrapped(`not judged: ${open.map(({ name }) => name).join(', ')} (${plain(open[0].detail)})`));
+  if (open.length > 0) lines.push(...wrapped(`not judged: ${open.map(({ name }) => name).join('; ')} (${plain(open[0].detail)})`));
   return `${lines.join('\n')}\n`;
 }
 

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { dispatch } from '../../benchmarks/cli.ts';
 import type { SoakDocument } from '../../benchmarks/soak/document.ts';
 import { runSoak } from '../../benchmarks/soak/soak.ts';
+import { soakText } from '../../benchmarks/soak/table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'scanout-soak-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -101,6 +102,7 @@ describe('scanout soak', { timeout: 60_000 }, () => {
     expect(document.partial).toBe(true);
     expect(document.elapsed).toBeLessThan(60);
     expect(document.checks.filter((check) => check.status === 'fail')).toEqual([]);
+    for (const line of soakText(document).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
   it.each([
