@@ -62,7 +62,8 @@ export const listCommand: Command = {
 function wrapped(head: string, text: string): string[] {
   const lines: string[] = [];
   let line = head;
-  for (const word of text.split(' ')) {
+  // A number stays with its unit.
+  for (const word of text.split(/ (?!(?:s|min)\b)/)) {
     if (line.length + 1 + word.length > 80) {
       lines.push(line);
       line = ' '.repeat(head.length);

@@ -1,4 +1,4 @@
-import { compact, plain, trimmed } from '../format.ts';
+import { compact, counted, plain, trimmed } from '../format.ts';
 import type { RunDocument } from '../run-document.ts';
 import { measured } from './measures.ts';
 
@@ -25,7 +25,7 @@ export function exportGithubActionBenchmark(run: RunDocument): string {
         name: `${plain(scenario.id)} ${measure.slug}`,
         unit: measure.unit,
         value,
-        extra: `${timed} repetitions, ${compact(scenario.results.framesPresented)} frames\n${machine}${disturbed}`,
+        extra: `${counted(timed, 'repetition', 'repetitions')}, ${compact(scenario.results.framesPresented)} frames\n${machine}${disturbed}`,
       };
       if (low !== null && high !== null) entry.range = `± ${trimmed((high - low) / 2, 3)}`;
       entries.push(entry);
