@@ -206,7 +206,7 @@ export class PackedDevice implements DeviceQueue {
     const held = this.held;
     if (held < 0) return false;
     // All of the ring, where it is not a part: at least one slot was used.
-    const slots = (this.usedNext - held + this.size) % this.size || this.size;
+    const slots = this.usedNext > held ? this.usedNext - held : this.usedNext - held + this.size;
     this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);
     this.held = -1;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.

@@ -183,7 +183,7 @@ export class PackedDriver implements DriverQueue {
     this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);
     this.held = -1;
     // All of the ring, where it is not a part: at least one slot was filled.
-    const filled = (this.next - held + this.size) % this.size || this.size;
+    const filled = this.next > held ? this.next - held : this.next - held + this.size;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.21.3.1.
     const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);
     return wantsEvent(event, this.next, this.wrap, filled, this.size, this.eventIdx);
