@@ -117,7 +117,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   } finally {
     await sessions.close();
   }
-  if (!signal.aborted) progress({ done: total, total, text: 'done' });
+  const left = total - done;
+  if (!signal.aborted) progress({ done, total, text: left === 0 ? 'done' : `done; ${left} repetitions left out: the run's time was over` });
   const records: ScenarioRecord[] = [];
   const studied: Studied[] = [];
   const skipped: SkippedScenario[] = [];

@@ -29,7 +29,7 @@ class LosingSessions extends SessionRunner {
   }
 }
 
-async function run(sessions: SessionRunner, signal = new AbortController().signal): Promise<RunDocument> {
+async function run(sessions: SessionRunner, signal = new AbortController().signal, other: Partial<RunOptions> = {}): Promise<RunDocument> {
   const timing = {
     ...suiteNamed('quick').timing,
     repetitions: 2,
@@ -49,6 +49,7 @@ async function run(sessions: SessionRunner, signal = new AbortController().signa
     signal,
     progress: () => {},
     sessions,
+    ...other,
   };
   const document = await runScenarios(options);
   // It keeps to the schema.
@@ -101,6 +102,15 @@ it('repetitions go round the scenarios in an order that alternates, each with a 
   // Lost twice, each is given up before its verify repetition.
   expect(seen.map(({ path }) => path)).toEqual(['udmabuf', 'copy', 'copy', 'udmabuf']);
   expect(new Set(seen.map(({ seed }) => seed)).size).toBe(4);
+});
+
+it('a run that had no time for all repetitions says how many it left out', async () => {
+  const said: [done: number, total: number, text: string][] = [];
+  const timing = { ...suiteNamed('quick').timing, repetitions: 3, maxRepeated: 0, limitsSeconds: 1, maxSeconds: 0 };
+  const progress: RunOptions['progress'] = ({ done, total, text }) => said.push([done, total, text]);
+  await run(new LosingSessions(() => true), new AbortController().signal, { timing, progress });
+  // The limits, a repetition of each and the search for torn frames: two rounds of two are missing.
+  expect(said.at(-1)).toEqual([5, 9, "done; 4 repetitions left out: the run's time was over"]);
 });
 
 describe('an aborted run', () => {
