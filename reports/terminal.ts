@@ -39,7 +39,9 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   for (const remark of run.study === undefined ? summary.remarks : []) lines.push(...wrap(remark, 2));
   if (status.kind === 'pass') lines.push(...(run.study === undefined ? [] : ['']), ...statusLines);
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
-  if (warnings.length > 0) lines.push('', ...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
+  // Without a verdict the status's empty line is still the last one.
+  if (warnings.length > 0 && lines.at(-1) !== '') lines.push('');
+  lines.push(...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
   if (run.study === undefined) lines.push(...savingLines(summary.groups, paint));
   const settings = commonSettings(summary.groups);
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
