@@ -169,12 +169,12 @@ export const PLANTED: readonly Planted[] = [
       {
         file: PACKED_DRIVER,
         from: PUBLISH,
-        to: `${PUBLISH}    const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);\n`,
+        to: `${PUBLISH}    const early = this.ringAtomics.load32(4 * this.deviceEventAt);\n`,
       },
       {
         file: PACKED_DRIVER,
-        from: '    const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);\n    return wantsEvent',
-        to: '    return wantsEvent',
+        from: 'return wantsEvent(event,',
+        to: 'return wantsEvent(event * 0 + early,',
       },
     ],
     where: { ring: 'packed', eventIdx: true, size: 4 },

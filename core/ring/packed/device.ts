@@ -1,5 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
-import { type RingAtomics, ringAtomics } from '../atomics.ts';
+import { type RingAtomics, ringAtomics, storeThenLoad } from '../atomics.ts';
 import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
@@ -61,7 +61,8 @@ export class PackedDevice implements DeviceQueue {
   declare private readonly words: Int32Array;
   declare private readonly ringAtomics: RingAtomics;
   declare private readonly ringAt: number;
-  declare private readonly driverEventAtomics: RingAtomics;
+  /** Stores flags in the ring, then loads the driver's event structure. */
+  declare private readonly publishFlags: RingAtomics['storeThenLoad32'];
   declare private readonly driverEventAt: number;
   declare private readonly deviceEventAtomics: RingAtomics;
   declare private readonly deviceEventAt: number;
@@ -107,7 +108,7 @@ export class PackedDevice implements DeviceQueue {
     this.words = ring.region.i32;
     this.ringAtomics = ringAtomics(ring.region);
     this.ringAt = ring.offset / 4;
-    this.driverEventAtomics = ringAtomics(driverEvent.region);
+    this.publishFlags = storeThenLoad(ring.region, driverEvent.region);
     this.driverEventAt = driverEvent.offset / 4;
     this.deviceEventAtomics = ringAtomics(deviceEvent.region);
     this.deviceEventAt = deviceEvent.offset / 4;
@@ -207,10 +208,9 @@ export class PackedDevice implements DeviceQueue {
     if (held < 0) return false;
     // All of the ring, where it is not a part: at least one slot was used.
     const slots = this.usedNext > held ? this.usedNext - held : this.usedNext - held + this.size;
-    this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);
-    this.held = -1;
     // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.22.
-    const event = this.driverEventAtomics.load32(4 * this.driverEventAt);
+    const event = this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.driverEventAt);
+    this.held = -1;
     return wantsEvent(event, this.usedNext, this.usedWrap, slots, this.size, this.eventIdx);
   }
 

@@ -1,5 +1,5 @@
 import type { AddressSpace } from '../../memory/address-space.ts';
-import { type RingAtomics, ringAtomics } from '../atomics.ts';
+import { type RingAtomics, ringAtomics, storeThenLoad } from '../atomics.ts';
 import { BufferList } from '../buffer-list.ts';
 import { IndirectTables } from '../indirect-tables.ts';
 import { type DriverQueue, type QueueConfig, RingError } from '../queue.ts';
@@ -63,7 +63,8 @@ export class PackedDriver implements DriverQueue {
   declare private readonly ringAt: number;
   declare private readonly driverEventAtomics: RingAtomics;
   declare private readonly driverEventAt: number;
-  declare private readonly deviceEventAtomics: RingAtomics;
+  /** Stores flags in the ring, then loads the device's event structure. */
+  declare private readonly publishFlags: RingAtomics['storeThenLoad32'];
   declare private readonly deviceEventAt: number;
   private readonly buffers = new BufferList();
   declare private readonly tables: IndirectTables;
@@ -114,11 +115,11 @@ export class PackedDriver implements DriverQueue {
     this.ringAt = ring.offset / 4;
     this.driverEventAtomics = ringAtomics(driverEvent.region);
     this.driverEventAt = driverEvent.offset / 4;
-    this.deviceEventAtomics = ringAtomics(deviceEvent.region);
+    this.publishFlags = storeThenLoad(ring.region, deviceEvent.region);
     this.deviceEventAt = deviceEvent.offset / 4;
     this.words.fill(0, this.ringAt, this.ringAt + size * WORDS);
     this.driverEventAtomics.store32(4 * this.driverEventAt, EVENT_ENABLE);
-    this.deviceEventAtomics.store32(4 * this.deviceEventAt, EVENT_ENABLE);
+    ringAtomics(deviceEvent.region).store32(4 * this.deviceEventAt, EVENT_ENABLE);
 
     this.state = new Int32Array(size * STATE_WORDS);
     for (let id = 0; id < size; id++) {
@@ -180,12 +181,11 @@ export class PackedDriver implements DriverQueue {
   publish(): boolean {
     const held = this.held;
     if (held < 0) return false;
-    this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);
+    // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.21.3.1.
+    const event = this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.deviceEventAt);
     this.held = -1;
     // All of the ring, where it is not a part: at least one slot was filled.
     const filled = this.next > held ? this.next - held : this.next - held + this.size;
-    // The store and the load are sequentially consistent: the full barrier between them of virtio 1.3 § 2.8.21.3.1.
-    const event = this.deviceEventAtomics.load32(4 * this.deviceEventAt);
     return wantsEvent(event, this.next, this.wrap, filled, this.size, this.eventIdx);
   }
 

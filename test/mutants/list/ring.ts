@@ -123,7 +123,10 @@ export const RING_MUTANTS = [
     'in-order-not-written-completely': [' || order.complete[head] === 0', ''],
   }),
   ...mutantsOf('ring/packed-driver', 'core/ring/packed/driver.ts', RING, {
-    'publish-not-stored': 'this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);',
+    'publish-not-stored': [
+      'this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.deviceEventAt)',
+      'this.ringAtomics.load32(4 * this.deviceEventAt)',
+    ],
     'publish-of-nothing': 'if (held < 0) return false;',
     'first-head-not-held-back': [
       'if (this.held < 0) {\n      this.held = next;\n      this.heldWord = word;\n    } else {\n      words[at + 3] = word;\n    }',
@@ -131,7 +134,7 @@ export const RING_MUTANTS = [
     ],
     'publish-after-the-look-at-the-event': [
       'if (held < 0) return false;',
-      'if (held < 0) return false;\n    if (this.deviceEventAtomics.load32(4 * this.deviceEventAt) === 1.5) return false;',
+      'if (held < 0) return false;\n    if (this.ringAtomics.load32(4 * this.deviceEventAt) === 1.5) return false;',
     ],
     'kick-event-not-read': ['return wantsEvent(event, this.next, this.wrap, filled, this.size, this.eventIdx);', 'return event !== 1.5;'],
     'never-kicks': ['return wantsEvent(event,', 'return false && wantsEvent(event,'],
@@ -200,7 +203,10 @@ export const RING_MUTANTS = [
     'push-of-one-slot-of-what-is-not-in-flight': ['taken !== 1 || ', 'taken > 1 || '],
     'push-of-one-slot-where-some-were-passed-over': ['this.anyPassed !== 0 || ', ''],
     'push-of-one-slot-out-of-order': ['this.anyPassed !== 0 || this.order !== null', 'this.anyPassed !== 0'],
-    'publish-not-stored': 'this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);',
+    'publish-not-stored': [
+      'this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.driverEventAt)',
+      'this.ringAtomics.load32(4 * this.driverEventAt)',
+    ],
     'publish-of-nothing': 'if (held < 0) return false;',
     'first-used-not-held-back': [
       'if (this.held < 0) {\n      this.held = at;\n      this.heldWord = word;\n    } else {\n      words[from + 3] = word;\n    }',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
-import { plainAtomics, type RingAtomics, ringAtomics } from '../../../core/ring/atomics.ts';
+import { plainAtomics, type RingAtomics, ringAtomics, storeThenLoad } from '../../../core/ring/atomics.ts';
 
 const SIZE = 65536;
 
@@ -47,6 +47,25 @@ describe.each(kinds)('atomic accesses %s', (_, of) => {
       if (at > 0) expect(region.u32[at / 4 - 1]).toBe(0xa5a5a5a5);
     }
   });
+});
+
+describe.each(kinds)('a store and then a load %s', (_, of) => {
+  it('does both, the store first, at their own offsets', () => {
+    const region = regionOf(createSharedMemory(SIZE));
+    region.i32.fill(7);
+    region.i32[16] = -9;
+    expect(of(region).storeThenLoad32(4, -2, 64)).toBe(-9);
+    expect([...region.i32.subarray(0, 3)]).toEqual([7, -2, 7]);
+    expect(of(region).storeThenLoad32(SIZE - 4, 5, SIZE - 4)).toBe(5);
+  });
+});
+
+it('a store and then a load in two regions', () => {
+  const [to, from] = [regionOf(createSharedMemory(SIZE)), regionOf(createSharedMemory(SIZE))];
+  from.i32[1] = 3;
+  expect(storeThenLoad(to, from)(4, 9, 4)).toBe(3);
+  expect([to.i32[1], from.i32[1]]).toEqual([9, 3]);
+  expect(storeThenLoad(to, to)(4, 8, 4)).toBe(8);
 });
 
 it('a memory has one set of functions: call sites that see one are compiled to the instruction', () => {

@@ -43,17 +43,14 @@ const QUEUES = {
   ],
   'packed/driver.ts': [
     'constructor: driverEventAtomics store32 4 * driverEventAt',
-    'constructor: deviceEventAtomics store32 4 * deviceEventAt',
-    'publish: ringAtomics store32 4 * (ringAt + held * WORDS + FLAGS_WORD)',
-    'publish: deviceEventAtomics load32 4 * deviceEventAt',
+    'publish: publishFlags store-load 4 * (ringAt + held * WORDS + FLAGS_WORD), heldWord, 4 * deviceEventAt',
     'lookForMore: ringAtomics scan 4 * (ringAt + at * WORDS + FLAGS_WORD)',
     'enableInterrupts: driverEventAtomics store32 4 * driverEventAt',
     'enableInterrupts: ringAtomics load32 4 * (ringAt + lastUsed * WORDS + FLAGS_WORD)',
     'disableInterrupts: driverEventAtomics store32 4 * driverEventAt',
   ],
   'packed/device.ts': [
-    'publish: ringAtomics store32 4 * (ringAt + held * WORDS + FLAGS_WORD)',
-    'publish: driverEventAtomics load32 4 * driverEventAt',
+    'publish: publishFlags store-load 4 * (ringAt + held * WORDS + FLAGS_WORD), heldWord, 4 * driverEventAt',
     'enableKicks: deviceEventAtomics store32 4 * deviceEventAt',
     'enableKicks: ringAtomics load32 4 * (ringAt + next * WORDS + FLAGS_WORD)',
     'disableKicks: deviceEventAtomics store32 4 * deviceEventAt',
@@ -103,7 +100,7 @@ describe('the memory that both sides of a ring share', () => {
 });
 
 describe('the rules notice', () => {
-  const call = /this\.(\w+)Atomics\.(?:(?:load|store)(?:16|32)|scan)\(/g;
+  const call = /this\.(?:\w+Atomics\.(?:(?:load|store)(?:16|32)|scan)|publishFlags)\(/g;
 
   test.each(queues)('%s with any one of its ordered accesses made a plain one', (file) => {
     const source = read(file);
@@ -121,12 +118,12 @@ describe('the rules notice', () => {
     ['split/device.ts', 'this.availAtomics.load16(2 * this.usedEvent)', 'this.availU16[this.usedEvent]'],
     [
       'packed/driver.ts',
-      'this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);',
+      'this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.deviceEventAt);',
       'this.words[this.ringAt + held * WORDS + FLAGS_WORD] = this.heldWord;',
     ],
     [
       'packed/device.ts',
-      'this.ringAtomics.store32(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord);',
+      'const event = this.publishFlags(4 * (this.ringAt + held * WORDS + FLAGS_WORD), this.heldWord, 4 * this.driverEventAt);',
       'const ring = this.words;\n    ring[this.ringAt + held * WORDS + FLAGS_WORD] = this.heldWord;',
     ],
   ])('%s: %s as %s', (file, ordered, plain) => {
@@ -157,7 +154,9 @@ describe('the rules notice', () => {
     ['store16', '0xfe, 0x1a, 0x01, 0x00', '0x3b, 0x01, 0x00'],
     ['load', '0xfe, 0x10, 0x02, 0x00, 0x0b', '0x28, 0x02, 0x00, 0x0b'],
     ['load of scan', '0xfe, 0x10, 0x02, 0x00, 0x41', '0x28, 0x02, 0x00, 0x41'],
-    ['store', '0xfe, 0x17, 0x02, 0x00', '0x36, 0x02, 0x00'],
+    ['store', '0xfe, 0x17, 0x02, 0x00, 0x0b', '0x36, 0x02, 0x00, 0x0b'],
+    ['store before a load', '0xfe, 0x17, 0x02, 0x00]', '0x36, 0x02, 0x00]'],
+    ['load after a store', '0xfe, 0x10, 0x02, 0x00]', '0x28, 0x02, 0x00]'],
   ])('an accessor whose i32.atomic.%s was made a plain one', (_what, atomic, plain) => {
     const source = read('atomics.ts');
     expect(source.split(atomic)).toHaveLength(2);
