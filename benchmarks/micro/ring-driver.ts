@@ -82,12 +82,10 @@ function submitterOf(driver: DriverQueue, descriptors: number): Submitter {
     submit() {
       const token = next;
       next = (token + 1) & (RING_SIZE - 1);
-      let at = BUFFERS_AT + token * TABLE_DESCRIPTORS * BUFFER_BYTES;
+      const at = BUFFERS_AT + token * TABLE_DESCRIPTORS * BUFFER_BYTES;
       driver.begin();
-      for (let i = 0; i < descriptors; i++, at += BUFFER_BYTES) {
-        if (i < readable) driver.readable(at, BUFFER_BYTES);
-        else driver.writable(at, BUFFER_BYTES);
-      }
+      for (let i = 0; i < readable; i++) driver.readable(at + i * BUFFER_BYTES, BUFFER_BYTES);
+      for (let i = readable; i < descriptors; i++) driver.writable(at + i * BUFFER_BYTES, BUFFER_BYTES);
       if (!driver.submit(token)) throw new Error('the ring is full');
     },
     check() {
