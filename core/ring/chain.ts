@@ -17,10 +17,10 @@ export class Chain {
   readableCount = 0;
   readableBytes = 0;
   writableBytes = 0;
-  /** Region index in `space` and byte offset there of each segment: bounds were checked when the chain was taken. */
+  /** Region index in `space`, byte offset there (a region has at most 4 GiB) and bytes of each segment: checked when the chain was taken. */
   readonly region = new Int32Array(MAX_CHAIN);
-  readonly offset = new Float64Array(MAX_CHAIN);
-  readonly length = new Float64Array(MAX_CHAIN);
+  readonly offset = new Uint32Array(MAX_CHAIN);
+  readonly length = new Uint32Array(MAX_CHAIN);
 
   /**
    * Makes one buffer the whole chain.
