@@ -108,6 +108,7 @@ export const calibrateCommand: Command = {
             command: ['npx scanout calibrate', ...argv.map(quoted)].join(' '),
             signal: io.signal,
             measure: measureSide,
+            keep: (complete) => writeFileAtomically(values.out, `${JSON.stringify(complete, null, 2)}\n`),
             now: () => performance.now(),
             progress: ({ done, total, text }) => progress.step(done, total, text),
           }),

@@ -26,6 +26,8 @@ export interface CalibrateOptions {
   readonly measure: MeasureSide;
   /** ms, for the time that a side takes. */
   readonly now: () => number;
+  /** Called with what is complete before the positive control begins. */
+  readonly keep: (calibration: Calibration) => void;
   readonly progress: (step: { done: number; total: number; text: string }) => void;
 }
 
@@ -71,23 +73,21 @@ export async function calibrate(options: CalibrateOptions): Promise<Calibration>
       spread: robustSpread(logs),
     };
   });
-  const positiveControl = signal.aborted || trials === 0 ? null : await control(options, times, calibrated[0]);
-  return {
+  const rest = { command, environment, scenario, primaryMetric: metrics[0], alpha: ALPHA, margin: PAIRED_MARGIN, maxPairs };
+  const document = (partial: boolean, positiveControl: PositiveControl | null): Calibration => ({
     schemaVersion: CALIBRATION_VERSION,
     startedAt,
     finishedAt: new Date().toISOString(),
-    command,
-    partial: signal.aborted,
-    environment,
-    scenario,
-    primaryMetric: metrics[0],
-    alpha: ALPHA,
-    margin: PAIRED_MARGIN,
-    maxPairs,
+    partial,
+    ...rest,
     secondsPerSide: median(times) / 1000,
     metrics: calibrated,
     positiveControl,
-  };
+  });
+  if (signal.aborted || trials === 0) return document(signal.aborted, null);
+  // The comparisons took an hour: what goes wrong with the control must not cost them.
+  options.keep(document(true, null));
+  return document(signal.aborted, await control(options, times, calibrated[0]));
 }
 
 /** Trials with a handicap that has to be found; null: none was complete. */
@@ -120,7 +120,8 @@ async function attempt(
     const from = now();
     const run = await measure(...args);
     times.push(now() - from);
-    return run;
+    // It is the same scenario that is compared with itself, although a run under a handicap has a name of its own.
+    return { ...run, scenarios: run.scenarios.map((scenario) => ({ ...scenario, id: withoutHandicap(scenario.id) })) };
   };
   const judge = comparisonJudge(metrics.slice(0, 1), PAIRED_MARGIN);
   try {
@@ -144,6 +145,8 @@ async function attempt(
     return null;
   }
 }
+
+const withoutHandicap = (id: string): string => id.replace(/-handicap\d+(?=-|$)/, '');
 
 /** After the first pair: what cannot be calibrated must not cost a comparison. @throws InputError */
 function checkSingle(runs: readonly RunPair[]): readonly RunPair[] {

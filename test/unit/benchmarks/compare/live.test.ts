@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { calibrate } from '../../../../benchmarks/compare/calibrate.ts';
 import { comparisonJudge, type LiveOptions, type LiveRuns, measurePairs } from '../../../../benchmarks/compare/live.ts';
-import type { MeasureSide } from '../../../../benchmarks/compare/side.ts';
+import { InvalidRunError, type MeasureSide } from '../../../../benchmarks/compare/side.ts';
+import { scenarioId } from '../../../../benchmarks/scenarios.ts';
+import { DEFAULT_OPTIONS } from '../../../../core/machine/options.ts';
+import type { Calibration } from '../../../../reports/calibration.ts';
 import { calibrationFault, calibrationText } from '../../../../reports/calibration-text.ts';
 import { compareSeries, seriesOf, withoutRatio } from '../../../../reports/compare/live.ts';
 import { InputError, type RunDocument, seededRandom } from '../../../../reports/index.ts';
@@ -21,11 +24,13 @@ function machine(factor: number, spread = 0.01, seed = 3): { measure: MeasureSid
     const at = args.indexOf('--handicap');
     const slow = (at < 0 ? 1 : 1 + Number(args[at + 1]) / 100) * (side.label === 'head' ? factor : 1);
     const scenario = buildScenario({ path: 'copy', rateHz: null, repetitions: 1 });
+    // As the program names what it runs under a handicap.
+    const named = { ...scenario, id: at < 0 ? scenario.id : `${scenario.id}-handicap${args[at + 1]}` };
     const [timed] = scenario.repetitions;
     const us = 100 * slow * Math.exp((random() - 0.5) * 2 * spread);
     timed.hostServiceUs.p50 = us;
     timed.fps = 1e6 / us;
-    return buildRun({ scenarios: [scenario] });
+    return buildRun({ scenarios: [named] });
   };
   return { measure, calls };
 }
@@ -145,10 +150,11 @@ describe('a calibration', () => {
   const run = (measure: MeasureSide, over: Partial<Parameters<typeof calibrate>[0]> = {}) =>
     calibrate({
       ...{ side: base, runArgs: [], metrics: METRICS, comparisons: 5, trials: 4, maxPairs: 12, seed: 1, command: 'c' },
-      ...{ signal: new AbortController().signal, measure, now: () => 0, progress: () => {}, ...over },
+      ...{ signal: new AbortController().signal, measure, now: () => 0, keep: () => {}, progress: () => {}, ...over },
     });
 
   it('finds no difference from itself, the noise, and the handicap', async () => {
+    expect(scenarioId({ ...DEFAULT_OPTIONS, handicapPercent: 40 })).toBe(`${scenarioId(DEFAULT_OPTIONS)}-handicap40`);
     const calibration = await run(machine(1, 0.02).measure);
     expect(calibration.metrics[0]).toMatchObject({ metric: 'hostServiceUs.p50', comparisons: 5, falseVerdicts: 0 });
     const least = calibration.metrics[0].smallestDetectable ?? Number.NaN;
@@ -172,6 +178,17 @@ describe('a calibration', () => {
     expect(calibrationFault({ ...calibration, metrics: [{ ...calibration.metrics[0], falseVerdicts: 2 }] })).toMatch(
       /2 false verdicts in 5/,
     );
+  });
+
+  it('whose control breaks has kept its comparisons', async () => {
+    const { measure } = machine(1, 0.02);
+    const breaking: MeasureSide = async (side, args, signal) => {
+      if (args.includes('--handicap')) throw new InvalidRunError('broken');
+      return await measure(side, args, signal);
+    };
+    const kept: Calibration[] = [];
+    await expect(run(breaking, { keep: (calibration) => kept.push(calibration) })).rejects.toThrow('broken');
+    expect(kept).toMatchObject([{ partial: true, positiveControl: null, metrics: [{ comparisons: 5 }, { comparisons: 5 }] }]);
   });
 
   it('of several scenarios is refused after the first pair', async () => {
