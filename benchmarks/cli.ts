@@ -6,6 +6,7 @@ import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
 import { gateCommand } from './commands/gate.ts';
 import { historyCommand } from './commands/history.ts';
+import { hostCommand } from './commands/host.ts';
 import { listCommand } from './commands/list.ts';
 import { microCommand } from './commands/micro.ts';
 import { profileCommand } from './commands/profile.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   calibrateCommand,
   historyCommand,
   replayCommand,
+  hostCommand,
   microCommand,
   fuzzCommand,
   soakCommand,

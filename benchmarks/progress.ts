@@ -12,7 +12,12 @@ export class Progress {
   }
 
   step(done: number, total: number, text: string): void {
-    const line = `[${String(done).padStart(String(total).length)}/${total}] ${plain(text)}`.slice(0, 79);
+    this.line(`[${String(done).padStart(String(total).length)}/${total}] ${text}`);
+  }
+
+  /** As `step`, without numbers in front. */
+  line(text: string): void {
+    const line = plain(text).slice(0, 79);
     if (line === this.#last) return;
     this.#last = line;
     this.#write(this.#terminal ? `\r\x1b[K${line}` : `${line}\n`);

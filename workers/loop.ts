@@ -1,6 +1,5 @@
 import type { Clock } from '../core/measure/clock.ts';
 import { Counter, type Counters } from '../core/measure/counters.ts';
-import type { AtomicsDoorbell } from '../core/ring/doorbell.ts';
 import { SpinBudget } from './spin-budget.ts';
 
 /** One side as its thread's outer loop drives it. */
@@ -12,6 +11,15 @@ export interface Side {
   /** When the side has something to do by itself, ns. */
   readonly deadline: Float64Array;
   readonly finished: boolean;
+}
+
+/** What a loop sleeps on: an AtomicsDoorbell, or file descriptors. */
+export interface Bell {
+  /** Of the next `blockUntilDeadline`, ns; Infinity: none. */
+  readonly deadline: Float64Array;
+  sample(): number;
+  /** Sleeps while the bell has not been rung since `expected` was sampled. @returns false at the deadline */
+  blockUntilDeadline(expected: number): boolean;
 }
 
 const pause: () => void = typeof Atomics.pause === 'function' ? Atomics.pause : () => {};
@@ -27,7 +35,7 @@ const LATE_RING_NS = 5e6;
  * sleeps, then asks to be woken and sleeps on its doorbell until rung or until its deadline.
  * @param spinNs the most that it spins before a sleep
  */
-export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counters: Counters, spinNs: number): void {
+export function runLoop(side: Side, bell: Bell, clock: Clock, counters: Counters, spinNs: number): void {
   // A slot, not an argument: a double that is passed on would be boxed.
   const times = new Float64Array(3);
   const budget = new SpinBudget(spinNs);
@@ -63,7 +71,7 @@ export function runLoop(side: Side, bell: AtomicsDoorbell, clock: Clock, counter
  * Nobody has rung and nothing is due: what there is to do all the same was announced by a notification that went missing, or
  * that comes a moment later (who publishes rings afterwards). The clock has just been read.
  */
-function lookAgain(side: Side, bell: AtomicsDoorbell, sample: number, clock: Clock, counters: Counters): void {
+function lookAgain(side: Side, bell: Bell, sample: number, clock: Clock, counters: Counters): void {
   // A thread that a busy computer wakes late may find its deadline passed.
   const due = clock.slot[0] >= side.deadline[0];
   if (!side.turn() || due) return;

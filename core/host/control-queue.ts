@@ -4,6 +4,7 @@ import { Header, Size } from '../protocol/layout.ts';
 import { writeResponseHeader } from '../protocol/write-response.ts';
 import { writeChain } from '../ring/chain.ts';
 import type { DeviceQueue } from '../ring/queue.ts';
+import { CONTROL_QUEUE } from '../ring/registers.ts';
 import { type Context, STALL } from './context.ts';
 import { execute, readRequest } from './dispatch.ts';
 import { FenceTimeline } from './fence-timeline.ts';
@@ -16,6 +17,9 @@ const SLICE_NS = 4e6;
 const LOOK_EVERY = 16;
 /** The largest queue, so the most chains in flight. */
 const MAX_IN_FLIGHT = 1024;
+
+/** Rounds until everything in flight is answered: one for the frames held, one for the request that waited for them. */
+const MOST_ROUNDS = 4;
 
 /** The control queue in service: requests in, responses out at their time. */
 export class ControlQueue {
@@ -37,7 +41,6 @@ export class ControlQueue {
 
   open(queue: DeviceQueue): void {
     this.#queue = queue;
-    queue.disableKicks();
   }
 
   /** Forgets the queue and everything in flight. */
@@ -89,6 +92,7 @@ export class ControlQueue {
         if (context.pickupNs < 0) context.pickupNs = context.nowNs;
       }
       counters.add(Counter.commands, 1);
+      context.options.observeChain?.(CONTROL_QUEUE, context.chain);
       // Without room for a response header nothing is done at all (hostile-guest 31).
       if (context.chain.writableBytes < Size.header) {
         counters.add(Counter.errorResponses, 1);
@@ -105,6 +109,30 @@ export class ControlQueue {
   /** Takes what the sink has released up to the context's time. */
   takeReleases(): void {
     if (takeReleases(this.#context, this.#timeline, this.#queue) > 0) this.#retry = true;
+  }
+
+  /** Answers all that is in flight and takes nothing new: the sink stops reading for it. */
+  finish(): void {
+    const queue = this.#queue;
+    const context = this.#context;
+    if (queue === null) return;
+    context.now();
+    for (let round = 0; round < MOST_ROUNDS && queue.inFlight > 0; round++) {
+      for (const resource of context.resources.all()) if (resource.held > 0) context.options.sink.stop(resource.id);
+      this.takeReleases();
+      // What waited for a release may hold a frame of its own now.
+      if (this.#stalled) {
+        this.#stalled = false;
+        this.#retry = false;
+        this.#execute(queue);
+      }
+      this.publish();
+    }
+  }
+
+  /** Where the queue stands, see QueueConfig; 0 while it is closed. */
+  get base(): number {
+    return this.#queue?.base ?? 0;
   }
 
   /** Makes what was returned visible. @returns 0: nothing; 1: no interrupt wanted; 2: one is wanted */

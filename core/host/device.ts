@@ -1,14 +1,14 @@
 import { Counter } from '../measure/counters.ts';
 import { FrameColumn } from '../measure/frame-log.ts';
-import { Feature } from '../protocol/constants.ts';
 import { type DeviceQueue, RingError } from '../ring/queue.ts';
-import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, Status } from '../ring/registers.ts';
+import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, QUEUES, Status } from '../ring/registers.ts';
 import { destroy } from './commands-2d.ts';
 import { changeDisplay } from './commands-info.ts';
 import { Context, type Display } from './context.ts';
 import { ControlQueue } from './control-queue.ts';
 import { handleCursor, resetCursors } from './cursor.ts';
 import { applyPresentMask, changeRegion } from './memory-table.ts';
+import { negotiate } from './negotiate.ts';
 import { openQueue, queueConfig } from './open-queue.ts';
 import type { HostOptions } from './options.ts';
 
@@ -41,10 +41,12 @@ export class HostDevice {
   #cursorPushed = 0;
   /** ns at BUSY and SERVICE: slots, because a field's new double would be boxed. */
   readonly #work = new Float64Array(2);
-  /** Ids of the regions that the rings lie in. */
-  readonly #ringRegions = new Set<number>();
+  /** By queue: ids of the regions that its ring lies in. */
+  readonly #ringRegions: readonly Set<number>[] = Array.from({ length: QUEUES }, () => new Set<number>());
   /** The RingError that ended the device. */
   #ringError: RingError | null = null;
+  /** Queues that an interrupt is for, bit n for queue n, when the guest's doorbell is rung. Whoever looks at it clears it. */
+  interruptedQueues = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -191,7 +193,7 @@ export class HostDevice {
     const context = this.#context;
     this.#control.close();
     this.#cursor = null;
-    this.#ringRegions.clear();
+    for (const regions of this.#ringRegions) regions.clear();
     this.#broken = false;
     this.#ringError = null;
     this.#cursorPushed = 0;
@@ -211,6 +213,57 @@ export class HostDevice {
     this.#accepted = 0;
     context.pickupNs = -1;
     context.transferNs = 0;
+  }
+
+  /**
+   * Takes the driver's features: at FEATURES_OK, or when a transport without a status says so (vhost-user).
+   * @returns false when they are not acceptable
+   */
+  acceptFeatures(): boolean {
+    const features = negotiate(this.#options);
+    if (features === null) return false;
+    this.#context.features = features.lo;
+    this.#context.featuresHi = features.hi;
+    return true;
+  }
+
+  /**
+   * Starts one queue as the registers describe it, for a transport that starts and stops them one by one (vhost-user).
+   * @param base where it goes on, see QueueConfig; absent: a new queue
+   * @returns false when it cannot be opened: the device is then broken, `ringError` says why
+   */
+  startQueue(queue: number, base?: number): boolean {
+    if (this.#broken) return false;
+    const { registers, space } = this.#options;
+    const { features, featuresHi } = this.#context;
+    try {
+      const opened = openQueue(space, queueConfig(registers, queue, features, featuresHi, base), this.#ringRegions[queue]);
+      opened.disableKicks();
+      if (queue === CONTROL_QUEUE) this.#control.open(opened);
+      else this.#cursor = opened;
+    } catch (error) {
+      if (!(error instanceof RingError)) throw error;
+      this.#break(error);
+      return false;
+    }
+    return true;
+  }
+
+  /**
+   * Stops one queue and keeps what was made through it. What is in flight is answered first: the sink stops reading for it.
+   * @returns where the queue stands, for `startQueue`; 0 for one that does not run
+   */
+  stopQueue(queue: number): number {
+    this.#ringRegions[queue].clear();
+    if (queue === CURSOR_QUEUE) {
+      const base = this.#cursor?.base ?? 0;
+      this.#cursor = null;
+      return base;
+    }
+    if (!this.#broken) this.#control.finish();
+    const { base } = this.#control;
+    this.#control.close();
+    return base;
   }
 
   #pollRegisters(): boolean {
@@ -250,7 +303,7 @@ export class HostDevice {
     if (this.#broken) return;
     let accepted = status;
     if ((status & Status.FEATURES_OK) !== 0 && (before & Status.FEATURES_OK) === 0) {
-      if (!this.#control.isOpen && !this.#negotiate()) accepted &= ~Status.FEATURES_OK;
+      if (!this.#control.isOpen && !this.acceptFeatures()) accepted &= ~Status.FEATURES_OK;
     } else if ((this.#accepted & Status.FEATURES_OK) === 0) {
       accepted &= ~Status.FEATURES_OK;
     }
@@ -262,37 +315,11 @@ export class HostDevice {
     registers.deviceStatus = accepted;
   }
 
-  /**
-   * Takes the driver's features, read once, if they are acceptable: nothing that was not offered, and no bit without
-   * the one it depends on (virtio 1.3 § 5.7.3).
-   */
-  #negotiate(): boolean {
-    const registers = this.#options.registers;
-    const { lo, hi } = this.#options.offeredFeatures;
-    const driverLo = registers.driverFeaturesLo;
-    const driverHi = registers.driverFeaturesHi;
-    if ((driverLo & ~lo) !== 0 || (driverHi & ~hi) !== 0) return false;
-    const has = (bit: number): boolean => ((driverLo >>> bit) & 1) !== 0;
-    if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return false;
-    if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return false;
-    this.#context.features = driverLo;
-    this.#context.featuresHi = driverHi;
-    return true;
-  }
-
   #activate(): boolean {
-    const { registers, space } = this.#options;
-    const { features, featuresHi } = this.#context;
-    const open = (queue: number): DeviceQueue => openQueue(space, queueConfig(registers, queue, features, featuresHi), this.#ringRegions);
-    try {
-      if (registers.queueReady(CURSOR_QUEUE)) this.#cursor = open(CURSOR_QUEUE);
-      if (registers.queueReady(CONTROL_QUEUE)) this.#control.open(open(CONTROL_QUEUE));
-    } catch (error) {
-      if (!(error instanceof RingError)) throw error;
-      this.#break(error);
-      return false;
+    const { registers } = this.#options;
+    for (const queue of [CURSOR_QUEUE, CONTROL_QUEUE]) {
+      if (registers.queueReady(queue) && !this.startQueue(queue)) return false;
     }
-    this.#cursor?.disableKicks();
     return true;
   }
 
@@ -300,10 +327,12 @@ export class HostDevice {
   #checkRings(): void {
     if (this.#broken || !this.#control.isOpen) return;
     const { regions } = this.#options.space;
-    for (const id of this.#ringRegions) {
-      if ((regions[id] ?? null) !== null) continue;
-      this.#break(new RingError('ring-outside-memory', `the region ${id} that a ring lies in has left`));
-      return;
+    for (const ids of this.#ringRegions) {
+      for (const id of ids) {
+        if ((regions[id] ?? null) !== null) continue;
+        this.#break(new RingError('ring-outside-memory', `the region ${id} that a ring lies in has left`));
+        return;
+      }
     }
   }
 
@@ -331,6 +360,7 @@ export class HostDevice {
     for (let i = 0; i < queue.size && queue.pop(chain); i++) {
       if (!served) context.now();
       served = true;
+      this.#options.observeChain?.(CURSOR_QUEUE, chain);
       handleCursor(context);
       queue.push(chain.head, 0);
       this.#cursorPushed++;
@@ -344,10 +374,13 @@ export class HostDevice {
     const control = this.#control.publish();
     if (control === 0 && this.#cursorPushed === 0) return false;
     let wanted = control === 2;
+    if (wanted) this.interruptedQueues |= 1 << CONTROL_QUEUE;
     if (control === 1) counters.add(Counter.interruptsSuppressed, 1);
     if (this.#cursorPushed > 0 && this.#cursor !== null) {
-      if (this.#cursor.publish()) wanted = true;
-      else counters.add(Counter.interruptsSuppressed, 1);
+      if (this.#cursor.publish()) {
+        wanted = true;
+        this.interruptedQueues |= 1 << CURSOR_QUEUE;
+      } else counters.add(Counter.interruptsSuppressed, 1);
     }
     this.#cursorPushed = 0;
     if (wanted) {

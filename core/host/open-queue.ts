@@ -8,9 +8,17 @@ import { SplitDevice } from '../ring/split/device.ts';
 /**
  * What the driver has set up for a queue, read once.
  * @param lo feature bits 0–31, @param hi bits 32–63: those checked at FEATURES_OK, not what the registers say now
+ * @param base where the queue goes on, see QueueConfig
  */
-export function queueConfig(registers: DeviceRegisters, queue: number, lo: number, hi: number): QueueConfig & { readonly packed: boolean } {
+export function queueConfig(
+  registers: DeviceRegisters,
+  queue: number,
+  lo: number,
+  hi: number,
+  base?: number,
+): QueueConfig & { readonly packed: boolean } {
   return {
+    ...(base === undefined ? {} : { base }),
     size: registers.queueSize(queue),
     descriptorAddress: registers.queueDescriptorAddress(queue),
     driverAddress: registers.queueDriverAddress(queue),

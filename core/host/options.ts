@@ -6,6 +6,7 @@ import type { FrameLog } from '../measure/frame-log.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import type { Copier } from '../memory/copier.ts';
 import type { MemoryRegion } from '../memory/region.ts';
+import type { Chain } from '../ring/chain.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { DeviceRegisters } from '../ring/registers.ts';
 import type { Sink } from '../sink/sink.ts';
@@ -41,6 +42,8 @@ export interface HostOptions {
   vfioDevices: VfioDevice[];
   /** The file behind a RAM region; null: it has none. */
   memfdOf(region: MemoryRegion): Memfd | null;
+  /** Called with each chain taken from queue 0 (control) or 1 (cursor), before it is served; a recorder's. */
+  observeChain?: (queue: number, chain: Chain) => void;
   /** Negative control: a FLUSH is answered before the sink has read the frame. */
   fencesOff?: boolean;
 }

@@ -9,6 +9,7 @@ import { AddressSpace } from '../memory/address-space.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, MemoryRegion, type RegionPlan } from '../memory/region.ts';
 import { Feature } from '../protocol/constants.ts';
+import type { Chain } from '../ring/chain.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { DisplaySink } from '../sink/display.ts';
@@ -35,6 +36,7 @@ export class HostMachine {
   /**
    * @param wrapSink what the device is given in place of the machine's sink, which stays `sink`; for tests
    * @param faults that are injected
+   * @param view the guest's memory, where it is not the plan's
    */
   constructor(
     plan: MachinePlan,
@@ -43,6 +45,8 @@ export class HostMachine {
     makeCopier: MakeCopier = plannedCopier,
     wrapSink: (sink: Sink) => Sink = (sink) => sink,
     faults: HostFaults | null = null,
+    view: GuestView = hostView(plan.regions),
+    observeChain?: (queue: number, chain: Chain) => void,
   ) {
     const { options } = plan;
     this.registers = new DeviceRegisters(new Int32Array(plan.control));
@@ -50,7 +54,6 @@ export class HostMachine {
     this.ledger = new Ledger(plan.hostLedger);
     this.log = new FrameLog(plan.frameLog, options.heads, options.logCapacity);
     const copier = makeCopier(options, this.ledger);
-    const { space, regions, memfds, vfioDevices } = hostView(plan.regions);
     const pool = new ImagePool();
     const refused = refusedImages(options.faults);
     const timing = {
@@ -72,8 +75,8 @@ export class HostMachine {
             })
           : new LatchSink(timing);
     this.device = new HostDevice({
-      space,
-      regions,
+      space: view.space,
+      regions: view.regions,
       registers: this.registers,
       guestDoorbell: faults === null ? guestDoorbell : faults.guestDoorbell(guestDoorbell),
       clock,
@@ -90,8 +93,9 @@ export class HostMachine {
       offeredFeatures: offeredFeatures(options),
       allocateImage: (bytes) => (refused(bytes) ? null : pool.allocate(bytes)),
       freeImage: (region) => pool.free(region),
-      vfioDevices,
-      memfdOf: (region) => memfds.get(region) ?? null,
+      vfioDevices: view.vfioDevices,
+      memfdOf: (region) => view.memfdOf(region),
+      ...(observeChain === undefined ? {} : { observeChain }),
       fencesOff: !options.fences,
     });
   }
@@ -103,13 +107,18 @@ export function plannedDisplays(options: MachineOptions): { width: number; heigh
   return Array.from({ length: heads }, () => ({ width, height, refreshHz: rateHz ?? 60 }));
 }
 
+/** The guest's memory as a host sees it. */
+export interface GuestView {
+  readonly space: AddressSpace;
+  /** All regions of the session, present or not. */
+  readonly regions: readonly MemoryRegion[];
+  readonly vfioDevices: VfioDevice[];
+  /** The file behind a RAM region; null: it has none. */
+  memfdOf(region: MemoryRegion): Memfd | null;
+}
+
 /** The host's own view of the guest's memory: a memfd a RAM region, a VFIO device for those that own BARs. */
-export function hostView(plans: readonly RegionPlan[]): {
-  space: AddressSpace;
-  regions: MemoryRegion[];
-  memfds: Map<MemoryRegion, Memfd>;
-  vfioDevices: VfioDevice[];
-} {
+export function hostView(plans: readonly RegionPlan[]): GuestView {
   const space = new AddressSpace();
   const regions: MemoryRegion[] = [];
   const memfds = new Map<MemoryRegion, Memfd>();
@@ -129,7 +138,7 @@ export function hostView(plans: readonly RegionPlan[]): {
       device.addRegion(region.bar, region);
     }
   }
-  return { space, regions, memfds, vfioDevices: [...devices.values()] };
+  return { space, regions, memfdOf: (region) => memfds.get(region) ?? null, vfioDevices: [...devices.values()] };
 }
 
 /** Free regions kept, and their bytes: enough for the buffers of an 8K head or many small ones, whatever sizes a guest makes up. */

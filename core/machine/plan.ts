@@ -112,6 +112,11 @@ export function planMachine(options: MachineOptions, originNs: number): MachineP
       memory: createSharedMemory(vram),
     });
   }
+  return planParts(options, regions, originNs);
+}
+
+/** What a machine shares beside its memory; for a host alone, whose guest brings its own, there are no regions. */
+export function planParts(options: MachineOptions, regions: readonly RegionPlan[], originNs: number): MachinePlan {
   const control = new SharedArrayBuffer((DeviceRegisters.words + SESSION_WORDS) * 4);
   let mask = 0;
   for (const region of regions) mask |= 1 << region.id;

@@ -56,6 +56,8 @@ export interface DeviceQueue {
   disableKicks(): void;
   /** Chains taken and not returned yet. */
   readonly inFlight: number;
+  /** Where it stands, as `QueueConfig.base`: a queue that is made with it, while nothing is in flight, goes on from here. */
+  readonly base: number;
 }
 
 /** Where a queue lies and what was negotiated for it. */
@@ -72,6 +74,12 @@ export interface QueueConfig {
   readonly eventIdx: boolean;
   /** IN_ORDER was negotiated: buffers are used in the order they were made available. Default false. */
   readonly inOrder?: boolean;
+  /**
+   * Device side: where a queue that ran before goes on, u32 (vhost-user's vring base). Split: the available index in bits
+   * 0–15, which the used index is equal to. Packed: the next available slot in bits 0–14, its wrap counter in bit 15, the next
+   * slot to use and its wrap counter likewise in bits 16–31. Absent: a new queue.
+   */
+  readonly base?: number;
 }
 
 /** A broken ring: the driver's only way to end the device (virtio 1.3 § 2.1.2, DEVICE_NEEDS_RESET). */

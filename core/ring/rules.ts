@@ -5,6 +5,7 @@ const MEANINGS = {
   'address-overflow': 'a buffer reaches past 2^53 − 1',
   'avail-ahead': 'more was made available than the ring has free',
   'avail-backwards': 'the available index went backwards',
+  'base-range': 'no place in the ring to go on from',
   'chain-bytes': 'a chain is longer than 2^32 bytes',
   'chain-too-long': 'a chain has too many buffers',
   'empty-chain': 'a chain has no bytes',

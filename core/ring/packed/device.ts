@@ -114,6 +114,25 @@ export class PackedDevice implements DeviceQueue {
     this.deviceEventAt = deviceEvent.offset / 4;
     this.slots = new Int32Array(size);
     this.passed = new Uint8Array(size);
+    if (config.base !== undefined) this.goOnFrom(config.base);
+  }
+
+  get base(): number {
+    const wrap = this.available === STATE_AVAILABLE ? 0x8000 : 0;
+    return ((this.usedWrap << 31) | (this.usedNext << 16) | wrap | this.next) >>> 0;
+  }
+
+  /** Nothing is in flight: both positions are the same. */
+  private goOnFrom(base: number): void {
+    const next = base & 0x7fff;
+    if (next >= this.size || base >>> 16 !== (base & 0xffff)) throw ringError('base-range', base);
+    this.next = next;
+    this.usedNext = next;
+    if ((base & 0x8000) === 0) {
+      this.available ^= STATE_MASK;
+      this.usedWrap = 0;
+      this.usedBits ^= STATE_BITS;
+    }
   }
 
   pop(chain: Chain): boolean {

@@ -94,6 +94,15 @@ export class SplitDevice implements DeviceQueue {
     this.availEvent = this.used + availEventIndex(size);
     this.taken = new Uint8Array(size);
     this.builder = new ChainBuilder(space, config.indirect, [config.deviceAddress, config.deviceAddress + usedBytes(size)]);
+    const base = (config.base ?? 0) & 0xffff;
+    this.lastAvail = base;
+    this.availSeen = base;
+    this.usedNext = base;
+    this.usedPublished = base;
+  }
+
+  get base(): number {
+    return this.lastAvail;
   }
 
   pop(chain: Chain): boolean {

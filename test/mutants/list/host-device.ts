@@ -198,15 +198,11 @@ export const HOST_DEVICE = [
   }),
   ...mutantsOf('host/device', 'core/host/device.ts', DEVICE, {
     'serves-a-broken-ring': ['if (this.#broken) {\n      // Nobody', 'if (false) {\n      // Nobody'],
-    'feature-not-offered-lo': ['(driverLo & ~lo) !== 0 || ', ''],
-    'feature-not-offered-hi': [' || (driverHi & ~hi) !== 0', ''],
-    'context-init-without-virgl': 'if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return false;',
-    'alignment-without-blob': 'if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return false;',
     'features-ok-whatever-they-are': [
-      '!this.#control.isOpen && !this.#negotiate()',
-      '!this.#control.isOpen && !this.#negotiate() && false',
+      '!this.#control.isOpen && !this.acceptFeatures()',
+      '!this.#control.isOpen && !this.acceptFeatures() && false',
     ],
-    'features-negotiated-while-open': ['!this.#control.isOpen && !this.#negotiate()', '!this.#negotiate()'],
+    'features-negotiated-while-open': ['!this.#control.isOpen && !this.acceptFeatures()', '!this.acceptFeatures()'],
     'features-ok-of-the-register': [
       '} else if ((this.#accepted & Status.FEATURES_OK) === 0) {\n      accepted &= ~Status.FEATURES_OK;\n    ',
       '',
@@ -245,9 +241,15 @@ export const HOST_DEVICE = [
       'this.#options.registers.raiseInterrupt(bits);\n    this.#options.guestDoorbell.ring();',
       'this.#options.guestDoorbell.ring();\n    this.#options.registers.raiseInterrupt(bits);',
     ],
-    'cursor-never-published': ['if (this.#cursor.publish()) wanted = true;', 'if (true) wanted = true;'],
+    'cursor-never-published': ['if (this.#cursor.publish()) {', 'if (true) {'],
     'control-kicks-not-asked-for': ['const control = this.#control.enableKicks();', 'const control = false;'],
     'cursor-kicks-not-asked-for': ['const cursor = this.#cursor?.enableKicks() ?? false;', 'const cursor = false;'],
+  }),
+  ...mutantsOf('host/negotiate', 'core/host/negotiate.ts', DEVICE, {
+    'feature-not-offered-lo': ['(lo & ~offeredFeatures.lo) !== 0 || ', ''],
+    'feature-not-offered-hi': [' || (hi & ~offeredFeatures.hi) !== 0', ''],
+    'context-init-without-virgl': 'if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return null;',
+    'alignment-without-blob': 'if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return null;',
   }),
   ...mutantsOf('host/open-queue', 'core/host/open-queue.ts', DEVICE, {
     'ring-regions-not-noted': ['if (space.translate(address, 1) && space.hitRegion !== null) regions.add(space.hitRegion.id);', ''],

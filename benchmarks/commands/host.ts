@@ -1,0 +1,189 @@
+import { accessSync, constants } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DEFAULT_OPTIONS, type MachineOptions } from '../../core/machine/options.ts';
+import { planParts } from '../../core/machine/plan.ts';
+import { monotonicNowNs } from '../../core/measure/clock.ts';
+import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
+import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
+import type { HostNews } from '../../workers/vhost-user/host-task.ts';
+import { HostMeter } from '../host-meter.ts';
+import { Progress } from '../progress.ts';
+import { parseResolution } from '../scenarios.ts';
+import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+
+/** ms between two live lines: in a terminal, and elsewhere. */
+const LIVE_MS = 1000;
+const QUIET_MS = 10_000;
+
+const HELP = `Usage: scanout host --vhost-user SOCKET [flags]
+
+Is the virtio-gpu device of another program's guest, such as QEMU's: listens on
+a Unix socket as a vhost-user back end, shares the guest's memory, serves its
+queues and shows its frames. Session after session until Ctrl-C. Needs Linux
+and koffi.
+
+Flags:
+  --vhost-user SOCKET   path of the socket; one that is left over is replaced
+  --resolution WxH      of each head, or 720p, 1080p, 1440p, 4k, 8k (1080p)
+  --heads N             1 to 16 (1)
+  --rate HZ|max         of the display's vblank (60); max: none
+  --sink latch|display  latch reads nothing, display draws copies (latch)
+  --ring split|packed   what the driver may use (split)
+  --no-blob             do not offer RESOURCE_BLOB: the guest must copy
+  --list-limit N        udmabuf's (1024); more segments are copied
+  --policy copy|error   when an import is impossible (copy)
+  --device-region NAME=ADDRESS[+SIZE],...
+                        guest-physical ranges that are PCI devices' memory, such
+                        as gpu0=0xf4000000+64M: a VFIO device owns them
+  --unsealed            take memory that the front end could shrink, which would
+                        end this program (QEMU: seal=off, or a file)
+  --spin-us N           the most that the thread spins before it sleeps (50)
+  --record FILE         write what the guest sends, a trace for scanout replay
+  --frames FILE         write a line of JSON for each flush, its first pixel too
+  --once                end with the first session
+  --help                this text
+
+Exit code: 0 the session of --once ended; 2 a bad flag, or this machine cannot;
+${EXIT_INVALID} the session of --once ended by an error; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM.
+
+Examples:
+  scanout host --vhost-user /tmp/gpu.sock
+  scanout host --vhost-user gpu.sock --resolution 4k --record guest.jsonl
+  qemu-system-x86_64 -m 512 -machine pc,memory-backend=mem \\
+    -object memory-backend-memfd,id=mem,size=512M,share=on \\
+    -chardev socket,id=gpu,path=/tmp/gpu.sock -device vhost-user-test-device-pci,\\
+chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,config_size=16 ...
+`;
+
+export const hostCommand: Command = {
+  name: 'host',
+  summary: "be the virtio-gpu device of another program's guest",
+  help: HELP,
+  async run(argv, io) {
+    const { values } = parseFlags({
+      args: argv,
+      options: {
+        'vhost-user': { type: 'string' },
+        resolution: { type: 'string', default: '1080p' },
+        heads: { type: 'string', default: '1' },
+        rate: { type: 'string', default: '60' },
+        sink: { type: 'string', default: 'latch' },
+        ring: { type: 'string', default: 'split' },
+        'no-blob': { type: 'boolean', default: false },
+        'list-limit': { type: 'string', default: String(DEFAULT_OPTIONS.listLimit) },
+        policy: { type: 'string', default: 'copy' },
+        'device-region': { type: 'string' },
+        unsealed: { type: 'boolean', default: false },
+        'spin-us': { type: 'string', default: '50' },
+        record: { type: 'string' },
+        frames: { type: 'string' },
+        once: { type: 'boolean', default: false },
+        help: HELP_FLAG,
+      },
+    });
+    if (values.help) {
+      io.stdout(HELP);
+      return 0;
+    }
+    const socket = values['vhost-user'];
+    if (socket === undefined || socket === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
+    const { width, height } = parseResolution(values.resolution);
+    const options: MachineOptions = {
+      ...DEFAULT_OPTIONS,
+      path: values['no-blob'] ? 'copy' : 'udmabuf',
+      width,
+      height,
+      heads: integerFlag('heads', values.heads, 1, 16),
+      rateHz: values.rate === 'max' ? null : integerFlag('rate', values.rate, 1, 1000),
+      sink: choiceFlag('sink', values.sink, ['latch', 'display'] as const),
+      ring: choiceFlag('ring', values.ring, ['split', 'packed'] as const),
+      listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
+      policy: choiceFlag('policy', values.policy, ['copy', 'error'] as const),
+      spinUs: integerFlag('spin-us', values['spin-us'], 0, 1_000_000),
+      logCapacity: 4096,
+    };
+    const devices = deviceRanges(values['device-region']);
+    for (const flag of ['record', 'frames'] as const) {
+      const path = values[flag];
+      if (path !== undefined) writablePlace(flag, path);
+    }
+    const missing = whyNoVhostUser();
+    if (missing !== null) throw new UsageError(missing);
+
+    const plan = planParts(options, [], monotonicNowNs());
+    const terminal = process.stderr.isTTY === true;
+    const progress = new Progress(io.stderr, terminal);
+    const meter = new HostMeter(plan);
+    let failed = false;
+    const say = (text: string): void => {
+      progress.end();
+      io.stderr(`${text}\n`);
+    };
+    const onNews = (news: HostNews): void => {
+      if (news.kind === 'listening') say(`listening at ${resolve(socket)}`);
+      else if (news.kind === 'connected') say('a front end has connected');
+      else if (news.kind === 'line') say(news.text);
+      else if (news.kind === 'disconnected') {
+        const { commands, errors } = news;
+        // A front end that ends its guest hangs up.
+        failed = news.why !== null && news.why !== 'hung up';
+        say(`${news.why === null ? 'stopped' : `the front end ${failed ? 'broke the session' : 'is gone'}: ${news.why}`}`);
+        say(`${commands} commands, ${errors} answered with an error; ${meter.total()}`);
+      }
+    };
+    const task = {
+      plan,
+      socket,
+      devices,
+      unsealed: values.unsealed,
+      once: values.once,
+      record: values.record ?? null,
+      frames: values.frames ?? null,
+    };
+    const host = new VhostUserHost(task, onNews);
+    const onAbort = (): void => host.stop();
+    io.signal.addEventListener('abort', onAbort, { once: true });
+    if (io.signal.aborted) onAbort();
+    const timer = setInterval(
+      () => {
+        const line = meter.line();
+        if (line !== null) progress.line(line);
+      },
+      terminal ? LIVE_MS : QUIET_MS,
+    );
+    try {
+      await host.ended;
+    } catch (error) {
+      throw new UsageError(error instanceof Error ? error.message : String(error));
+    } finally {
+      clearInterval(timer);
+      io.signal.removeEventListener('abort', onAbort);
+      progress.end();
+    }
+    if (io.signal.aborted) return EXIT_INTERRUPTED;
+    return failed ? EXIT_INVALID : 0;
+  },
+};
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+
+/** @throws UsageError */
+function deviceRanges(text: string | undefined): DeviceRange[] {
+  if (text === undefined) return [];
+  return text.split(',').map((one) => {
+    const match = /^([\w.:-]+)=(0x[0-9a-fA-F]{1,13})(?:\+(\d{1,9})([KMG]?))?$/.exec(one);
+    if (match === null) throw new UsageError(`--device-region takes NAME=0xADDRESS or NAME=0xADDRESS+SIZE, not ${JSON.stringify(one)}`);
+    const [, name, address, size, unit] = match;
+    return { name, gpa: Number.parseInt(address.slice(2), 16), size: size === undefined ? null : Number(size) * UNITS[unit] };
+  });
+}
+
+/** @throws UsageError */
+function writablePlace(flag: string, path: string): void {
+  try {
+    accessSync(dirname(resolve(path)), constants.W_OK);
+  } catch {
+    throw new UsageError(`--${flag} ${path}: its folder cannot be written to`);
+  }
+}

@@ -1,0 +1,93 @@
+#!/bin/sh
+# Prepares what the tests with a real Linux guest need, in a cache folder outside the tree: QEMU and a kernel of Debian's
+# development suite, the test client, and the guest's initial file system. Minutes the first time, seconds afterwards, then
+# without a network. Prints the folder's name on stdout, all else on stderr.
+#
+#   SCANOUT_INTEROP_CACHE   the folder (default: scanout-interop in the user's cache folder)
+#
+# Exit code: 0 prepared; 3 it cannot be had here (the last line says why).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${SCANOUT_INTEROP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/scanout-interop}
+root=$cache/root
+# A new number makes what is there be made anew.
+version=1
+
+say() { echo "interop: $*" >&2; }
+cannot() {
+	say "$*"
+	exit 3
+}
+# need FILE-OR-COMMAND PACKAGE
+need() {
+	if [ -e "$1" ] || command -v "$1" >/dev/null; then return; fi
+	[ "$(id -u)" = 0 ] || cannot "$1 is missing, and only root can install the package $2"
+	say "installing $2"
+	{ apt-get install -y --no-install-recommends "$2" || { apt-get update && apt-get install -y --no-install-recommends "$2"; }; } \
+		>"$cache/apt.log" 2>&1 || cannot "the package $2 cannot be installed: $(tail -1 "$cache/apt.log")"
+}
+
+[ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || cannot "the guest is an x86-64 Linux; this machine is $(uname -s) $(uname -m)"
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+command -v flock >/dev/null && flock 9
+
+if [ ! -e "$cache/root-$version" ]; then
+	[ "$(id -u)" = 0 ] || cannot "the first time needs root (debootstrap)"
+	need debootstrap debootstrap
+	say "fetching QEMU and its libraries (a minute)"
+	rm -rf "$root"
+	# The machine's own mirror, where its package lists name one.
+	mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\(http[^ ]*\/debian\/\?\) .*/\2/p; s/^URIs: *\(http[^ ]*\/debian\/\?\)$/\1/p' \
+		/etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1)
+	debootstrap --variant=minbase --include=qemu-system-x86,busybox-static,cpio,kmod,xz-utils sid "$root" ${mirror:+"$mirror"} \
+		>"$cache/debootstrap.log" 2>&1 || cannot "debootstrap failed: $(tail -1 "$cache/debootstrap.log")"
+	say "fetching a kernel"
+	packages=$(chroot "$root" sh -c 'apt-get update >/dev/null 2>&1; apt-cache depends --recurse --no-recommends --no-suggests \
+		--no-conflicts --no-breaks --no-replaces --no-enhances linux-image-amd64' | grep -E '^linux-(image|binary|modules)-' | sort -u)
+	[ -n "$packages" ] || cannot "no kernel package was found"
+	# shellcheck disable=SC2086
+	chroot "$root" sh -c "cd /tmp && apt-get download $(echo $packages)" >"$cache/download.log" 2>&1 ||
+		cannot "the kernel cannot be fetched: $(tail -1 "$cache/download.log")"
+	for package in "$root"/tmp/*.deb; do dpkg-deb -x "$package" "$root"; done
+	rm -f "$root"/tmp/*.deb "$root"/var/cache/apt/archives/*.deb
+	touch "$cache/root-$version"
+fi
+
+kernel=$(find "$root/boot" "$root/usr/lib/modules" -name 'vmlinuz*' -type f 2>/dev/null | sort | tail -1)
+[ -n "$kernel" ] || cannot "there is no kernel in $root"
+cp -u "$kernel" "$cache/vmlinuz"
+
+need gcc gcc
+need /usr/include/libdrm/drm.h libdrm-dev
+if [ ! -e "$cache/client" ] || [ "$here/guest/client.c" -nt "$cache/client" ]; then
+	gcc -O2 -Wall -static -I/usr/include/libdrm -o "$cache/client" "$here/guest/client.c" 2>"$cache/gcc.log" ||
+		cannot "the test client cannot be built (libc6-dev?): $(head -1 "$cache/gcc.log")"
+fi
+
+# In the order in which they are loaded. One that is built in is not found and not needed.
+modules='drm drm_kms_helper drm_client_lib drm_shmem_helper drm_ttm_helper drm_vram_helper virtio_dma_buf virtio-gpu bochs
+vfio vfio_iommu_type1 irqbypass vfio-pci-core vfio-pci'
+if [ ! -e "$cache/initrd.gz" ] || [ "$cache/client" -nt "$cache/initrd.gz" ] || [ "$here/guest/init" -nt "$cache/initrd.gz" ]; then
+	tree=$root/initrd
+	rm -rf "$tree"
+	mkdir -p "$tree/bin" "$tree/lib/modules" "$tree/proc" "$tree/sys" "$tree/dev"
+	cp "$root/bin/busybox" "$tree/bin/busybox"
+	cp "$cache/client" "$tree/bin/client"
+	cp "$here/guest/init" "$tree/init"
+	number=10
+	for module in $modules; do
+		file=$(find "$root/usr/lib/modules" "$root/lib/modules" -name "$module.ko*" 2>/dev/null | head -1)
+		[ -n "$file" ] || continue
+		target=$tree/lib/modules/$number-$module.ko
+		case $file in
+		*.xz) chroot "$root" xz -dc "${file#"$root"}" >"$target" ;;
+		*.zst) zstd -dc "$file" >"$target" ;;
+		*) cp "$file" "$target" ;;
+		esac
+		number=$((number + 1))
+	done
+	chroot "$root" sh -c 'cd /initrd && find . | cpio -o -H newc --quiet | gzip -1' >"$cache/initrd.gz"
+	rm -rf "$tree"
+fi
+echo "$cache"

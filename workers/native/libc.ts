@@ -1,0 +1,196 @@
+/** The C library, called through koffi: an optional dependency, and Linux only. Without it everything but native memory and sockets works. */
+import { createRequire } from 'node:module';
+
+/** A system call that failed. */
+export class NativeError extends Error {
+  /** As in errno(3), such as EINVAL. */
+  readonly code: string;
+  constructor(call: string, code: string, what = '') {
+    super(`${call}: ${code}${what === '' ? '' : ` (${what})`}`);
+    this.name = 'NativeError';
+    this.code = code;
+  }
+}
+
+export const PROT_READ_WRITE = 3;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+export const Seal = { SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16 } as const;
+
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const EFD_CLOEXEC = 0x80000;
+const EFD_NONBLOCK = 0x800;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+
+type Native = (...parameters: unknown[]) => unknown;
+
+/** The functions in use. Each throws NativeError where C's answers −1, unless said otherwise. */
+export class Libc {
+  readonly #errno: () => string;
+  readonly #address: (pointer: unknown) => bigint;
+  readonly #calls: Record<string, Native>;
+
+  private constructor(errno: () => string, address: (pointer: unknown) => bigint, calls: Record<string, Native>) {
+    this.#errno = errno;
+    this.#address = address;
+    this.#calls = calls;
+  }
+
+  /** @returns the library, or why it cannot be had and what to do */
+  static load(): Libc | string {
+    if (process.platform !== 'linux') return `native memory and vhost-user need Linux; this is ${process.platform}`;
+    try {
+      const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+      const library = koffi.load(null);
+      // EWOULDBLOCK is another name of EAGAIN.
+      const named = Object.entries(koffi.os.errno).filter(([name]) => name !== 'EWOULDBLOCK');
+      const names = new Map(named.map(([name, value]) => [value, name]));
+      const calls = Object.fromEntries(
+        PROTOTYPES.map((prototype) => [/(\w+)\(/.exec(prototype)?.[1] ?? '', library.func(prototype) as Native]),
+      );
+      return new Libc(
+        () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
+        (pointer) => koffi.address(pointer),
+        calls,
+      );
+    } catch (error) {
+      const missing = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND';
+      if (missing) return 'koffi is not installed: npm install koffi';
+      return `koffi cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  /** Where memory lies that never moves: a SharedArrayBuffer's, or an ArrayBuffer's of its own. @param bytes at least one long */
+  addressOf(bytes: Uint8Array): bigint {
+    // The C library gives the pointer back that it is given.
+    return this.#address(this.#calls['memchr']?.(bytes, bytes[0], 1));
+  }
+
+  /** Maps `bytes` at `address` (MAP_FIXED): what was mapped there is gone. */
+  mmapFixed(address: bigint, bytes: number, flags: number, fd: number, offset: number): void {
+    this.#check('mmap', this.#call('mmap', address, bytes, PROT_READ_WRITE, flags | MAP_FIXED, fd, offset));
+  }
+
+  /** A file in memory, sealed so that nobody can shrink or grow it: an access past a file's end kills the process. */
+  memfd(name: string, bytes: number): number {
+    const fd = this.#check('memfd_create', this.#call('memfd_create', name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    this.#check('ftruncate', this.#call('ftruncate', fd, bytes));
+    this.#check('fcntl', this.#call('fcntl', fd, F_ADD_SEALS, 'int', Seal.SHRINK | Seal.GROW));
+    return fd;
+  }
+
+  /** A file's seals; 0 for one that has none. */
+  seals(fd: number): number {
+    const seals = this.#call('fcntl', fd, F_GET_SEALS, 'int', 0);
+    return seals < 0 ? 0 : seals;
+  }
+
+  /** A counter to wait for with poll(2). */
+  eventfd(): number {
+    return this.#check('eventfd', this.#call('eventfd', 0, EFD_CLOEXEC | EFD_NONBLOCK));
+  }
+
+  /** Not Node's: its workers warn of descriptors that they have not opened. */
+  close(fd: number): void {
+    this.#call('close', fd);
+  }
+
+  /** write(2). @returns bytes, or −1: whether the other end is there is its own matter */
+  write(fd: number, bytes: Uint8Array): number {
+    return this.#call('write', fd, bytes, bytes.length);
+  }
+
+  /** read(2). @returns bytes, or −1 when there are none */
+  read(fd: number, bytes: Uint8Array): number {
+    return this.#call('read', fd, bytes, bytes.length);
+  }
+
+  /** ppoll(2) of `count` struct pollfd. @param timeout a struct timespec @returns how many are ready; 0 also when interrupted */
+  ppoll(fds: Uint8Array, count: number, timeout: Uint8Array): number {
+    const ready = this.#call('ppoll', fds, count, timeout, null);
+    if (ready >= 0) return ready;
+    if (this.#errno() === 'EINTR') return 0;
+    throw new NativeError('ppoll', this.#errno());
+  }
+
+  /** socket(2) of AF_UNIX, SOCK_STREAM. */
+  socket(): number {
+    return this.#check('socket', this.#call('socket', AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+
+  bind(fd: number, address: Uint8Array): void {
+    this.#check('bind', this.#call('bind', fd, address, address.length));
+  }
+
+  connect(fd: number, address: Uint8Array): void {
+    this.#check('connect', this.#call('connect', fd, address, address.length));
+  }
+
+  listen(fd: number): void {
+    this.#check('listen', this.#call('listen', fd, 1));
+  }
+
+  /** @returns the connection, or −1 when there is none any more */
+  accept(fd: number): number {
+    return this.#call('accept4', fd, null, null, SOCK_CLOEXEC);
+  }
+
+  /** Two connected sockets. */
+  socketpair(): [number, number] {
+    const pair = new Int32Array(2);
+    this.#check('socketpair', this.#call('socketpair', AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+    return [pair[0], pair[1]];
+  }
+
+  /** recvmsg(2). @returns bytes, or an errno name */
+  recvmsg(fd: number, header: Uint8Array, flags: number): number | string {
+    const got = this.#call('recvmsg', fd, header, flags);
+    return got < 0 ? this.#errno() : got;
+  }
+
+  /** sendmsg(2). @returns bytes, or an errno name */
+  sendmsg(fd: number, header: Uint8Array, flags: number): number | string {
+    const sent = this.#call('sendmsg', fd, header, flags);
+    return sent < 0 ? this.#errno() : sent;
+  }
+
+  #call(name: string, ...parameters: unknown[]): number {
+    return Number(this.#calls[name]?.(...parameters));
+  }
+
+  #check(name: string, result: number): number {
+    if (result === -1) throw new NativeError(name, this.#errno());
+    return result;
+  }
+}
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0x80000;
+
+/** Addresses that are chosen by us, and errors, are numbers here: mmap's answer is never used as a pointer. */
+const PROTOTYPES = [
+  'void *memchr(const void *bytes, int value, size_t count)',
+  'int64_t mmap(uint64_t address, size_t bytes, int prot, int flags, int fd, int64_t offset)',
+  'int memfd_create(const char *name, unsigned int flags)',
+  'int ftruncate(int fd, int64_t bytes)',
+  'int fcntl(int fd, int command, ...)',
+  'int eventfd(unsigned int value, int flags)',
+  'int close(int fd)',
+  'intptr_t write(int fd, const void *bytes, size_t count)',
+  'intptr_t read(int fd, void *bytes, size_t count)',
+  'int ppoll(void *fds, unsigned long count, const void *timeout, const void *mask)',
+  'int socket(int domain, int type, int protocol)',
+  'int bind(int fd, const void *address, unsigned int bytes)',
+  'int connect(int fd, const void *address, unsigned int bytes)',
+  'int listen(int fd, int backlog)',
+  'int accept4(int fd, void *address, void *bytes, int flags)',
+  'int socketpair(int domain, int type, int protocol, void *pair)',
+  'intptr_t recvmsg(int fd, void *header, int flags)',
+  'intptr_t sendmsg(int fd, const void *header, int flags)',
+] as const;

@@ -1,0 +1,156 @@
+import {
+  MAX_PAYLOAD,
+  memTable,
+  message,
+  pair,
+  replyFault,
+  SHAPES,
+  type TableRegion,
+  VHOST_HEADER,
+  VhostUser,
+  writeU64,
+} from '../../core/protocol/vhost-user.ts';
+import type { Libc } from '../native/libc.ts';
+import { PollSet } from '../native/poll.ts';
+import { FdSocket, socketAddress } from '../native/socket.ts';
+import { Connection } from './connection.ts';
+import { PeerError } from './peer-error.ts';
+
+/** How long a back end may take to answer. */
+const ANSWER_NS = 10e9;
+
+/** A region and the file behind it. */
+export interface SharedRegion extends TableRegion {
+  readonly fd: number;
+}
+
+/** A queue to be started: its areas by the front end's own addresses, and the eventfds of its kicks and interrupts. */
+export interface VringSetup {
+  readonly size: number;
+  readonly base: number;
+  readonly descriptor: number;
+  readonly avail: number;
+  readonly used: number;
+  readonly kick: number;
+  readonly call: number;
+}
+
+/** The front end of vhost-user: asks, and waits for the answers. Every call throws PeerError when the back end does not do its part. */
+export class FrontEnd {
+  readonly #connection: Connection;
+  readonly #polls: PollSet;
+
+  /** @param socket connected to a back end; closed by `close` */
+  constructor(libc: Libc, socket: number) {
+    this.#connection = new Connection(new FdSocket(libc, socket, VHOST_HEADER + MAX_PAYLOAD), replyFault);
+    this.#polls = new PollSet(libc, 1);
+    this.#polls.set(0, socket);
+  }
+
+  /** @throws NativeError when nobody listens there */
+  static connect(libc: Libc, path: string): FrontEnd {
+    const socket = libc.socket();
+    libc.connect(socket, socketAddress(path));
+    return new FrontEnd(libc, socket);
+  }
+
+  /** The socket, to wait for its end. */
+  get fd(): number {
+    return this.#connection.fd;
+  }
+
+  features(): { lo: number; hi: number } {
+    return this.#askPair(VhostUser.GET_FEATURES);
+  }
+
+  setFeatures(lo: number, hi: number): void {
+    this.tell(VhostUser.SET_FEATURES, pair(lo >>> 0, hi >>> 0));
+  }
+
+  protocolFeatures(): number {
+    return this.#askPair(VhostUser.GET_PROTOCOL_FEATURES).lo;
+  }
+
+  setProtocolFeatures(bits: number): void {
+    this.tell(VhostUser.SET_PROTOCOL_FEATURES, pair(bits, 0));
+  }
+
+  setMemTable(regions: readonly SharedRegion[]): void {
+    this.tell(
+      VhostUser.SET_MEM_TABLE,
+      memTable(regions),
+      regions.map(({ fd }) => fd),
+    );
+  }
+
+  /** Configuration space from `offset` on. */
+  config(offset: number, size: number): DataView {
+    const ask = new Uint8Array(12 + size);
+    const view = new DataView(ask.buffer);
+    view.setUint32(0, offset, true);
+    view.setUint32(4, size, true);
+    const answer = this.ask(VhostUser.GET_CONFIG, ask);
+    if (answer.byteLength !== 12 + size) throw new PeerError(`GET_CONFIG of ${size} bytes brings ${answer.byteLength}`);
+    return new DataView(answer.buffer, 12);
+  }
+
+  setConfig(offset: number, bytes: Uint8Array): void {
+    const payload = new Uint8Array(12 + bytes.length);
+    const view = new DataView(payload.buffer);
+    view.setUint32(0, offset, true);
+    view.setUint32(4, bytes.length, true);
+    payload.set(bytes, 12);
+    this.tell(VhostUser.SET_CONFIG, payload);
+  }
+
+  startQueue(index: number, { size, base, descriptor, avail, used, kick, call }: VringSetup): void {
+    this.tell(VhostUser.SET_VRING_NUM, pair(index, size));
+    this.tell(VhostUser.SET_VRING_BASE, pair(index, base));
+    const addresses = new Uint8Array(40);
+    const view = new DataView(addresses.buffer);
+    view.setUint32(0, index, true);
+    writeU64(view, 8, descriptor);
+    writeU64(view, 16, used);
+    writeU64(view, 24, avail);
+    this.tell(VhostUser.SET_VRING_ADDR, addresses);
+    this.tell(VhostUser.SET_VRING_KICK, pair(index, 0), [kick]);
+    this.tell(VhostUser.SET_VRING_CALL, pair(index, 0), [call]);
+    this.tell(VhostUser.SET_VRING_ENABLE, pair(index, 1));
+  }
+
+  /** @returns where it stands */
+  stopQueue(index: number): number {
+    this.tell(VhostUser.SET_VRING_ENABLE, pair(index, 0));
+    return this.ask(VhostUser.GET_VRING_BASE, pair(index, 0)).getUint32(4, true);
+  }
+
+  /** A message without an answer. */
+  tell(request: number, payload: Uint8Array = new Uint8Array(0), fds: readonly number[] = []): void {
+    this.#connection.send(message(request, 0, payload), fds);
+  }
+
+  /** A message and its answer's payload. */
+  ask(request: number, payload: Uint8Array = new Uint8Array(0)): DataView {
+    this.tell(request, payload);
+    for (;;) {
+      const answer = this.#connection.receive();
+      if (answer !== null) {
+        if (answer.request !== request) throw new PeerError(`${nameOf(request)} is answered by ${nameOf(answer.request)}`);
+        return answer.payload;
+      }
+      if (this.#polls.wait(ANSWER_NS) === 0) throw new PeerError(`${nameOf(request)} is not answered`);
+    }
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #askPair(request: number): { lo: number; hi: number } {
+    const answer = this.ask(request);
+    if (answer.byteLength !== 8) throw new PeerError(`${nameOf(request)} is answered by ${answer.byteLength} bytes`);
+    return { lo: answer.getUint32(0, true), hi: answer.getUint32(4, true) };
+  }
+}
+
+const nameOf = (request: number): string => SHAPES.get(request)?.name ?? `message ${request}`;

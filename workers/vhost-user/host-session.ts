@@ -1,0 +1,189 @@
+import { HostMachine } from '../../core/machine/host-machine.ts';
+import { plannedCopier } from '../../core/machine/parts.ts';
+import type { MachinePlan } from '../../core/machine/plan.ts';
+import type { Clock } from '../../core/measure/clock.ts';
+import { Counter, Counters } from '../../core/measure/counters.ts';
+import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
+import type { Doorbell } from '../../core/ring/doorbell.ts';
+import { Interrupt, QUEUES } from '../../core/ring/registers.ts';
+import { runLoop, type Side } from '../loop.ts';
+import type { Libc } from '../native/libc.ts';
+import { type FileMappings, fileIdentity } from '../native/mapping.ts';
+import { PollSet } from '../native/poll.ts';
+import { FdSocket } from '../native/socket.ts';
+import { BackEnd } from './back-end.ts';
+import { Connection } from './connection.ts';
+import { FrameList } from './frames.ts';
+import { GuestMemory } from './guest-memory.ts';
+import type { HostTask } from './host-task.ts';
+import { PeerError } from './peer-error.ts';
+import { Recorder } from './recorder.ts';
+
+/** Places of the poll set; the queues' kicks follow. */
+const SOCKET = 0;
+const STOP = 1;
+const FIRST_KICK = 2;
+/** Turns between two looks at the socket while there is work, and ns between two while there is none. */
+const TURNS_PER_LOOK = 64;
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/** One front end at the other end of the socket, from its connection to its end. */
+export class HostSession {
+  readonly #libc: Libc;
+  readonly #task: HostTask;
+  readonly #clock: Clock;
+  readonly #connection: Connection;
+  readonly #machine: HostMachine;
+  readonly #memory: GuestMemory;
+  readonly #backEnd: BackEnd;
+  readonly #polls: PollSet;
+  readonly #counters: Counters;
+  readonly #recorder: Recorder | null;
+  readonly #frames: FrameList | null;
+  readonly #isStopped: () => boolean;
+  readonly #drain = new Uint8Array(8);
+  #ended: string | null = null;
+  #turns = 0;
+
+  /** @param fd the connection, closed at the end @param stopFd readable when it is to stop, which `isStopped` then says */
+  constructor(
+    libc: Libc,
+    mappings: FileMappings,
+    task: HostTask,
+    clock: Clock,
+    fd: number,
+    stopFd: number,
+    isStopped: () => boolean,
+    say: (line: string) => void,
+  ) {
+    const { plan } = task;
+    this.#libc = libc;
+    this.#task = task;
+    this.#clock = clock;
+    this.#isStopped = isStopped;
+    this.#connection = new Connection(new FdSocket(libc, fd, VHOST_HEADER + MAX_PAYLOAD));
+    this.#memory = new GuestMemory(mappings, fileIdentity, (one) => libc.close(one), task.devices, task.unsealed);
+    this.#counters = new Counters(plan.hostCounters);
+    this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
+    this.#frames = task.frames === null ? null : new FrameList(task.frames);
+    const frames = this.#frames;
+    const recorder = this.#recorder;
+    this.#machine = new HostMachine(
+      plan,
+      clock,
+      { ring: () => this.#interrupt(), sample: () => 0, sleep: () => true } satisfies Doorbell,
+      plannedCopier,
+      (sink) => (frames === null ? sink : frames.around(sink, plan.options.heads)),
+      null,
+      this.#memory,
+      recorder === null ? undefined : (queue, chain) => recorder.chain(queue, chain),
+    );
+    this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
+    this.#polls.set(SOCKET, fd);
+    this.#polls.set(STOP, stopFd);
+    this.#backEnd = new BackEnd(this.#machine.device, this.#machine.registers, this.#memory, {
+      queuesChanged: () => {
+        this.#backEnd.queues.forEach(({ running, kick }, index) => {
+          this.#polls.set(FIRST_KICK + index, running ? kick : -1);
+        });
+      },
+      close: (one) => libc.close(one),
+      say,
+      features: (lo, hi) => recorder?.features(lo, hi),
+      memory: () => recorder?.regions(),
+      openRequests: (requests) => new Connection(new FdSocket(libc, requests, VHOST_HEADER)),
+    });
+  }
+
+  /** Serves until the front end goes, breaks the protocol, or a stop is asked for. @returns why it ended; null: it was stopped */
+  run(): string | null {
+    const { device } = this.#machine;
+    const side: Side = {
+      deadline: device.deadline,
+      turn: () => this.#turn(),
+      prepareSleep: () => device.prepareSleep(),
+      endSleep: () => device.endSleep(),
+      finished: false,
+    };
+    Object.defineProperty(side, 'finished', { get: () => this.#ended !== null || this.#isStopped() });
+    const bell = { deadline: new Float64Array(1), sample: () => 0, blockUntilDeadline: () => this.#sleep(bell.deadline[0]) };
+    try {
+      runLoop(side, bell, this.#clock, this.#counters, this.#task.plan.options.spinUs * 1000);
+    } finally {
+      this.#backEnd.close();
+      this.#connection.close();
+      this.#recorder?.close();
+      this.#frames?.close();
+    }
+    return this.#ended;
+  }
+
+  #turn(): boolean {
+    const { device } = this.#machine;
+    let progressed = device.poll();
+    if (device.needsReset && this.#backEnd.queues.some(({ running }) => running)) {
+      this.#backEnd.ringsBroken((fd) => this.#libc.write(fd, ONE));
+      progressed = true;
+    }
+    if (++this.#turns % TURNS_PER_LOOK === 0 && this.#messages()) progressed = true;
+    return progressed;
+  }
+
+  /** Carries out the messages that have come. @returns whether there was any */
+  #messages(): boolean {
+    let any = false;
+    try {
+      while (this.#ended === null) {
+        const message = this.#connection.receive();
+        if (message === null) break;
+        any = true;
+        const reply = this.#backEnd.handle(message);
+        if (reply !== null) this.#connection.send(reply);
+      }
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#ended = error.message;
+      any = true;
+    }
+    return any;
+  }
+
+  /** Waits for a kick, a message, the stop or the deadline. @returns whether something came */
+  #sleep(deadlineNs: number): boolean {
+    const clock = this.#clock;
+    clock.read();
+    const before = clock.slot[0];
+    const ready = this.#polls.wait(Math.max(0, deadlineNs - before));
+    clock.read();
+    this.#counters.add(Counter.sleeps, 1);
+    this.#counters.add(Counter.sleepNs, clock.slot[0] - before);
+    if (ready === 0) return false;
+    for (let index = 0; index < QUEUES; index++) {
+      if (this.#polls.isReady(FIRST_KICK + index)) this.#libc.read(this.#backEnd.queues[index].kick, this.#drain);
+    }
+    if (this.#polls.isReady(SOCKET)) this.#messages();
+    return true;
+  }
+
+  #interrupt(): void {
+    const { device, registers } = this.#machine;
+    const queues = device.interruptedQueues;
+    device.interruptedQueues = 0;
+    for (let index = 0; index < QUEUES; index++) {
+      const { call } = this.#backEnd.queues[index];
+      if ((queues & (1 << index)) !== 0 && call >= 0) this.#libc.write(call, ONE);
+    }
+    if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) === 0 || device.needsReset) return;
+    try {
+      this.#backEnd.configChanged();
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#ended = error.message;
+    }
+  }
+}
+
+function traceHeader({ options }: MachinePlan): ConstructorParameters<typeof Recorder>[1] {
+  const { heads, width, height } = options;
+  return { trace: 'virtio-gpu-commands', version: 1, transport: 'vhost-user', config: { num_scanouts: heads, width, height } };
+}

@@ -1,0 +1,31 @@
+import type { MachinePlan } from '../../core/machine/plan.ts';
+import type { DeviceRange } from './guest-memory.ts';
+
+/** What the thread of a vhost-user host is given. */
+export interface HostTask {
+  readonly plan: MachinePlan;
+  /** Path of the socket to listen on. */
+  readonly socket: string;
+  /** Parts of guest-physical address space that are PCI devices' memory. */
+  readonly devices: readonly DeviceRange[];
+  /** Whether memory that the front end can shrink is taken. */
+  readonly unsealed: boolean;
+  /** Whether it ends with its first session. */
+  readonly once: boolean;
+  /** A trace of what the guest sends is written there; null: none. */
+  readonly record: string | null;
+  /** A line of JSON for each flush is written there; null: none. */
+  readonly frames: string | null;
+}
+
+/** What the thread tells. */
+export type HostNews =
+  /** The socket is there: a front end may connect. `stopFd`: an eventfd that wakes the thread, when a stop was asked for. */
+  | { readonly kind: 'listening'; readonly stopFd: number }
+  | { readonly kind: 'connected' }
+  /** The session's end and why; null: it was asked to stop. */
+  | { readonly kind: 'disconnected'; readonly why: string | null; readonly commands: number; readonly errors: number }
+  /** A line for people. */
+  | { readonly kind: 'line'; readonly text: string }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'failed'; readonly message: string };

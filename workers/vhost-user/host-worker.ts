@@ -1,0 +1,104 @@
+/** The thread of a vhost-user host: a worker's entry file. */
+import { statSync, unlinkSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { MonotonicClock } from '../../core/measure/clock.ts';
+import { Counter, Counters } from '../../core/measure/counters.ts';
+import { DeviceRegisters } from '../../core/ring/registers.ts';
+import { Libc, NativeError } from '../native/libc.ts';
+import { FileMappings } from '../native/mapping.ts';
+import { PollSet } from '../native/poll.ts';
+import { socketAddress } from '../native/socket.ts';
+import { HostSession } from './host-session.ts';
+import type { HostNews, HostTask } from './host-task.ts';
+
+const NEVER_NS = 3600e9;
+
+const tell = (news: HostNews): void => parentPort?.postMessage(news);
+
+try {
+  serve(workerData as HostTask);
+  tell({ kind: 'ended' });
+} catch (error) {
+  tell({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+}
+
+/** Session after session, until a stop is asked for. */
+function serve(task: HostTask): void {
+  const libc = Libc.load();
+  if (typeof libc === 'string') throw new Error(libc);
+  const registers = new DeviceRegisters(new Int32Array(task.plan.control));
+  const counters = new Counters(task.plan.hostCounters);
+  const clock = new MonotonicClock(task.plan.originNs);
+  const mappings = new FileMappings(libc);
+  const isStopped = (): boolean => registers.stopRequested;
+  const stopFd = libc.eventfd();
+  let listening = -1;
+  try {
+    listening = listenAt(libc, task.socket);
+    tell({ kind: 'listening', stopFd });
+    const polls = new PollSet(libc, 2);
+    polls.set(0, listening);
+    polls.set(1, stopFd);
+    while (!isStopped()) {
+      if (polls.wait(NEVER_NS) === 0 || !polls.isReady(0)) continue;
+      const fd = libc.accept(listening);
+      if (fd < 0) continue;
+      tell({ kind: 'connected' });
+      const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
+      const session = new HostSession(libc, mappings, task, clock, fd, stopFd, isStopped, (text) => tell({ kind: 'line', text }));
+      const why = session.run();
+      const commands = counters.get(Counter.commands) - before.commands;
+      const errors = counters.get(Counter.errorResponses) - before.errors;
+      tell({ kind: 'disconnected', why, commands, errors });
+      if (task.once) return;
+    }
+  } finally {
+    if (listening >= 0) {
+      libc.close(listening);
+      unlink(task.socket);
+    }
+    libc.close(stopFd);
+  }
+}
+
+/** A listening socket at `path`, in the place of one that nobody listens to any more. */
+function listenAt(libc: Libc, path: string): number {
+  const address = socketAddress(path);
+  const fd = libc.socket();
+  try {
+    try {
+      libc.bind(fd, address);
+    } catch (error) {
+      if (!(error instanceof NativeError && error.code === 'EADDRINUSE') || !isLeftOver(libc, path)) throw error;
+      unlink(path);
+      libc.bind(fd, address);
+    }
+    libc.listen(fd);
+  } catch (error) {
+    libc.close(fd);
+    throw new Error(`cannot listen at ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return fd;
+}
+
+/** Whether a file is a socket whose listener is gone. */
+function isLeftOver(libc: Libc, path: string): boolean {
+  if (!statSync(path).isSocket()) return false;
+  const fd = libc.socket();
+  try {
+    libc.connect(fd, socketAddress(path));
+    return false;
+  } catch (error) {
+    return error instanceof NativeError && error.code === 'ECONNREFUSED';
+  } finally {
+    libc.close(fd);
+  }
+}
+
+function unlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone already.
+  }
+}
