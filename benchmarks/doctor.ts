@@ -88,8 +88,8 @@ export function factsOf(findings: Findings): Fact[] {
       'koffi',
       findings.koffiUnavailable === null ? 'yes' : 'no',
       findings.koffiUnavailable === null
-        ? 'C memcpy is measured on the same buffers'
-        : `${findings.koffiUnavailable}: the memcpy limit will be unavailable`,
+        ? 'C memcpy is measured; scanout host can run'
+        : `${findings.koffiUnavailable}: no memcpy limit, no scanout host`,
     ),
     fact(
       'compiler',
@@ -100,7 +100,7 @@ export function factsOf(findings: Findings): Fact[] {
     fact(
       'memfd',
       findings.memfd === null ? 'unknown' : findings.memfd ? 'yes' : 'no',
-      findings.memfd === null ? 'it takes koffi to try' : 'not needed, guest and host are threads',
+      findings.memfd === null ? 'it takes koffi to try' : findings.memfd ? 'real guests can be served (scanout host)' : 'no real guests: scanout host needs it',
     ),
     fact('max maps', findings.maxMapCount === null ? 'unknown' : String(findings.maxMapCount), mapMeaning(findings.maxMapCount)),
     fact(
