@@ -155,8 +155,8 @@ export function flush(context: Context): number {
   if (shown === 0) return Response.OK_NODATA;
   context.now();
   // Looked up in the memory itself, not in what the resource is said to be: the witness beside the ledger.
-  const region = resource.pixels.region[0];
-  if (context.options.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);
+  const region = (resource.view === null ? resource.pixels : resource.view.pages).region[0];
+  if (context.options.space.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);
   const slot = context.flushes.open(resource);
   for (let i = 0; i < heads.length; i++) {
     const head = heads[i];

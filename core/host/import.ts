@@ -67,7 +67,7 @@ function tryImport(context: Context, resource: Resource, count: number): string 
     const limits = context.options.udmabuf;
     const made = createUdmabufList(limits, context.memfds, context.entryRegion, context.entryOffset, context.entryLength, count);
     if (made.ok) {
-      imported(resource, made.value, null);
+      imported(context, resource, made.value, null);
       return null;
     }
     if (count > limits.listLimit) reason = `udmabuf list_limit ${limits.listLimit} < ${count} entries`;
@@ -89,13 +89,22 @@ function tryImport(context: Context, resource: Resource, count: number): string 
     made.value.put();
     return `vfio ${owner.name} ${attached.errno}: ${attached.why}`;
   }
-  imported(resource, made.value, attached.value);
+  imported(context, resource, made.value, attached.value);
   return null;
 }
 
-function imported(resource: Resource, dmabuf: DmaBuf, attachment: Attachment | null): void {
+function imported(context: Context, resource: Resource, dmabuf: DmaBuf, attachment: Attachment | null): void {
   resource.buffer = { state: 'imported', dmabuf, attachment };
-  setPixels(resource, dmabuf.pages);
+  const { pages } = dmabuf;
+  const region = pages.count > 1 ? (context.options.sideBySide?.map(pages) ?? null) : null;
+  resource.view = region === null ? null : { region, pages };
+  setPixels(resource, region === null ? pages : wholeRegion(region, pages.length));
+}
+
+/** Of a buffer that no sink reads any more, or whose memory goes: what is mapped side by side would outlive it. */
+function dropView(context: Context, resource: Resource): void {
+  if (resource.view !== null) context.options.sideBySide?.unmap(resource.view.region);
+  resource.view = null;
 }
 
 function setPixels(resource: Resource, pixels: SegmentList | null): void {
@@ -127,6 +136,7 @@ function copyInstead(context: Context, resource: Resource, count: number, reason
 /** Gives up the buffer of a blob that no sink reads any more. The resource is then detached. */
 export function dropBuffer(context: Context, resource: Resource): void {
   const buffer = resource.buffer;
+  dropView(context, resource);
   if ((buffer.state === 'imported' || buffer.state === 'revoked') && buffer.dmabuf !== null) {
     if (buffer.attachment !== null) buffer.dmabuf.detach(buffer.attachment);
     buffer.dmabuf.put();
@@ -148,9 +158,10 @@ export function dropBuffer(context: Context, resource: Resource): void {
 export function dropBufferAsQemu(context: Context, resource: Resource): void {
   const buffer = resource.buffer;
   if (buffer.state === 'imported') {
-    const pixels = resource.pixels;
+    const pixels = resource.view?.pages ?? resource.pixels;
     if (buffer.dmabuf !== null && pixels !== null) {
       resource.pixels = clone(pixels);
+      dropView(context, resource);
       resource.images.length = 0;
       if (buffer.attachment !== null) buffer.dmabuf.detach(buffer.attachment);
       buffer.dmabuf.put();
@@ -174,6 +185,7 @@ export function revokeResource(context: Context, resource: Resource): void {
   if (buffer.state === 'revoked') return;
   context.options.sink.stop(resource.id);
   if (buffer.state === 'copied') freeImage(context, resource, buffer.image);
+  dropView(context, resource);
   resource.buffer = buffer.state === 'imported' ? { ...buffer, state: 'revoked' } : { state: 'revoked', dmabuf: null, attachment: null };
   resource.pixels = null;
   resource.images.length = 0;

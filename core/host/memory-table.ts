@@ -23,7 +23,7 @@ export function changeRegion(context: Context, regionId: number, present: boolea
   // The sink's last reads come first: afterwards these bytes are nobody's.
   owner?.revoke();
   for (const resource of context.resources.all()) {
-    const pages = resource.backing ?? (resource.kind === 'blob' ? resource.pixels : null);
+    const pages = resource.backing ?? (resource.kind === 'blob' ? (resource.view?.pages ?? resource.pixels) : null);
     if (pages !== null && touches(pages, region)) revokeResource(context, resource);
   }
   space.remove(regionId);

@@ -6,10 +6,19 @@ import type { FrameLog } from '../measure/frame-log.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import type { Copier } from '../memory/copier.ts';
 import type { MemoryRegion } from '../memory/region.ts';
+import type { SegmentList } from '../memory/segments.ts';
 import type { Chain } from '../ring/chain.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { DeviceRegisters } from '../ring/registers.ts';
 import type { Sink } from '../sink/sink.ts';
+
+/** Scattered pages of guest memory mapped side by side: what a udmabuf's vmap gives. */
+export interface SideBySide {
+  /** The pages in one region with an id of 1000 or more, without a copy; null: not these, or no more now. */
+  map(pages: SegmentList): MemoryRegion | null;
+  /** Ends it; nobody may read it any more. */
+  unmap(view: MemoryRegion): void;
+}
 
 export interface HostOptions {
   /** The regions that are present. */
@@ -42,6 +51,8 @@ export interface HostOptions {
   vfioDevices: VfioDevice[];
   /** The file behind a RAM region; null: it has none. */
   memfdOf(region: MemoryRegion): Memfd | null;
+  /** Shows an import's scattered pages as one range, where the system can map them side by side; absent: it cannot. */
+  sideBySide?: SideBySide;
   /** Called with each chain taken from queue 0 (control) or 1 (cursor), before it is served; a recorder's. */
   observeChain?: (queue: number, chain: Chain) => void;
   /** Negative control: a FLUSH is answered before the sink has read the frame. */

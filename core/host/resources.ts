@@ -38,6 +38,8 @@ export class Resource {
   image: MemoryRegion | null = null;
   /** What a scanout reads: the 2D image, a blob's pages or the host's copy of them; null while there is none. */
   pixels: SegmentList | null = null;
+  /** An import's pages mapped side by side, which `pixels` then is, and the pages themselves; null: `pixels` are the pages. */
+  view: { readonly region: MemoryRegion; readonly pages: SegmentList } | null = null;
   /** ATTACH_BACKING (or CREATE_BLOB) has given it pages. */
   attached = false;
   /** The guest's pages, where the host itself reads them (TRANSFER, the copying fallback). */

@@ -1,6 +1,7 @@
 import { Memfd, UDMABUF_DEFAULTS } from '../dmabuf/udmabuf.ts';
 import { VfioDevice } from '../dmabuf/vfio.ts';
 import { HostDevice } from '../host/device.ts';
+import type { SideBySide } from '../host/options.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
@@ -95,6 +96,7 @@ export class HostMachine {
       freeImage: (region) => pool.free(region),
       vfioDevices: view.vfioDevices,
       memfdOf: (region) => view.memfdOf(region),
+      ...(view.sideBySide === undefined ? {} : { sideBySide: view.sideBySide }),
       ...(observeChain === undefined ? {} : { observeChain }),
       fencesOff: !options.fences,
     });
@@ -115,6 +117,8 @@ export interface GuestView {
   readonly vfioDevices: VfioDevice[];
   /** The file behind a RAM region; null: it has none. */
   memfdOf(region: MemoryRegion): Memfd | null;
+  /** As HostOptions'. */
+  readonly sideBySide?: SideBySide;
 }
 
 /** The host's own view of the guest's memory: a memfd a RAM region, a VFIO device for those that own BARs. */

@@ -20,6 +20,8 @@ export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 export const Seal = { SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16 } as const;
 
+const MREMAP_MAYMOVE = 1;
+const MREMAP_FIXED = 2;
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const EFD_CLOEXEC = 0x80000;
@@ -74,6 +76,12 @@ export class Libc {
   /** Maps `bytes` at `address` (MAP_FIXED): what was mapped there is gone. */
   mmapFixed(address: bigint, bytes: number, flags: number, fd: number, offset: number): void {
     this.#check('mmap', this.#call('mmap', address, bytes, PROT_READ_WRITE, flags | MAP_FIXED, fd, offset));
+  }
+
+  /** Maps the pages of a shared mapping once more, at `to`, where whatever was mapped is gone. */
+  mapAgain(from: bigint, bytes: number, to: bigint): void {
+    // An old size of 0: the old mapping stays (mremap(2)).
+    this.#check('mremap', this.#call('mremap', from, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to));
   }
 
   /** A file in memory, sealed so that nobody can shrink or grow it: an access past a file's end kills the process. */
@@ -177,6 +185,7 @@ const SOCK_CLOEXEC = 0x80000;
 const PROTOTYPES = [
   'void *memchr(const void *bytes, int value, size_t count)',
   'int64_t mmap(uint64_t address, size_t bytes, int prot, int flags, int fd, int64_t offset)',
+  'int64_t mremap(uint64_t from, size_t old_bytes, size_t bytes, int flags, uint64_t to)',
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t bytes)',
   'int fcntl(int fd, int command, ...)',

@@ -1,4 +1,4 @@
-import { HostMachine } from '../../core/machine/host-machine.ts';
+import { type GuestView, HostMachine } from '../../core/machine/host-machine.ts';
 import { plannedCopier } from '../../core/machine/parts.ts';
 import type { MachinePlan } from '../../core/machine/plan.ts';
 import type { Clock } from '../../core/measure/clock.ts';
@@ -10,6 +10,7 @@ import { runLoop, type Side } from '../loop.ts';
 import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
+import { MappedSideBySide } from '../native/side-by-side.ts';
 import { FdSocket } from '../native/socket.ts';
 import { BackEnd } from './back-end.ts';
 import { Connection } from './connection.ts';
@@ -75,7 +76,7 @@ export class HostSession {
       plannedCopier,
       (sink) => (frames === null ? sink : frames.around(sink, plan.options.heads)),
       null,
-      this.#memory,
+      viewOf(this.#memory, new MappedSideBySide(libc)),
       recorder === null ? undefined : (queue, chain) => recorder.chain(queue, chain),
     );
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
@@ -181,6 +182,12 @@ export class HostSession {
       this.#ended = error.message;
     }
   }
+}
+
+/** The guest's memory, and that scattered imports of it are mapped side by side. */
+function viewOf(memory: GuestMemory, sideBySide: MappedSideBySide): GuestView {
+  const { space, regions, vfioDevices } = memory;
+  return { space, regions, vfioDevices, sideBySide, memfdOf: (region) => memory.memfdOf(region) };
 }
 
 function traceHeader({ options }: MachinePlan): ConstructorParameters<typeof Recorder>[1] {

@@ -37,7 +37,7 @@ export const LEDGER = [
   }),
   ...mutantsOf('ledger/witness', 'core/host/commands-scanout.ts', ['unit/host/frames', ...E2E], {
     'imported-frames-not-counted':
-      'if (context.options.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);',
-    'copies-counted-as-imported': ['if (context.options.regions[region.id] === region) context', 'context'],
+      'if (context.options.space.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);',
+    'copies-counted-as-imported': ['if (context.options.space.regions[region.id] === region) context', 'context'],
   }),
 ];
