@@ -184,8 +184,8 @@ export function revokeResource(context: Context, resource: Resource): void {
   const buffer = resource.buffer;
   if (buffer.state === 'revoked') return;
   context.options.sink.stop(resource.id);
-  if (buffer.state === 'copied') freeImage(context, resource, buffer.image);
   dropView(context, resource);
+  if (buffer.state === 'copied') freeImage(context, resource, buffer.image);
   resource.buffer = buffer.state === 'imported' ? { ...buffer, state: 'revoked' } : { state: 'revoked', dmabuf: null, attachment: null };
   resource.pixels = null;
   resource.images.length = 0;
