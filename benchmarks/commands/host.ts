@@ -52,8 +52,9 @@ Examples:
   scanout host --vhost-user gpu.sock --resolution 4k --record guest.jsonl
   qemu-system-x86_64 -m 512 -machine pc,memory-backend=mem \\
     -object memory-backend-memfd,id=mem,size=512M,share=on \\
-    -chardev socket,id=gpu,path=/tmp/gpu.sock -device vhost-user-test-device-pci,\\
-chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,config_size=16 ...
+    -chardev socket,id=gpu,path=/tmp/gpu.sock -device \\
+    vhost-user-test-device-pci,chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,\\
+config_size=16 ...
 `;
 
 export const hostCommand: Command = {
