@@ -5,6 +5,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fuzzCommand } from './commands/fuzz.ts';
 import { gateCommand } from './commands/gate.ts';
+import { guestCommand } from './commands/guest.ts';
 import { historyCommand } from './commands/history.ts';
 import { hostCommand } from './commands/host.ts';
 import { listCommand } from './commands/list.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   historyCommand,
   replayCommand,
   hostCommand,
+  guestCommand,
   microCommand,
   fuzzCommand,
   soakCommand,

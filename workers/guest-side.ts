@@ -3,28 +3,49 @@ import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { openDriverQueue } from '../core/machine/queues.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
+import type { Doorbell } from '../core/ring/doorbell.ts';
 import { Alive } from '../core/ring/registers.ts';
 import { ClockCheck } from './clock-check.ts';
 import { guestFaults, standStill } from './faults.ts';
 import { claimStop } from './guest-end.ts';
 import { keepsDevice, type MakeGuest, openGuest, reopenGuest, StuckCheck } from './guest-life.ts';
-import { runLoop, type Side } from './loop.ts';
+import { type Bell, runLoop, type Side } from './loop.ts';
 import { GuestRemote } from './remote.ts';
-import { openSide } from './side.ts';
+import { openSide, type SideParts } from './side.ts';
 import type { GuestReport, SideTask } from './task.ts';
 import { type ThreadUsage, UsageMeter } from './thread-usage.ts';
+import { GuestTransport } from './vhost-user/guest-transport.ts';
 
 export const Phase = { warmUp: 0, measuring: 1, draining: 2 } as const;
 
 /** Runs the guest of a machine: warm-up, the measured part, draining, reset. Blocks its thread until then. */
 export function runGuest(task: SideTask): GuestReport {
+  const { plan } = task;
+  const faults = guestFaults(plan, new Counters(plan.guestCounters));
+  const parts = openSide(plan, 'guest', (real) => faults?.clock(real) ?? real);
+  const { clock, registers, counters } = parts;
+  if (task.transport === undefined) return runGuestWith(task, parts, faults, parts.hostBell, parts.guestBell, null);
+  const transport = new GuestTransport(task.transport, registers, clock, counters);
+  try {
+    return runGuestWith(task, parts, faults, transport, transport, transport.cursorDoorbell);
+  } finally {
+    transport.close();
+  }
+}
+
+function runGuestWith(
+  task: SideTask,
+  { clock, cells, registers, counters }: SideParts,
+  faults: ReturnType<typeof guestFaults>,
+  hostBell: Doorbell,
+  guestBell: Doorbell & Bell,
+  cursorBell: Doorbell | null,
+): GuestReport {
   const { plan, window } = task;
   const { options } = plan;
-  const faults = guestFaults(plan, new Counters(plan.guestCounters));
-  const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'guest', (real) => faults?.clock(real) ?? real);
   const check = new ClockCheck(clock, counters);
   registers.guestAlive = Alive.starting;
-  const makeGuest: MakeGuest = () => new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, faults);
+  const makeGuest: MakeGuest = () => new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, faults, cursorBell);
   // Others when the device was lost.
   let guest = openGuest(makeGuest, counters);
   let { compositor, driver } = guest;

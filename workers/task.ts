@@ -1,5 +1,6 @@
 import type { MachinePlan } from '../core/machine/plan.ts';
 import type { ThreadUsage } from './thread-usage.ts';
+import type { TransportTask } from './vhost-user/guest-transport.ts';
 
 /** When a repetition warms up and measures: by time or by frames (over all heads), whichever is given. */
 export interface Window {
@@ -20,6 +21,8 @@ export interface SideTask {
   readonly window: Window;
   /** A `Remote`'s buffer, where the machine is to be changed while it runs. */
   readonly remote?: SharedArrayBuffer;
+  /** The guest's, where its host is another process: what it talks to that by. */
+  readonly transport?: TransportTask;
 }
 
 export interface GuestReport {

@@ -102,7 +102,7 @@ export class VirtioGpuDriver {
       slots.offset[0] + controlSize * COMMAND_SLOT_BYTES,
       cursorSize,
       options.counters,
-      options.hostDoorbell,
+      options.cursorDoorbell ?? options.hostDoorbell,
     );
     this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
     if ((registers.deviceStatus & Status.DRIVER_OK) === 0) throw new DriverError('the device did not accept the queues');

@@ -31,6 +31,8 @@ export interface GuestOptions {
   readonly registers: DeviceRegisters;
   /** Ringing it is a kick. */
   readonly hostDoorbell: Doorbell;
+  /** Ringing it is a kick of the cursor queue, where the queues have doorbells of their own. */
+  readonly cursorDoorbell?: Doorbell;
   /** The guest's own: slept on while it waits. */
   readonly guestDoorbell: Doorbell;
   readonly clock: Clock;

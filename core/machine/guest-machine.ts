@@ -42,6 +42,7 @@ export class GuestMachine {
   /**
    * Probes the host: blocks on `guestDoorbell` until it answers.
    * @param faults that are injected
+   * @param cursorDoorbell kicks the cursor queue, where the queues have doorbells of their own; null: `hostDoorbell` does
    * @throws DriverError, RangeError when memory is short
    */
   constructor(
@@ -52,6 +53,7 @@ export class GuestMachine {
     openQueue: QueueFactory = openDriverQueue,
     makeCopier: MakeCopier = plannedCopier,
     faults: GuestFaults | null = null,
+    cursorDoorbell: Doorbell | null = null,
   ) {
     const { options } = plan;
     const space = new AddressSpace();
@@ -80,6 +82,7 @@ export class GuestMachine {
       space,
       registers: this.registers,
       hostDoorbell: faults?.hostDoorbell(hostDoorbell) ?? hostDoorbell,
+      ...(cursorDoorbell === null ? {} : { cursorDoorbell }),
       guestDoorbell,
       clock,
       counters: this.counters,

@@ -126,9 +126,9 @@ export class Libc {
     throw new NativeError('ppoll', this.#errno());
   }
 
-  /** socket(2) of AF_UNIX, SOCK_STREAM. */
+  /** socket(2) of AF_UNIX, SOCK_STREAM, whose connect answers EAGAIN where others wait already. */
   socket(): number {
-    return this.#check('socket', this.#call('socket', AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return this.#check('socket', this.#call('socket', AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   }
 
   bind(fd: number, address: Uint8Array): void {
@@ -180,6 +180,7 @@ export class Libc {
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0x80000;
+const SOCK_NONBLOCK = 0x800;
 
 /** Addresses that are chosen by us, and errors, are numbers here: mmap's answer is never used as a pointer. */
 const PROTOTYPES = [

@@ -16,8 +16,9 @@ import { FdSocket, socketAddress } from '../native/socket.ts';
 import { Connection } from './connection.ts';
 import { PeerError } from './peer-error.ts';
 
-/** How long a back end may take to answer. */
+/** How long a back end may take to answer, and how often patience is looked at meanwhile. */
 const ANSWER_NS = 10e9;
+const LOOK_NS = 50e6;
 
 /** A region and the file behind it. */
 export interface SharedRegion extends TableRegion {
@@ -39,19 +40,30 @@ export interface VringSetup {
 export class FrontEnd {
   readonly #connection: Connection;
   readonly #polls: PollSet;
+  readonly #patienceNs: () => number;
 
-  /** @param socket connected to a back end; closed by `close` */
-  constructor(libc: Libc, socket: number) {
+  /**
+   * @param socket connected to a back end; closed by `close`
+   * @param patienceNs how long an answer is waited for; asked while it is
+   */
+  constructor(libc: Libc, socket: number, patienceNs: () => number = () => ANSWER_NS) {
+    this.#patienceNs = patienceNs;
     this.#connection = new Connection(new FdSocket(libc, socket, VHOST_HEADER + MAX_PAYLOAD), replyFault);
     this.#polls = new PollSet(libc, 1);
     this.#polls.set(0, socket);
   }
 
   /** @throws NativeError when nobody listens there */
-  static connect(libc: Libc, path: string): FrontEnd {
+  static connect(libc: Libc, path: string, patienceNs?: () => number): FrontEnd {
+    const address = socketAddress(path);
     const socket = libc.socket();
-    libc.connect(socket, socketAddress(path));
-    return new FrontEnd(libc, socket);
+    try {
+      libc.connect(socket, address);
+    } catch (error) {
+      libc.close(socket);
+      throw error;
+    }
+    return new FrontEnd(libc, socket, patienceNs);
   }
 
   /** The socket, to wait for its end. */
@@ -132,13 +144,24 @@ export class FrontEnd {
   /** A message and its answer's payload. */
   ask(request: number, payload: Uint8Array = new Uint8Array(0)): DataView {
     this.tell(request, payload);
-    for (;;) {
+    return this.answer(request);
+  }
+
+  /** Whether an answer, or the back end's end, is there to be taken. */
+  get hasAnswer(): boolean {
+    return this.#polls.wait(0) > 0;
+  }
+
+  /** The payload of the answer to a message that was told. */
+  answer(request: number): DataView {
+    for (let waited = 0; ; ) {
       const answer = this.#connection.receive();
       if (answer !== null) {
         if (answer.request !== request) throw new PeerError(`${nameOf(request)} is answered by ${nameOf(answer.request)}`);
         return answer.payload;
       }
-      if (this.#polls.wait(ANSWER_NS) === 0) throw new PeerError(`${nameOf(request)} is not answered`);
+      if (waited >= this.#patienceNs()) throw new PeerError(`${nameOf(request)} is not answered`);
+      if (this.#polls.wait(LOOK_NS) === 0) waited += LOOK_NS;
     }
   }
 

@@ -1,26 +1,38 @@
 import type { Clock } from '../../core/measure/clock.ts';
 import { Counter, type Counters } from '../../core/measure/counters.ts';
 import { Feature } from '../../core/protocol/constants.ts';
-import { PROTOCOL_FEATURES_BIT, ProtocolFeature, VhostUser } from '../../core/protocol/vhost-user.ts';
+import { PROTOCOL_FEATURES_BIT, pair, VhostUser } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, QUEUES, Status } from '../../core/ring/registers.ts';
 import type { Bell } from '../loop.ts';
-import type { Libc } from '../native/libc.ts';
+import { Libc } from '../native/libc.ts';
 import { PollSet } from '../native/poll.ts';
 import { PACKED_BEGIN } from './back-end.ts';
-import type { FrontEnd, SharedRegion } from './front-end.ts';
+import { FrontEnd, type SharedRegion } from './front-end.ts';
 import { PeerError } from './peer-error.ts';
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
-const GPU_CONFIG = 16;
 /** A sleeper looks again after so long by itself: a stop rings no eventfd. */
 const LOOK_NS = 50e6;
-const SOCKET = QUEUES;
+/** How long a back end may take to answer, and one that is left because of a stop. */
+const ANSWER_NS = 10e9;
+const LAST_ANSWER_NS = 0.3e9;
+/** Places of the poll set: a call of each queue, then these. */
+const ERR = QUEUES;
+const SOCKET = 2 * QUEUES;
+
+/** What a guest's thread is given in place of a host's thread. */
+export interface TransportTask {
+  /** Connected, the protocol agreed on (`connectBackEnd`). Stays open. */
+  readonly socket: number;
+  /** The guest's memory; its user addresses are its guest-physical ones. */
+  readonly regions: readonly SharedRegion[];
+}
 
 /**
  * What stands between a guest and a back end in another process: the device's registers on the guest's side. The guest writes
  * its status and rings; the status becomes vhost-user messages, answered before `ring` returns, and a kick goes to the
- * queue's eventfd. Interrupts are waited for with ppoll.
+ * queue's eventfd. Interrupts are waited for with ppoll. The offered features and the configuration are in the registers already.
  */
 export class GuestTransport implements Doorbell, Bell {
   readonly deadline = new Float64Array(1);
@@ -35,28 +47,28 @@ export class GuestTransport implements Doorbell, Bell {
   readonly #polls: PollSet;
   readonly #kicks: number[];
   readonly #calls: number[];
+  readonly #errs: number[];
   readonly #drain = new Uint8Array(8);
   #status = 0;
   #running = false;
 
-  /**
-   * Takes the back end's features and configuration into the registers.
-   * @param regions the guest's memory; its user addresses are its guest-physical ones
-   * @throws PeerError
-   */
-  constructor(libc: Libc, front: FrontEnd, registers: DeviceRegisters, regions: readonly SharedRegion[], clock: Clock, counters: Counters) {
+  /** @throws Error without koffi, NativeError without file descriptors */
+  constructor({ socket, regions }: TransportTask, registers: DeviceRegisters, clock: Clock, counters: Counters) {
+    const libc = Libc.load();
+    if (typeof libc === 'string') throw new Error(libc);
     this.#libc = libc;
-    this.#front = front;
+    this.#front = new FrontEnd(libc, socket, () => (registers.stopRequested ? LAST_ANSWER_NS : ANSWER_NS));
     this.#registers = registers;
     this.#regions = regions;
     this.#clock = clock;
     this.#counters = counters;
-    this.#kicks = Array.from({ length: QUEUES }, () => libc.eventfd());
-    this.#calls = Array.from({ length: QUEUES }, () => libc.eventfd());
-    this.#polls = new PollSet(libc, QUEUES + 1);
-    for (let index = 0; index < QUEUES; index++) this.#polls.set(index, this.#calls[index]);
-    this.#polls.set(SOCKET, front.fd);
-    this.#connect();
+    [this.#kicks, this.#calls, this.#errs] = [0, 1, 2].map(() => Array.from({ length: QUEUES }, () => libc.eventfd()));
+    this.#polls = new PollSet(libc, SOCKET + 1);
+    for (let index = 0; index < QUEUES; index++) {
+      this.#polls.set(index, this.#calls[index]);
+      this.#polls.set(ERR + index, this.#errs[index]);
+    }
+    this.#polls.set(SOCKET, socket);
   }
 
   sample(): number {
@@ -84,26 +96,28 @@ export class GuestTransport implements Doorbell, Bell {
     clock.read();
     this.#counters.add(Counter.sleeps, 1);
     this.#counters.add(Counter.sleepNs, clock.slot[0] - before);
-    if (ready > 0 && this.#polls.isReady(SOCKET)) throw new PeerError('the back end is gone');
-    for (let index = 0; ready > 0 && index < QUEUES; index++) {
-      if (this.#polls.isReady(index)) this.#libc.read(this.#calls[index], this.#drain);
-    }
+    if (ready > 0) this.#look();
     // Short of the deadline it is a look around, as after a ring.
     return ready > 0 || clock.slot[0] < this.deadline[0];
   }
 
-  #connect(): void {
-    const front = this.#front;
-    const { lo, hi } = front.features();
-    if (((lo >>> PROTOCOL_FEATURES_BIT) & 1) === 0) throw new PeerError('the back end has no protocol features, so no configuration space');
-    const protocol = front.protocolFeatures();
-    if ((protocol & (1 << ProtocolFeature.CONFIG)) === 0) throw new PeerError('the back end has no configuration space (F_CONFIG)');
-    front.setProtocolFeatures(protocol & ((1 << ProtocolFeature.CONFIG) | (1 << ProtocolFeature.MQ)));
-    front.tell(VhostUser.SET_OWNER);
-    this.#registers.setDeviceFeatures((lo & ~(1 << PROTOCOL_FEATURES_BIT)) >>> 0, hi);
-    const config = front.config(0, GPU_CONFIG);
-    this.#registers.numScanouts = config.getUint32(8, true);
-    this.#registers.numCapsets = config.getUint32(12, true);
+  /** Stops the queues, so that the back end lets go of the guest's memory, as far as it still answers. */
+  close(): void {
+    try {
+      this.#stop();
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+    } finally {
+      for (const fd of [...this.#kicks, ...this.#calls, ...this.#errs]) this.#libc.close(fd);
+    }
+  }
+
+  #look(): void {
+    for (let index = 0; index < QUEUES; index++) {
+      if (this.#polls.isReady(index)) this.#libc.read(this.#calls[index], this.#drain);
+      if (this.#polls.isReady(ERR + index)) throw new PeerError(`the back end cannot go on with queue ${index}: it found the ring broken`);
+    }
+    if (this.#polls.isReady(SOCKET)) throw new PeerError('the back end is gone');
   }
 
   #changeStatus(status: number): void {
@@ -128,6 +142,7 @@ export class GuestTransport implements Doorbell, Bell {
     this.#front.setMemTable(this.#regions);
     const packed = ((registers.driverFeaturesHi >>> (Feature.RING_PACKED - 32)) & 1) !== 0;
     for (let index = 0; index < QUEUES; index++) {
+      this.#front.tell(VhostUser.SET_VRING_ERR, pair(index, 0), [this.#errs[index]]);
       this.#front.startQueue(index, {
         size: registers.queueSize(index),
         base: packed ? PACKED_BEGIN : 0,

@@ -1,0 +1,209 @@
+import { DEFAULT_OPTIONS, type MachineOptions, pathUsesBlob, RINGS } from '../../core/machine/options.ts';
+import { type MachinePlan, planMachine } from '../../core/machine/plan.ts';
+import { monotonicNowNs } from '../../core/measure/clock.ts';
+import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
+import { Feature } from '../../core/protocol/constants.ts';
+import { Libc } from '../../workers/native/libc.ts';
+import { type BackEndOffer, connectBackEnd } from '../../workers/vhost-user/guest-connect.ts';
+import { type GuestEnd, runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
+import { PeerError } from '../../workers/vhost-user/peer-error.ts';
+import { GuestMeter, ms } from '../guest-meter.ts';
+import { Progress } from '../progress.ts';
+import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, resolutionName, scenario } from '../scenarios.ts';
+import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+
+/** ms between two live lines: in a terminal, and elsewhere. */
+const LIVE_MS = 1000;
+const QUIET_MS = 10_000;
+
+const HELP = `Usage: scanout guest --vhost-user SOCKET [flags]
+
+Drives another program's virtio-gpu device with this guest: connects to a
+vhost-user back end, shares its memory with it, and sends frames for a while.
+Back ends seen: scanout host, and QEMU's vhost-user-gpu. Needs Linux and koffi.
+
+Flags:
+  --vhost-user SOCKET   path of the socket that the back end listens on
+  --path NAME           udmabuf where the back end offers RESOURCE_BLOB, else
+                        copy; vfio, readback-blob, readback-copy
+  --resolution WxH      of each head, or 720p, 1080p, 1440p, 4k, 8k (1080p)
+  --rate HZ|max         of the guest's vblank (max: as fast as it is answered)
+  --buffers N           1 to 16 (2)
+  --layout NAME         how pages lie: ${PAGE_LAYOUTS.join(', ')} (64k)
+  --ring split|packed   layout of the virtqueues (split)
+  --heads N             scanouts (1)
+  --seconds N           how long (10); 0: until Ctrl-C
+  --frames N            how many frames in place of how long
+  --spin-us N           the most that the guest spins before it sleeps (50)
+  --json                print the figures as JSON
+  --help                this text
+
+Exit code: 0 fine; 2 a bad flag, or no back end that does what is asked for;
+${EXIT_INVALID} the back end went or broke the session, or frames were lost;
+${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM (the figures until then are printed).
+
+Examples:
+  scanout host --vhost-user /tmp/gpu.sock --ring packed &
+  scanout guest --vhost-user /tmp/gpu.sock --ring packed --seconds 5
+  /usr/lib/qemu/vhost-user-gpu --socket-path=/tmp/qemu.sock &
+  scanout guest --vhost-user /tmp/qemu.sock --resolution 4k
+`;
+
+export const guestCommand: Command = {
+  name: 'guest',
+  summary: "drive another program's virtio-gpu device",
+  help: HELP,
+  async run(argv, io) {
+    const { values } = parseFlags({
+      args: argv,
+      options: {
+        'vhost-user': { type: 'string' },
+        path: { type: 'string' },
+        resolution: { type: 'string', default: '1080p' },
+        rate: { type: 'string', default: 'max' },
+        buffers: { type: 'string', default: String(DEFAULT_OPTIONS.buffers) },
+        layout: { type: 'string', default: DEFAULT_OPTIONS.layout },
+        ring: { type: 'string', default: DEFAULT_OPTIONS.ring },
+        heads: { type: 'string', default: '1' },
+        seconds: { type: 'string' },
+        frames: { type: 'string' },
+        'spin-us': { type: 'string', default: '50' },
+        json: { type: 'boolean', default: false },
+        help: HELP_FLAG,
+      },
+    });
+    if (values.help) {
+      io.stdout(HELP);
+      return 0;
+    }
+    const socket = values['vhost-user'];
+    if (socket === undefined || socket === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
+    if (values.seconds !== undefined && values.frames !== undefined) throw new UsageError('--seconds and --frames exclude each other');
+    const asked = {
+      ...parseResolution(values.resolution),
+      rateHz: parseRate(values.rate),
+      buffers: integerFlag('buffers', values.buffers, 1, 16),
+      layout: choiceFlag('layout', values.layout, PAGE_LAYOUTS),
+      ring: choiceFlag('ring', values.ring, RINGS),
+      heads: integerFlag('heads', values.heads, 1, 16),
+      spinUs: integerFlag('spin-us', values['spin-us'], 0, 1_000_000),
+    };
+    const path = values.path === undefined ? null : parsePath(values.path);
+    const measureFrames = values.frames === undefined ? 0 : integerFlag('frames', values.frames, 1, 1_000_000_000);
+    const seconds = measureFrames > 0 ? 0 : integerFlag('seconds', values.seconds ?? '10', 0, 1_000_000);
+    const window = { warmupMs: 0, warmupFrames: 0, measureMs: seconds * 1000, measureFrames, usageWindows: 1 };
+    const libc = Libc.load();
+    if (typeof libc === 'string') throw new UsageError(libc);
+
+    const offer = await connected(libc, socket, io.signal);
+    if (offer === null) return EXIT_INTERRUPTED;
+    try {
+      const options: MachineOptions = scenario({
+        ...asked,
+        path: path ?? (offers(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy'),
+      }).options;
+      checkOffer(offer, options);
+      checkScenario({ id: 'the guest', options }, memoryBudget());
+      const plan = planMachine(options, monotonicNowNs());
+      const meter = new GuestMeter(plan);
+      const end = await live(io, meter, () => runVhostUserGuest(libc, offer, plan, window, io.signal));
+      return tell(io, values.json, offer, plan, meter, end);
+    } finally {
+      offer.front.close();
+    }
+  },
+};
+
+/** @returns null: stopped meanwhile @throws UsageError when there is no back end to talk to */
+async function connected(libc: Libc, socket: string, signal: AbortSignal): Promise<BackEndOffer | null> {
+  try {
+    return await connectBackEnd(libc, socket, signal);
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error instanceof PeerError ? new UsageError(error.message) : error;
+  }
+}
+
+const offers = ({ lo, hi }: BackEndOffer, bit: number): boolean => (((bit < 32 ? lo : hi) >>> (bit % 32)) & 1) === 1;
+
+/** @throws UsageError for what the back end cannot */
+function checkOffer(offer: BackEndOffer, { path, ring, heads }: MachineOptions): void {
+  if (pathUsesBlob(path) && !offers(offer, Feature.RESOURCE_BLOB)) {
+    throw new UsageError(`--path ${path} needs RESOURCE_BLOB, which the back end does not offer; --path copy needs it not`);
+  }
+  if (ring === 'packed' && !offers(offer, Feature.RING_PACKED)) throw new UsageError('the back end does not offer --ring packed');
+  if (!offers(offer, Feature.VERSION_1)) throw new UsageError('the back end does not offer VERSION_1: it is a legacy device');
+  if (heads > offer.numScanouts) throw new UsageError(`--heads ${heads}: the back end has ${offer.numScanouts}`);
+}
+
+/** Runs it with a live line. */
+async function live(io: Io, meter: GuestMeter, run: () => Promise<GuestEnd>): Promise<GuestEnd> {
+  const terminal = process.stderr.isTTY === true;
+  const progress = new Progress(io.stderr, terminal);
+  const timer = setInterval(
+    () => {
+      const line = meter.line();
+      if (line !== null) progress.line(line);
+    },
+    terminal ? LIVE_MS : QUIET_MS,
+  );
+  try {
+    return await run();
+  } finally {
+    clearInterval(timer);
+    progress.end();
+  }
+}
+
+const FEATURE_NAMES = ['EDID', 'RESOURCE_BLOB', 'INDIRECT_DESC', 'EVENT_IDX', 'VERSION_1', 'RING_PACKED', 'IN_ORDER'] as const;
+
+/** Prints the figures. @returns the exit code */
+function tell(io: Io, json: boolean, offer: BackEndOffer, plan: MachinePlan, meter: GuestMeter, end: GuestEnd): number {
+  if (end.kind === 'peer') io.stderr(`scanout guest: ${end.why}\n`);
+  if (end.kind === 'stopped') return EXIT_INTERRUPTED;
+  if (end.kind === 'peer') return EXIT_INVALID;
+  const { options } = plan;
+  const { report } = end;
+  const { p50, p99 } = meter.answers(report);
+  const seconds = (report.endNs - report.startNs) / 1e9;
+  const until = pathUsesBlob(options.path) ? 'fence' : 'response';
+  const features = FEATURE_NAMES.filter((name) => offers(offer, Feature[name]));
+  const figures = {
+    backEnd: offer.isQemu ? 'libvhost-user' : 'other',
+    features,
+    path: options.path,
+    width: options.width,
+    height: options.height,
+    rateHz: options.rateHz,
+    ring: options.ring,
+    buffers: options.buffers,
+    heads: options.heads,
+    seconds,
+    frames: report.frames,
+    fps: report.frames / seconds,
+    failedFrames: report.failedFrames,
+    submitTo: until,
+    p50Us: p50,
+    p99Us: p99,
+    copiedBytes: meter.copiedBytes,
+  };
+  const failed = report.failedFrames > 0;
+  if (json) io.stdout(`${JSON.stringify(figures, null, 2)}\n`);
+  else {
+    const rows: [string, string][] = [
+      ['back end', `${offer.isQemu ? "QEMU's, by libvhost-user" : 'not by libvhost-user'}; ${offer.numScanouts} scanouts`],
+      ['it offers', features.join(' ')],
+      [
+        'guest',
+        `${options.path}, ${resolutionName(options.width, options.height)}, ${options.buffers} buffers, ${options.ring} ring, ${options.heads} heads`,
+      ],
+      ['frames', `${report.frames} in ${seconds.toFixed(1)} s: ${figures.fps.toFixed(1)} fps, ${report.failedFrames} failed`],
+      [`to ${until}`, `p50 ${ms(p50)} ms, p99 ${ms(p99)} ms after the frame's submission`],
+      ['copied', `${(meter.copiedBytes / 1e6).toFixed(1)} MB by the guest`],
+    ];
+    io.stdout(rows.map(([name, text]) => `${name.padEnd(12)}${text}\n`).join(''));
+  }
+  if (io.signal.aborted) return EXIT_INTERRUPTED;
+  return failed ? EXIT_INVALID : 0;
+}
