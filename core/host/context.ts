@@ -1,4 +1,5 @@
 import type { Memfd } from '../dmabuf/udmabuf.ts';
+import type { MemoryRegion } from '../memory/region.ts';
 import type { SegmentList } from '../memory/segments.ts';
 import { Feature } from '../protocol/constants.ts';
 import { MEM_ENTRY_WORDS, Size } from '../protocol/layout.ts';
@@ -111,12 +112,15 @@ export class Context {
     this.flushes = new Flushes(options.displays.length);
     this.displays = options.displays.map((display) => ({ ...display }));
     this.edids = options.displays.map(() => null);
-    for (const region of options.regions) {
-      // Ids of a session may have holes.
-      while (this.memfds.length <= region.id) this.memfds.push(null);
-      this.memfds[region.id] = options.memfdOf(region);
-    }
+    for (const region of options.regions) this.noteFile(region);
     for (let i = 0; i < options.displays.length; i++) this.cursors.push(new Cursor());
+  }
+
+  /** Looks which file a region of guest memory has. */
+  noteFile(region: MemoryRegion): void {
+    // Ids of a session may have holes.
+    while (this.memfds.length <= region.id) this.memfds.push(null);
+    this.memfds[region.id] = this.options.memfdOf(region);
   }
 
   /** Whether one of the device's own feature bits (0–31) was negotiated. */

@@ -111,11 +111,15 @@ export class ControlQueue {
     if (takeReleases(this.#context, this.#timeline, this.#queue) > 0) this.#retry = true;
   }
 
-  /** Answers all that is in flight and takes nothing new: the sink stops reading for it. */
-  finish(): void {
+  /**
+   * Answers all that is in flight and takes nothing new: the sink stops reading for it.
+   * @returns whether an interrupt is wanted
+   */
+  finish(): boolean {
     const queue = this.#queue;
     const context = this.#context;
-    if (queue === null) return;
+    let wanted = false;
+    if (queue === null) return wanted;
     context.now();
     for (let round = 0; round < MOST_ROUNDS && queue.inFlight > 0; round++) {
       for (const resource of context.resources.all()) if (resource.held > 0) context.options.sink.stop(resource.id);
@@ -126,8 +130,9 @@ export class ControlQueue {
         this.#retry = false;
         this.#execute(queue);
       }
-      this.publish();
+      if (this.publish() === 2) wanted = true;
     }
+    return wanted;
   }
 
   /** Where the queue stands, see QueueConfig; 0 while it is closed. */

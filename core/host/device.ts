@@ -43,7 +43,6 @@ export class HostDevice {
   readonly #work = new Float64Array(2);
   /** By queue: ids of the regions that its ring lies in. */
   readonly #ringRegions: readonly Set<number>[] = Array.from({ length: QUEUES }, () => new Set<number>());
-  /** The RingError that ended the device. */
   #ringError: RingError | null = null;
   /** Queues that an interrupt is for, bit n for queue n, when the guest's doorbell is rung. Whoever looks at it clears it. */
   interruptedQueues = 0;
@@ -220,11 +219,7 @@ export class HostDevice {
    * @returns false when they are not acceptable
    */
   acceptFeatures(): boolean {
-    const features = negotiate(this.#options);
-    if (features === null) return false;
-    this.#context.features = features.lo;
-    this.#context.featuresHi = features.hi;
-    return true;
+    return negotiate(this.#context);
   }
 
   /**
@@ -254,15 +249,12 @@ export class HostDevice {
    * @returns where the queue stands, for `startQueue`; 0 for one that does not run
    */
   stopQueue(queue: number): number {
+    const isControl = queue === CONTROL_QUEUE;
     this.#ringRegions[queue].clear();
-    if (queue === CURSOR_QUEUE) {
-      const base = this.#cursor?.base ?? 0;
-      this.#cursor = null;
-      return base;
-    }
-    if (!this.#broken) this.#control.finish();
-    const { base } = this.#control;
-    this.#control.close();
+    if (isControl && !this.#broken && this.#control.finish()) this.#interruptFor(1 << CONTROL_QUEUE);
+    const base = (isControl ? this.#control : this.#cursor)?.base ?? 0;
+    if (isControl) this.#control.close();
+    else this.#cursor = null;
     return base;
   }
 
@@ -325,7 +317,7 @@ export class HostDevice {
 
   /** The queues found their memory once, when they were opened: if it leaves, so do they. */
   #checkRings(): void {
-    if (this.#broken || !this.#control.isOpen) return;
+    if (this.#broken) return;
     const { regions } = this.#options.space;
     for (const ids of this.#ringRegions) {
       for (const id of ids) {
@@ -373,21 +365,21 @@ export class HostDevice {
     const counters = this.#options.counters;
     const control = this.#control.publish();
     if (control === 0 && this.#cursorPushed === 0) return false;
-    let wanted = control === 2;
-    if (wanted) this.interruptedQueues |= 1 << CONTROL_QUEUE;
+    let wanted = control === 2 ? 1 << CONTROL_QUEUE : 0;
     if (control === 1) counters.add(Counter.interruptsSuppressed, 1);
     if (this.#cursorPushed > 0 && this.#cursor !== null) {
-      if (this.#cursor.publish()) {
-        wanted = true;
-        this.interruptedQueues |= 1 << CURSOR_QUEUE;
-      } else counters.add(Counter.interruptsSuppressed, 1);
+      if (this.#cursor.publish()) wanted |= 1 << CURSOR_QUEUE;
+      else counters.add(Counter.interruptsSuppressed, 1);
     }
     this.#cursorPushed = 0;
-    if (wanted) {
-      counters.add(Counter.interrupts, 1);
-      this.#interrupt(Interrupt.USED_BUFFER);
-    }
+    if (wanted !== 0) this.#interruptFor(wanted);
     return true;
+  }
+
+  #interruptFor(queues: number): void {
+    this.interruptedQueues |= queues;
+    this.#options.counters.add(Counter.interrupts, 1);
+    this.#interrupt(Interrupt.USED_BUFFER);
   }
 
   /** Charges this poll's work to the frames it was for, in equal parts; without one, to the next frame. */

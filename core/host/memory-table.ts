@@ -17,6 +17,7 @@ export function changeRegion(context: Context, regionId: number, present: boolea
   const owner = vfioDevices.find((device) => device.name === region.device);
   if (present) {
     space.add(region);
+    context.noteFile(region);
     owner?.restore();
     return;
   }

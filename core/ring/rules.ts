@@ -33,3 +33,8 @@ export type RingRule = keyof typeof MEANINGS;
 export function ringError(rule: RingRule, value: number): RingError {
   return new RingError(rule, `${MEANINGS[rule]} (${value})`);
 }
+
+/** @param head of a chain that is returned: the head of its descriptors, or its buffer id */
+export function notInFlight(head: number): RangeError {
+  return new RangeError(`head ${head} is not in flight`);
+}

@@ -4,7 +4,7 @@ import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
 import type { DeviceQueue, QueueConfig, RingError } from '../queue.ts';
-import { type RingRule, ringError } from '../rules.ts';
+import { notInFlight, type RingRule, ringError } from '../rules.ts';
 import { findPackedAreas } from './areas.ts';
 import * as layout from './layout.ts';
 import { wantsEvent } from './layout.ts';
@@ -29,7 +29,7 @@ const {
   WRITE,
 } = layout;
 
-/** All flags of a descriptor but WRITE: of one direct buffer those of its state alone are set. */
+/** Of one direct buffer its state's flags alone are set, and WRITE. */
 const STATE_ALONE = (0xffff ^ WRITE) << 16;
 const STATE_BITS = STATE_MASK << STATE_SHIFT;
 const USED_BITS = STATE_USED << STATE_SHIFT;
@@ -68,10 +68,7 @@ export class PackedDevice implements DeviceQueue {
   declare private readonly deviceEventAt: number;
   /** By id: ring slots of the chain in flight; 0: none is. */
   declare private readonly slots: Int32Array;
-  /**
-   * By slot, 1: passed over when the device last used slots, so it still holds what the driver wrote in the lap before.
-   * And whether there is any, 1: maybe.
-   */
+  /** By slot, 1: passed over when slots were last used: it holds what the driver wrote in the lap before. And, 1: there may be any. */
   declare private readonly passed: Uint8Array;
   private anyPassed = 0;
   /** Ring slots of all chains that are not in the used ring yet, and with IN_ORDER how many chains were returned and wait. */
@@ -122,12 +119,14 @@ export class PackedDevice implements DeviceQueue {
     return ((this.usedWrap << 31) | (this.usedNext << 16) | wrap | this.next) >>> 0;
   }
 
-  /** Nothing is in flight: both positions are the same. */
+  /** Nothing is in flight: both positions are the same. Which slots were passed over is not told. */
   private goOnFrom(base: number): void {
     const next = base & 0x7fff;
     if (next >= this.size || base >>> 16 !== (base & 0xffff)) throw ringError('base-range', base);
     this.next = next;
     this.usedNext = next;
+    this.passed.fill(1);
+    this.anyPassed = 1;
     if ((base & 0x8000) === 0) {
       this.available ^= STATE_MASK;
       this.usedWrap = 0;
@@ -189,7 +188,6 @@ export class PackedDevice implements DeviceQueue {
     if (at + 1 === this.size) this.wrapUsed();
   }
 
-  /** `next` passed the last slot. */
   private wrapAround(): void {
     this.next = 0;
     this.available ^= STATE_MASK;
@@ -215,7 +213,6 @@ export class PackedDevice implements DeviceQueue {
     this.use(head, written, taken);
   }
 
-  /** Chains taken and not returned yet. */
   get inFlight(): number {
     return this.slots.reduce((chains, slots) => (slots > 0 ? chains + 1 : chains), 0) - this.waiting;
   }
@@ -262,11 +259,8 @@ export class PackedDevice implements DeviceQueue {
     return seen > 0;
   }
 
-  /**
-   * Looks at the state of the next slot, which was not available. Legitimate are: available by now; used in the lap
-   * before (or blank); and what the driver wrote there in the lap before, where that slot was not used since, or not
-   * visibly, or passed over.
-   */
+  // The next slot was not available. Legitimate are: available by now; used in the lap before (or blank); and what the
+  // driver wrote there in the lap before, where that slot was not used since, or not visibly, or passed over.
   private checkUnavailable(state: number): void {
     const { available, next } = this;
     const usedBefore = available === STATE_AVAILABLE ? STATE_USED ^ STATE_MASK : STATE_USED;
@@ -403,8 +397,4 @@ export class PackedDevice implements DeviceQueue {
     this.seen = 0;
     return ringError(rule, value);
   }
-}
-
-function notInFlight(id: number): RangeError {
-  return new RangeError(`id ${id} is not in flight`);
 }

@@ -4,7 +4,7 @@ import type { Chain } from '../chain.ts';
 import { ChainBuilder } from '../chain-builder.ts';
 import { CompletionOrder } from '../in-order.ts';
 import type { DeviceQueue, QueueConfig, RingError } from '../queue.ts';
-import { type RingRule, ringError } from '../rules.ts';
+import { notInFlight, type RingRule, ringError } from '../rules.ts';
 import { findSplitAreas } from './areas.ts';
 import * as layout from './layout.ts';
 import { availEventIndex, needEvent, usedBytes, usedEventIndex } from './layout.ts';
@@ -94,15 +94,20 @@ export class SplitDevice implements DeviceQueue {
     this.availEvent = this.used + availEventIndex(size);
     this.taken = new Uint8Array(size);
     this.builder = new ChainBuilder(space, config.indirect, [config.deviceAddress, config.deviceAddress + usedBytes(size)]);
-    const base = (config.base ?? 0) & 0xffff;
-    this.lastAvail = base;
-    this.availSeen = base;
-    this.usedNext = base;
-    this.usedPublished = base;
+    if (config.base !== undefined) this.goOnFrom(config.base);
   }
 
   get base(): number {
     return this.lastAvail;
+  }
+
+  /** Nothing is in flight: all indices are the same. */
+  private goOnFrom(base: number): void {
+    if (base > 0xffff) throw ringError('base-range', base);
+    this.lastAvail = base;
+    this.availSeen = base;
+    this.usedNext = base;
+    this.usedPublished = base;
   }
 
   pop(chain: Chain): boolean {
@@ -263,8 +268,4 @@ export class SplitDevice implements DeviceQueue {
     this.availSeen = this.lastAvail;
     return ringError(rule, value);
   }
-}
-
-function notInFlight(head: number): RangeError {
-  return new RangeError(`head ${head} is not in flight`);
 }

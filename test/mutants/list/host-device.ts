@@ -241,15 +241,48 @@ export const HOST_DEVICE = [
       'this.#options.registers.raiseInterrupt(bits);\n    this.#options.guestDoorbell.ring();',
       'this.#options.guestDoorbell.ring();\n    this.#options.registers.raiseInterrupt(bits);',
     ],
-    'cursor-never-published': ['if (this.#cursor.publish()) {', 'if (true) {'],
+    'cursor-never-published': ['if (this.#cursor.publish()) wanted', 'if (true) wanted'],
     'control-kicks-not-asked-for': ['const control = this.#control.enableKicks();', 'const control = false;'],
     'cursor-kicks-not-asked-for': ['const cursor = this.#cursor?.enableKicks() ?? false;', 'const cursor = false;'],
+  }),
+  ...mutantsOf('host/queues', 'core/host/device.ts', ['unit/host/queues'], {
+    'started-while-broken': 'if (this.#broken) return false;',
+    'region-of-a-cursor-queue-alone-left': [
+      'if (this.#broken) return;\n    const { regions }',
+      'if (!this.#control.isOpen) return;\n    const { regions }',
+    ],
+    'regions-of-a-stopped-queue-kept': ['this.#ringRegions[queue].clear();', ''],
+    'stop-answers-nothing': ['this.#control.finish()', 'false'],
+    'stop-of-a-broken-ring-answers': ['isControl && !this.#broken && ', 'isControl && '],
+    'stop-interrupts-nobody': [
+      'this.#control.finish()) this.#interruptFor(1 << CONTROL_QUEUE);',
+      'this.#control.finish()) this.#broken = false;',
+    ],
+    'stop-keeps-the-cursor-queue': 'else this.#cursor = null;',
+    'control-queue-never-stopped': ['if (isControl) this.#control.close();\n    else this', 'if (!isControl) this'],
+    'goes-on-from-another-queue': ['(isControl ? this.#control : this.#cursor)?.base', 'this.#control.base'],
+    'interrupt-of-no-queue': 'this.interruptedQueues |= queues;',
+    'interrupt-of-the-cursor-is-the-controls': ['wanted |= 1 << CURSOR_QUEUE;', 'wanted |= 1 << CONTROL_QUEUE;'],
+  }),
+  ...mutantsOf('host/queues', 'core/host/control-queue.ts', ['unit/host/queues'], {
+    'stop-leaves-the-sink-reading': [
+      'for (const resource of context.resources.all()) if (resource.held > 0) context.options.sink.stop(resource.id);',
+      '',
+    ],
+    'stop-forgets-what-is-stalled': [
+      '// What waited for a release may hold a frame of its own now.\n      if (this.#stalled) {',
+      'if (false) {',
+    ],
+    'stop-publishes-nothing': ['if (this.publish() === 2) wanted = true;', 'if (false) wanted = true;'],
+  }),
+  ...mutantsOf('host/memory-table', 'core/host/memory-table.ts', ['unit/host/queues'], {
+    'file-of-a-region-that-comes-not-noted': 'context.noteFile(region);',
   }),
   ...mutantsOf('host/negotiate', 'core/host/negotiate.ts', DEVICE, {
     'feature-not-offered-lo': ['(lo & ~offeredFeatures.lo) !== 0 || ', ''],
     'feature-not-offered-hi': [' || (hi & ~offeredFeatures.hi) !== 0', ''],
-    'context-init-without-virgl': 'if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return null;',
-    'alignment-without-blob': 'if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return null;',
+    'context-init-without-virgl': 'if (has(Feature.CONTEXT_INIT) && !has(Feature.VIRGL)) return false;',
+    'alignment-without-blob': 'if (has(Feature.BLOB_ALIGNMENT) && !has(Feature.RESOURCE_BLOB)) return false;',
   }),
   ...mutantsOf('host/open-queue', 'core/host/open-queue.ts', DEVICE, {
     'ring-regions-not-noted': ['if (space.translate(address, 1) && space.hitRegion !== null) regions.add(space.hitRegion.id);', ''],

@@ -222,6 +222,20 @@ export const RING_MUTANTS = [
     'no-look-after-asking': ['return ((word >>> STATE_SHIFT) & STATE_MASK) === this.available;', 'return word === 1.5;'],
     'in-order-not-written-completely': [' || order.complete[head] === 0', ''],
   }),
+  ...mutantsOf('ring/split-base', 'core/ring/split/device.ts', ['unit/host/queues'], {
+    'past-16-bits': 'if (base > 0xffff)',
+    'taken-from-the-start': 'this.lastAvail = base;',
+    'used-from-the-start': ['this.usedNext = base;', ''],
+    'published-from-the-start': ['this.usedPublished = base;', ''],
+  }),
+  ...mutantsOf('ring/packed-base', 'core/ring/packed/device.ts', ['unit/host/queues'], {
+    'past-the-ring': ['next >= this.size || ', ''],
+    'two-places': [' || base >>> 16 !== (base & 0xffff)', ''],
+    'wrap-counter-forgotten': ['if ((base & 0x8000) === 0) {', 'if (false) {'],
+    'slots-passed-over-forgotten': ['this.passed.fill(1);', ''],
+    'slots-passed-over-not-looked-for': ['this.passed.fill(1);\n    this.anyPassed = 1;', 'this.passed.fill(1);'],
+    'used-from-the-start': ['this.usedNext = next;\n    this.passed', 'this.passed'],
+  }),
   ...mutantsOf('ring/chain-builder', 'core/ring/chain-builder.ts', HOSTILE, {
     'chain-too-long': 'if (count === MAX_CHAIN)',
     'buffer-of-another-upper-word': ['if (hi === window.hi && length > 0', 'if (length > 0'],
