@@ -65,25 +65,27 @@ if [ ! -e "$cache/client" ] || [ "$here/guest/client.c" -nt "$cache/client" ]; t
 		cannot "the test client cannot be built (libc6-dev?): $(head -1 "$cache/gcc.log")"
 fi
 
-# In the order in which they are loaded. One that is built in is not found and not needed.
-modules='drm drm_kms_helper drm_client_lib drm_shmem_helper drm_ttm_helper drm_vram_helper virtio_dma_buf virtio-gpu bochs
-vfio vfio_iommu_type1 irqbypass vfio-pci-core vfio-pci'
-if [ ! -e "$cache/initrd.gz" ] || [ "$cache/client" -nt "$cache/initrd.gz" ] || [ "$here/guest/init" -nt "$cache/initrd.gz" ]; then
+# In the order in which they are loaded, with what each needs before it; one that is built in is no file.
+wanted='virtio-gpu bochs vfio_iommu_type1 vfio-pci'
+if [ ! -e "$cache/initrd.gz" ] || [ "$cache/client" -nt "$cache/initrd.gz" ] || [ "$here/guest/init" -nt "$cache/initrd.gz" ] ||
+	[ "$here/prepare.sh" -nt "$cache/initrd.gz" ]; then
 	tree=$root/initrd
 	rm -rf "$tree"
 	mkdir -p "$tree/bin" "$tree/lib/modules" "$tree/proc" "$tree/sys" "$tree/dev"
 	cp "$root/bin/busybox" "$tree/bin/busybox"
 	cp "$cache/client" "$tree/bin/client"
 	cp "$here/guest/init" "$tree/init"
+	release=$(basename "$(dirname "$(find "$root/usr/lib/modules" -maxdepth 2 -name kernel | sort | tail -1)")")
+	chroot "$root" depmod "$release" 2>"$cache/depmod.log"
 	number=10
-	for module in $modules; do
-		file=$(find "$root/usr/lib/modules" "$root/lib/modules" -name "$module.ko*" 2>/dev/null | head -1)
-		[ -n "$file" ] || continue
-		target=$tree/lib/modules/$number-$module.ko
+	for module in $wanted; do chroot "$root" modprobe -S "$release" --show-depends "$module" 2>/dev/null || true; done |
+		sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r file; do
+		name=$(basename "$file")
+		target=$tree/lib/modules/$number-${name%%.ko*}.ko
 		case $file in
-		*.xz) chroot "$root" xz -dc "${file#"$root"}" >"$target" ;;
-		*.zst) zstd -dc "$file" >"$target" ;;
-		*) cp "$file" "$target" ;;
+		*.xz) chroot "$root" xz -dc "$file" >"$target" ;;
+		*.zst) zstd -dc "$root$file" >"$target" ;;
+		*) cp "$root$file" "$target" ;;
 		esac
 		number=$((number + 1))
 	done

@@ -32,6 +32,7 @@
 #define MOST_OBJECTS 8
 /* Flips between two resets of the VFIO device. */
 #define RESET_EVERY 20
+#define SAY_EVERY 20
 #define VFIO_FEATURE_DMA_BUF 11
 #define PCI_COMMAND 4
 #define PCI_COMMAND_MEMORY_MASTER 6
@@ -323,6 +324,8 @@ static void flip(struct head *head, const struct buffer *buffers, int count)
 		buffer->pixels[0] = FRAME_BASE + i;
 		CHECK(ioctl(head->fd, DRM_IOCTL_MODE_PAGE_FLIP, &page_flip));
 		CHECK(read(head->fd, event, sizeof(event)));
+		if (i % SAY_EVERY == 0)
+			printf("flip %d\n", i);
 	}
 	printf("%d flips, %.2f ms each\n", count, (now_ms() - start) / count);
 }

@@ -1,0 +1,77 @@
+/** What a guest did, read from what the host wrote; and the order that the Linux driver keeps. */
+import { expect } from 'vitest';
+import { BlobMem, type CommandName, Flag } from '../../core/protocol/constants.ts';
+import { decodeRequest, type Request, type RequestOf } from '../../core/protocol/request.ts';
+import type { Trace } from '../../core/trace/trace.ts';
+import type { Frame, Host } from './guest.ts';
+import type { Process } from './process.ts';
+
+/** The client's frame i has this plus i in its first pixel. */
+const FRAME_BASE = 0xbeef0000;
+
+/** All requests of a queue in their order; one that cannot be decoded fails the test. */
+export function requests(trace: Trace, queue = 0): Request[] {
+  return trace.records.flatMap((record) => {
+    if (record.kind !== 'chain' || record.queue !== queue) return [];
+    const request = decodeRequest(record.request);
+    if ('error' in request) throw new Error(request.error);
+    return [request];
+  });
+}
+
+export function named<N extends CommandName>(all: readonly Request[], name: N): RequestOf<N>[] {
+  return all.filter((request): request is RequestOf<N> => request.name === name);
+}
+
+/** The frames that a client drew, of the resources that it used; the console draws others. */
+export function drawn(frames: readonly Frame[]): Frame[] {
+  return frames.filter(({ pixel }) => Number(pixel) >= FRAME_BASE);
+}
+
+/** Frame numbers in the order shown. */
+export function numbers(frames: readonly Frame[]): number[] {
+  return drawn(frames).map(({ pixel }) => Number(pixel) - FRAME_BASE);
+}
+
+/** 0 to `last`. */
+export function upTo(last: number): number[] {
+  return Array.from({ length: last + 1 }, (_, i) => i);
+}
+
+/** Nothing went wrong in the guest; it has ended. */
+export async function expectGoodGuest(guest: Process, ...clients: string[]): Promise<void> {
+  await guest.ended;
+  const said = guest.lines.filter((line) => /^(DONE|FAIL|KERNEL|GUEST ENDS)/.test(line));
+  expect(said).toEqual([...clients.map((client) => `DONE ${client}`), 'GUEST ENDS']);
+}
+
+/** The session ended by the guest's end, and no command was answered with an error. @returns MB copied */
+export async function expectGoodSession(host: Host): Promise<number> {
+  const { errors, copiedMB } = await host.session();
+  expect(host.process.lines).toContain('the front end is gone: hung up');
+  expect(errors).toBe(0);
+  return copiedMB;
+}
+
+/** Fence ids only rise: the driver gives them out in the order of the queue. */
+export function expectRisingFences(all: readonly Request[]): void {
+  const ids = all.filter(({ flags }) => (flags & Flag.FENCE) !== 0).map(({ fenceLo, fenceHi }) => fenceHi * 2 ** 32 + fenceLo);
+  expect(ids).toEqual(Array.from(new Set(ids)).sort((a, b) => a - b));
+}
+
+/**
+ * The life of an imported buffer: CREATE_BLOB (guest memory, shareable, unfenced), SET_SCANOUT_BLOB and a fenced FLUSH for each
+ * frame, no TRANSFER, at its end a fenced DETACH_BACKING, then UNREF.
+ * @returns its number of memory entries
+ */
+export function expectImportedLife(all: readonly Request[], resource: number, bytes: number, flips: number): number {
+  const own = all.filter((request) => 'resource' in request && request.resource === resource);
+  const [created] = named(own, 'RESOURCE_CREATE_BLOB');
+  expect(own[0]).toBe(created);
+  expect(created).toMatchObject({ blobMem: BlobMem.GUEST, blobFlags: 2, flags: 0, sizeLo: bytes, sizeHi: 0 });
+  expect(created.entries.reduce((sum, { length }) => sum + length, 0)).toBe(bytes);
+  const flipping = own.slice(1, -2).map(({ name, flags }) => `${name} ${flags}`);
+  expect(flipping).toEqual(Array.from({ length: flips }, () => ['SET_SCANOUT_BLOB 0', `RESOURCE_FLUSH ${Flag.FENCE}`]).flat());
+  expect(own.slice(-2).map(({ name, flags }) => `${name} ${flags}`)).toEqual([`RESOURCE_DETACH_BACKING ${Flag.FENCE}`, 'RESOURCE_UNREF 0']);
+  return created.entries.length;
+}
