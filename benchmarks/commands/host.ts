@@ -39,6 +39,8 @@ Flags:
   --unsealed            take memory that the front end could shrink, which would
                         end this program (QEMU: seal=off, or a file)
   --spin-us N           the most that the thread spins before it sleeps (50)
+  --state FILE          keep what the guest has set up, so that a host started
+                        again goes on with a guest that runs (split rings)
   --record FILE         write what the guest sends, a trace for scanout replay
   --frames FILE         write a line of JSON for each flush, its first pixel too
   --once                end with the first session
@@ -77,6 +79,7 @@ export const hostCommand: Command = {
         'device-region': { type: 'string' },
         unsealed: { type: 'boolean', default: false },
         'spin-us': { type: 'string', default: '50' },
+        state: { type: 'string' },
         record: { type: 'string' },
         frames: { type: 'string' },
         once: { type: 'boolean', default: false },
@@ -105,7 +108,7 @@ export const hostCommand: Command = {
       logCapacity: 4096,
     };
     const devices = deviceRanges(values['device-region']);
-    for (const flag of ['record', 'frames'] as const) {
+    for (const flag of ['state', 'record', 'frames'] as const) {
       const path = values[flag];
       if (path !== undefined) writablePlace(flag, path);
     }
@@ -139,6 +142,7 @@ export const hostCommand: Command = {
       devices,
       unsealed: values.unsealed,
       once: values.once,
+      state: values.state ?? null,
       record: values.record ?? null,
       frames: values.frames ?? null,
     };

@@ -4,13 +4,14 @@ import { type DeviceQueue, RingError } from '../ring/queue.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, QUEUES, Status } from '../ring/registers.ts';
 import { destroy } from './commands-2d.ts';
 import { changeDisplay } from './commands-info.ts';
-import { Context, type Display } from './context.ts';
+import { Context, type Cursor, type Display } from './context.ts';
 import { ControlQueue } from './control-queue.ts';
 import { handleCursor, resetCursors } from './cursor.ts';
 import { applyPresentMask, changeRegion } from './memory-table.ts';
 import { negotiate } from './negotiate.ts';
 import { openQueue, queueConfig } from './open-queue.ts';
 import type { HostOptions } from './options.ts';
+import { restore } from './restore.ts';
 
 export type { Display } from './context.ts';
 export type { HostOptions } from './options.ts';
@@ -105,13 +106,7 @@ export class HostDevice {
   }
 
   /** What a head's cursor looks like to the host. */
-  cursor(head: number): {
-    readonly resourceId: number;
-    readonly x: number;
-    readonly y: number;
-    readonly hotX: number;
-    readonly hotY: number;
-  } {
+  cursor(head: number): Readonly<Cursor> {
     return this.#context.cursors[head];
   }
 
@@ -256,6 +251,11 @@ export class HostDevice {
     if (isControl) this.#control.close();
     else this.#cursor = null;
     return base;
+  }
+
+  /** Carries requests out once more that a host before this one answered: core/host/restore. While no queue runs. */
+  restore(requests: readonly Uint8Array[]): number {
+    return restore(this.#context, requests);
   }
 
   #pollRegisters(): boolean {

@@ -54,6 +54,8 @@ export interface BackEndHooks {
   close(fd: number): void;
   /** One line for people. */
   say(line: string): void;
+  /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
+  driverStarts(isNew: boolean): void;
   /** Features were agreed on; for a recorder. */
   features(lo: number, hi: number): void;
   /** The memory table was taken into use. */
@@ -306,7 +308,11 @@ export class BackEnd {
     registers.setQueueSize(index, queue.size);
     registers.setQueueAddresses(index, descriptor, avail, used);
     registers.setQueueReady(index, true);
-    if (index === CONTROL_QUEUE && this.#isNew(queue, descriptor)) this.#newDriver();
+    if (index === CONTROL_QUEUE) {
+      const isNew = this.#isNew(queue, descriptor);
+      if (isNew) this.#newDriver();
+      this.#hooks.driverStarts(isNew);
+    }
     if (!this.#device.startQueue(index, queue.base)) {
       this.#hooks.say(`queue ${index} cannot be opened: ${this.#device.ringError?.message ?? 'the device is broken'}`);
       return;

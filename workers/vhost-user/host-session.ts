@@ -5,7 +5,7 @@ import type { Clock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
-import { Interrupt, QUEUES } from '../../core/ring/registers.ts';
+import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
 import { runLoop, type Side } from '../loop.ts';
 import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
@@ -17,6 +17,7 @@ import { Connection } from './connection.ts';
 import { FrameList } from './frames.ts';
 import { GuestMemory } from './guest-memory.ts';
 import type { HostTask } from './host-task.ts';
+import { KeptState } from './kept-state.ts';
 import { PeerError } from './peer-error.ts';
 import { Recorder } from './recorder.ts';
 
@@ -41,6 +42,7 @@ export class HostSession {
   readonly #counters: Counters;
   readonly #recorder: Recorder | null;
   readonly #frames: FrameList | null;
+  readonly #state: KeptState | null;
   readonly #isStopped: () => boolean;
   readonly #drain = new Uint8Array(8);
   #ended: string | null = null;
@@ -67,8 +69,10 @@ export class HostSession {
     this.#counters = new Counters(plan.hostCounters);
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
+    this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
     const frames = this.#frames;
     const recorder = this.#recorder;
+    const state = this.#state;
     this.#machine = new HostMachine(
       plan,
       clock,
@@ -77,7 +81,12 @@ export class HostSession {
       (sink) => (frames === null ? sink : frames.around(sink, plan.options.heads)),
       null,
       viewOf(this.#memory, new MappedSideBySide(libc)),
-      recorder === null ? undefined : (queue, chain) => recorder.chain(queue, chain),
+      recorder === null && state === null
+        ? undefined
+        : (queue, chain) => {
+            recorder?.chain(queue, chain);
+            if (queue === CONTROL_QUEUE) state?.observe(chain);
+          },
     );
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
     this.#polls.set(SOCKET, fd);
@@ -90,6 +99,10 @@ export class HostSession {
       },
       close: (one) => libc.close(one),
       say,
+      driverStarts: (isNew) => {
+        if (isNew) state?.clear();
+        else if (this.#machine.device.resourceCount === 0) say(this.#restore());
+      },
       features: (lo, hi) => recorder?.features(lo, hi),
       memory: () => recorder?.regions(),
       openRequests: (requests) => new Connection(new FdSocket(libc, requests, VHOST_HEADER)),
@@ -115,8 +128,17 @@ export class HostSession {
       this.#connection.close();
       this.#recorder?.close();
       this.#frames?.close();
+      this.#state?.close();
     }
     return this.#ended;
+  }
+
+  /** What the driver goes on with that was set up with a host before this one. @returns a line for people */
+  #restore(): string {
+    const requests = this.#state?.requests ?? [];
+    if (requests.length === 0) return 'the guest goes on with a host that knows nothing of it: reload its driver (see --state)';
+    const done = this.#machine.device.restore(requests);
+    return `the guest goes on: ${done} of ${requests.length} kept requests were carried out again`;
   }
 
   #turn(): boolean {

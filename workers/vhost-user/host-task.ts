@@ -12,6 +12,8 @@ export interface HostTask {
   readonly unsealed: boolean;
   /** Whether it ends with its first session. */
   readonly once: boolean;
+  /** What the guest has set up is kept there, for a host that is started again; null: it is not. */
+  readonly state: string | null;
   /** A trace of what the guest sends is written there; null: none. */
   readonly record: string | null;
   /** A line of JSON for each flush is written there; null: none. */

@@ -1,0 +1,104 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AddressSpace } from '../../../core/memory/address-space.ts';
+import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
+import { Command, Format } from '../../../core/protocol/constants.ts';
+import { writeCreate2d, writeFlush, writeResource, writeSetScanout } from '../../../core/protocol/write.ts';
+import { Chain } from '../../../core/ring/chain.ts';
+import { KeptState } from '../../../workers/vhost-user/kept-state.ts';
+
+describe('what a guest has set up, kept in a file', () => {
+  let folder: string;
+  let path: string;
+  const space = new AddressSpace();
+  const region = new MemoryRegion({
+    ...({ id: 0, name: 'ram', kind: 'ram', gpa: 0, size: 65536, device: null, bar: null } as const),
+    memory: createSharedMemory(65536),
+  });
+  space.add(region);
+  const chain = new Chain();
+
+  /** Sends a request to a state, as the device would take it. */
+  const send = (state: KeptState, write: (words: Uint32Array) => number): void => {
+    chain.clear();
+    chain.setOne(0, 0, 0, write(region.u32), 0);
+    state.observe(chain);
+  };
+  const create = (state: KeptState, id: number): void => send(state, (w) => writeCreate2d(w, 0, id, Format.B8G8R8X8, 64, 64));
+  const simple = (state: KeptState, type: number, id: number): void => send(state, (w) => writeResource(w, 0, type, id));
+  const show = (state: KeptState, head: number, id: number): void => send(state, (w) => writeSetScanout(w, 0, 0, 0, 64, 64, head, id));
+  /** Type and id (of a SET_SCANOUT the head) of each request. */
+  const told = ({ requests }: KeptState): number[][] =>
+    requests.map((request) => {
+      const words = new Uint32Array(request.slice().buffer);
+      return [words[0], words[words[0] === Command.SET_SCANOUT ? 10 : 6]];
+    });
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'scanout-state-'));
+    path = join(folder, 'state');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  test('is what there is now, in an order in which it can be carried out, and the same when it is read again', () => {
+    const state = new KeptState(path, space);
+    create(state, 2);
+    create(state, 3);
+    show(state, 0, 2);
+    show(state, 0, 3);
+    simple(state, Command.RESOURCE_DETACH_BACKING, 3);
+    send(state, (w) => writeFlush(w, 0, 0, 0, 64, 64, 3));
+    simple(state, Command.RESOURCE_UNREF, 2);
+    const all = [
+      [Command.RESOURCE_CREATE_2D, 3],
+      [Command.RESOURCE_DETACH_BACKING, 3],
+      [Command.SET_SCANOUT, 0],
+    ];
+    expect(told(state)).toEqual(all);
+    // As after a kill: nothing was closed.
+    const again = new KeptState(path, space);
+    expect(told(again)).toEqual(all);
+    state.close();
+    again.close();
+  });
+
+  test('a line that was cut off is none; what is no such file is refused and stays', () => {
+    const state = new KeptState(path, space);
+    create(state, 2);
+    state.close();
+    appendFileSync(path, 'AQEAAA');
+    const again = new KeptState(path, space);
+    expect(told(again)).toEqual([[Command.RESOURCE_CREATE_2D, 2]]);
+    again.close();
+    writeFileSync(path, 'something else\n');
+    expect(() => new KeptState(path, space)).toThrow(/it is no state of a host; delete it/);
+    expect(readFileSync(path, 'utf8')).toBe('something else\n');
+  });
+
+  test('nothing is left when a driver begins', () => {
+    const state = new KeptState(path, space);
+    create(state, 2);
+    state.clear();
+    expect(state.requests).toEqual([]);
+    expect(readFileSync(path, 'utf8')).toBe('');
+    create(state, 4);
+    expect(told(new KeptState(path, space))).toEqual([[Command.RESOURCE_CREATE_2D, 4]]);
+    state.close();
+  });
+
+  test('a guest that sets up without end is kept up to a bound', () => {
+    const state = new KeptState(path, space);
+    for (let id = 1; id <= 3000; id++) {
+      send(state, (w) => {
+        writeResource(w, 0, Command.RESOURCE_CREATE_BLOB, id);
+        return 60_000;
+      });
+    }
+    const kept = state.requests.reduce((sum, { length }) => sum + length, 0);
+    expect(kept).toBeGreaterThan(50 * 1024 * 1024);
+    expect(kept).toBeLessThanOrEqual(64 * 1024 * 1024);
+    state.close();
+  });
+});

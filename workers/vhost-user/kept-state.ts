@@ -1,0 +1,157 @@
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import type { AddressSpace } from '../../core/memory/address-space.ts';
+import { Command, MAX_SCANOUTS } from '../../core/protocol/constants.ts';
+import { type Chain, readChain } from '../../core/ring/chain.ts';
+import { decodeBase64 } from '../../core/trace/base64.ts';
+
+/** The file is written anew when it has grown by so much since it was. */
+const REWRITE_BYTES = 8 * 1024 * 1024;
+/** A request of 16,384 entries and its fixed part. */
+const MOST_REQUEST = 16384 * 16 + 96;
+const MOST_FILE = 256 * 1024 * 1024;
+/** Of all requests kept; a guest that sets up more is not kept from there on. */
+const MOST_KEPT = 64 * 1024 * 1024;
+/** What a request costs beside its bytes. */
+const OVERHEAD = 128;
+/** Byte of a request at which the resource's id stands, or the scanout's and then the resource's. */
+const ID_AT = 24;
+const SCANOUT_AT = 40;
+
+/**
+ * What a guest has set up, kept in a file while it runs: the requests that made its resources, backed them and chose what its
+ * scanouts show. A host that is started again carries them out (core/host/restore) and goes on where the one before ended.
+ * One line of base64 a request, appended before it is carried out; a last line without its end is none.
+ */
+export class KeptState {
+  readonly #path: string;
+  readonly #space: AddressSpace;
+  #fd = -1;
+  #grown = 0;
+  #kept = 0;
+  /** By resource: what made it, and what backs it now. */
+  readonly #made = new Map<number, Uint8Array>();
+  readonly #backed = new Map<number, Uint8Array>();
+  /** By scanout. */
+  readonly #shown = new Map<number, Uint8Array>();
+  readonly #view = new DataView(new ArrayBuffer(64));
+
+  /** Reads what is there. @throws when the file cannot be read or written */
+  constructor(path: string, space: AddressSpace) {
+    this.#path = path;
+    this.#space = space;
+    if (existsSync(path)) this.#read();
+    this.#rewrite();
+  }
+
+  /** In the order in which they can be carried out. */
+  get requests(): Uint8Array[] {
+    return [...[...this.#made].flatMap(([id, made]) => [made, ...this.#one(this.#backed, id)]), ...this.#shown.values()];
+  }
+
+  /** A driver begins: nothing of the one before is left. */
+  clear(): void {
+    this.#made.clear();
+    this.#backed.clear();
+    this.#shown.clear();
+    this.#kept = 0;
+    this.#rewrite();
+  }
+
+  /** Notes a chain of the control queue if it sets something up. */
+  observe(chain: Chain): void {
+    const head = new Uint8Array(this.#view.buffer, 0, 4);
+    // RACE: as in the device, which reads the request once more and may find another: then this one is wrong, for that guest alone.
+    if (chain.readableBytes > MOST_REQUEST || readChain(this.#space, chain, 0, head, 0, 4) !== 4) return;
+    if (!KEPT.has(this.#view.getUint32(0, true))) return;
+    const request = new Uint8Array(chain.readableBytes);
+    if (readChain(this.#space, chain, 0, request, 0, request.length) !== request.length || !this.#note(request)) return;
+    const line = `${textOf(request)}\n`;
+    writeSync(this.#fd, line);
+    this.#grown += line.length;
+    if (this.#grown > REWRITE_BYTES) this.#rewrite();
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  #one(from: Map<number, Uint8Array>, id: number): Uint8Array[] {
+    const found = from.get(id);
+    return found === undefined ? [] : [found];
+  }
+
+  /** @returns whether it changes anything */
+  #note(request: Uint8Array): boolean {
+    if (request.length < ID_AT + 8) return false;
+    const view = new DataView(request.buffer, request.byteOffset, request.length);
+    const type = view.getUint32(0, true);
+    const id = view.getUint32(ID_AT, true);
+    switch (type) {
+      case Command.RESOURCE_CREATE_2D:
+      case Command.RESOURCE_CREATE_BLOB:
+        return !this.#made.has(id) && this.#keep(this.#made, id, request);
+      case Command.RESOURCE_UNREF:
+        this.#drop(this.#backed, id);
+        return this.#drop(this.#made, id);
+      // Of a blob that is detached its own entries go too: it is shown again only after an ATTACH.
+      case Command.RESOURCE_ATTACH_BACKING:
+      case Command.RESOURCE_DETACH_BACKING:
+        return this.#made.has(id) && this.#keep(this.#backed, id, request);
+      case Command.SET_SCANOUT:
+      case Command.SET_SCANOUT_BLOB:
+        if (request.length < SCANOUT_AT + 8 || view.getUint32(SCANOUT_AT, true) >= MAX_SCANOUTS) return false;
+        return this.#keep(this.#shown, view.getUint32(SCANOUT_AT, true), request);
+    }
+    return false;
+  }
+
+  #keep(into: Map<number, Uint8Array>, key: number, request: Uint8Array): boolean {
+    this.#drop(into, key);
+    if (this.#kept + request.length + OVERHEAD > MOST_KEPT) return false;
+    this.#kept += request.length + OVERHEAD;
+    into.set(key, request);
+    return true;
+  }
+
+  #drop(from: Map<number, Uint8Array>, key: number): boolean {
+    const found = from.get(key);
+    if (found === undefined) return false;
+    this.#kept -= found.length + OVERHEAD;
+    return from.delete(key);
+  }
+
+  #read(): void {
+    const text = readFileSync(this.#path, 'latin1');
+    if (text.length > MOST_FILE) throw new Error(`${this.#path}: more than ${MOST_FILE} bytes; it is no state of a host`);
+    for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split('\n')) {
+      if (line === '') continue;
+      const request = decodeBase64(line);
+      if (request === null || request.length > MOST_REQUEST) throw new Error(`${this.#path}: it is no state of a host; delete it`);
+      this.#note(request);
+    }
+  }
+
+  /** All of it anew, in the place of the file. */
+  #rewrite(): void {
+    const next = `${this.#path}.new`;
+    const fd = openSync(next, 'w', 0o600);
+    for (const request of this.requests) writeSync(fd, `${textOf(request)}\n`);
+    renameSync(next, this.#path);
+    this.close();
+    this.#fd = fd;
+    this.#grown = 0;
+  }
+}
+
+const textOf = (request: Uint8Array): string => Buffer.from(request).toString('base64');
+
+const KEPT: ReadonlySet<number> = new Set([
+  Command.RESOURCE_CREATE_2D,
+  Command.RESOURCE_CREATE_BLOB,
+  Command.RESOURCE_UNREF,
+  Command.RESOURCE_ATTACH_BACKING,
+  Command.RESOURCE_DETACH_BACKING,
+  Command.SET_SCANOUT,
+  Command.SET_SCANOUT_BLOB,
+]);
