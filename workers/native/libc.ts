@@ -26,6 +26,9 @@ const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const EFD_CLOEXEC = 0x80000;
 const EFD_NONBLOCK = 0x800;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0x800;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
 
@@ -126,9 +129,15 @@ export class Libc {
     throw new NativeError('ppoll', this.#errno());
   }
 
-  /** socket(2) of AF_UNIX, SOCK_STREAM, whose connect answers EAGAIN where others wait already. */
-  socket(): number {
-    return this.#check('socket', this.#call('socket', AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  /** Sets O_NONBLOCK: nobody waits any more who reads or writes what the descriptor names. */
+  nonBlocking(fd: number): void {
+    const flags = this.#check('fcntl', this.#call('fcntl', fd, F_GETFL, 'int', 0));
+    this.#check('fcntl', this.#call('fcntl', fd, F_SETFL, 'int', flags | O_NONBLOCK));
+  }
+
+  /** socket(2) of AF_UNIX, SOCK_STREAM unless given, whose connect answers EAGAIN where others wait already. */
+  socket(type: number = SOCK_STREAM): number {
+    return this.#check('socket', this.#call('socket', AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   }
 
   bind(fd: number, address: Uint8Array): void {
@@ -145,7 +154,8 @@ export class Libc {
 
   /** @returns the connection, or −1 when there is none any more */
   accept(fd: number): number {
-    return this.#call('accept4', fd, null, null, SOCK_CLOEXEC);
+    const connection = this.#call('accept4', fd, null, null, SOCK_CLOEXEC);
+    return connection < 0 && ['EAGAIN', 'EINTR', 'ECONNABORTED'].includes(this.#errno()) ? -1 : this.#check('accept4', connection);
   }
 
   /** Two connected sockets. */
@@ -179,6 +189,7 @@ export class Libc {
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0x80000;
 const SOCK_NONBLOCK = 0x800;
 

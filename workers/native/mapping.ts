@@ -3,8 +3,12 @@ import { createSharedMemory } from '../../core/memory/region.ts';
 import { type Libc, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, NativeError, Seal } from './libc.ts';
 
 const PAGE = 4096;
-/** The largest shared memory (65536 WebAssembly pages). */
+/** The smallest and the largest shared memory (1 and 65536 WebAssembly pages). */
+const LEAST_BYTES = 65536;
 const MOST_BYTES = 65536 * 65536;
+
+/** The size of memory that so many bytes are mapped in. */
+const classOf = (bytes: number): number => Math.max(LEAST_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 
 /** What a file is, whatever descriptor names it. */
 export function fileIdentity(fd: number): string {
@@ -15,11 +19,12 @@ export function fileIdentity(fd: number): string {
 /**
  * Files laid over page-aligned shared memory, so that the same bytes serve typed arrays and Atomics here and another
  * process. A SharedArrayBuffer cannot be detached: a mapping that ends leaves private zero pages in its place, never a hole,
- * and its memory is used again for the next file of that size.
+ * and its memory is used again for the next file. Memories have sizes that are powers of two: whatever sizes others make up,
+ * there are few, and no more of each than were mapped at once.
  */
 export class FileMappings {
   readonly #libc: Libc;
-  /** Memories without a file, by size. */
+  /** Memories without a file, by their size. */
   readonly #free = new Map<number, WebAssembly.Memory[]>();
   readonly #mapped = new Set<WebAssembly.Memory>();
 
@@ -35,20 +40,22 @@ export class FileMappings {
   /**
    * Maps `bytes` of a file from `offset` on.
    * @param unsealed whether a file that others can shrink is taken: reading past its new end would kill this process
+   * @returns shared memory of at least that size; what follows the file's bytes is zero
    * @throws NativeError: EINVAL for a size or offset that cannot be, past the file's end, or a file that is not sealed;
-   *   what mmap(2) answers
+   *   ENOMEM without address space; what mmap(2) answers
    */
   map(fd: number, offset: number, bytes: number, unsealed = false): WebAssembly.Memory {
     if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE !== 0 || !Number.isSafeInteger(offset) || offset % PAGE !== 0) {
       throw new NativeError('mmap', 'EINVAL', `${bytes} bytes at ${offset} are not whole pages`);
     }
     if (bytes > MOST_BYTES) throw new NativeError('mmap', 'ENOMEM', `${bytes} bytes; a region has 4 GiB at most`);
-    const { size } = fstatSync(fd);
-    if (offset + bytes > size) throw new NativeError('mmap', 'EINVAL', `${bytes} bytes at ${offset} of a file of ${size}`);
+    // Before its size is looked at, which may change until it is sealed.
     if (!unsealed && (this.#libc.seals(fd) & Seal.SHRINK) === 0) {
       throw new NativeError('mmap', 'EINVAL', 'the file has no F_SEAL_SHRINK: who shrinks it would end this process');
     }
-    const memory = this.#free.get(bytes)?.pop() ?? createSharedMemory(bytes);
+    const { size } = fstatSync(fd);
+    if (offset + bytes > size) throw new NativeError('mmap', 'EINVAL', `${bytes} bytes at ${offset} of a file of ${size}`);
+    const memory = this.#take(bytes);
     try {
       this.#libc.mmapFixed(this.#address(memory), bytes, MAP_SHARED, fd, offset);
     } catch (error) {
@@ -65,10 +72,23 @@ export class FileMappings {
     this.#keep(memory, bytes);
   }
 
+  #take(bytes: number): WebAssembly.Memory {
+    const size = classOf(bytes);
+    const free = this.#free.get(size)?.pop();
+    if (free !== undefined) return free;
+    try {
+      return createSharedMemory(size);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new NativeError('mmap', 'ENOMEM', `no address space for ${size} bytes`);
+    }
+  }
+
   #keep(memory: WebAssembly.Memory, bytes: number): void {
     this.#libc.mmapFixed(this.#address(memory), bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    const free = this.#free.get(bytes);
-    if (free === undefined) this.#free.set(bytes, [memory]);
+    const size = classOf(bytes);
+    const free = this.#free.get(size);
+    if (free === undefined) this.#free.set(size, [memory]);
     else free.push(memory);
   }
 

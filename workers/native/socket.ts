@@ -16,10 +16,12 @@ const CONTROL = CMSGHDR + 4 * MOST_FDS;
 /** sun_path and its end. */
 const MOST_PATH = 107;
 
-/** struct sockaddr_un. @throws NativeError ENAMETOOLONG */
+/** struct sockaddr_un. @throws NativeError ENAMETOOLONG, or EINVAL for no path */
 export function socketAddress(path: string): Uint8Array {
   const name = new TextEncoder().encode(path);
   if (name.length > MOST_PATH) throw new NativeError('bind', 'ENAMETOOLONG', `a socket's path has ${MOST_PATH} bytes at most: ${path}`);
+  // An empty name would be an address that has no path.
+  if (name.length === 0) throw new NativeError('bind', 'EINVAL', 'a socket needs a path');
   const address = new Uint8Array(2 + name.length + 1);
   address[0] = 1;
   address.set(name, 2);

@@ -52,6 +52,10 @@ export interface BackEndHooks {
   queuesChanged(): void;
   /** Closes a file descriptor that came. */
   close(fd: number): void;
+  /** Why a file descriptor is none for kicks, interrupts and errors, or null: it is one, and made ready. */
+  eventFault(fd: number): string | null;
+  /** Signals one of these. */
+  signal(fd: number): void;
   /** One line for people. */
   say(line: string): void;
   /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
@@ -118,12 +122,11 @@ export class BackEnd {
     this.#requests?.send(message(VhostUserBackend.CONFIG_CHANGE, 0, new Uint8Array(0)));
   }
 
-  /** Signals a ring that cannot go on (there is no NEEDS_RESET here) and stops both. */
-  ringsBroken(signal: (fd: number) => void): void {
+  /** Signals rings that cannot go on (there is no NEEDS_RESET here) and stops both. */
+  ringsBroken(): void {
     for (let index = 0; index < QUEUES; index++) {
-      const queue = this.#queues[index];
-      if (!queue.running) continue;
-      if (queue.err >= 0) signal(queue.err);
+      if (!this.#queues[index].running) continue;
+      this.#signalError(index);
       this.#stop(index);
     }
     this.#hooks.queuesChanged();
@@ -132,6 +135,8 @@ export class BackEnd {
   /** Drops all that the front end gave. */
   close(): void {
     this.#device.reset();
+    // The next session's device begins anew: what broke this one is not its driver's doing.
+    this.#registers.reset();
     this.#memory.clear(this.#device);
     for (const queue of this.#queues) {
       queue.running = false;
@@ -186,8 +191,8 @@ export class BackEnd {
   #setFeatures(lo: number, hi: number): void {
     const registers = this.#registers;
     const own = 1 << PROTOCOL_FEATURES_BIT;
-    registers.setDriverFeatures((lo & ~own) >>> 0, hi);
     if (this.#queues.some(({ running }) => running)) throw new PeerError('SET_FEATURES while a queue runs');
+    registers.setDriverFeatures((lo & ~own) >>> 0, hi);
     if (!this.#device.acceptFeatures()) {
       throw new PeerError(
         `features 0x${hi.toString(16)}${lo.toString(16).padStart(8, '0')} were not offered, or one lacks the one it needs`,
@@ -206,7 +211,7 @@ export class BackEnd {
       throw new PeerError(table);
     }
     const moved = this.#ringsIn(table, fds);
-    for (const index of moved) this.#stop(index);
+    for (const index of moved) this.#pause(index);
     this.#memory.change(this.#device, table, fds);
     this.#hooks.memory();
     for (const index of moved) this.#start(index);
@@ -264,6 +269,11 @@ export class BackEnd {
         for (const fd of fds) this.#hooks.close(fd);
         throw new PeerError(`a descriptor of queue ${index} is ${none ? 'none and comes all the same' : 'missing'}`);
       }
+      const fault = none ? null : this.#hooks.eventFault(fds[0]);
+      if (fault !== null) {
+        this.#hooks.close(fds[0]);
+        throw new PeerError(`a descriptor of queue ${index} cannot be taken: ${fault}`);
+      }
       const key = request === VhostUser.SET_VRING_KICK ? 'kick' : request === VhostUser.SET_VRING_CALL ? 'call' : 'err';
       this.#setFd(queue, key, none ? -1 : fds[0]);
       if (key === 'kick') {
@@ -315,6 +325,7 @@ export class BackEnd {
     }
     if (!this.#device.startQueue(index, queue.base)) {
       this.#hooks.say(`queue ${index} cannot be opened: ${this.#device.ringError?.message ?? 'the device is broken'}`);
+      this.#signalError(index);
       return;
     }
     queue.running = true;
@@ -323,7 +334,7 @@ export class BackEnd {
   /** A driver that begins: what the one before made goes. A cursor queue that runs already goes on. */
   #newDriver(): void {
     const running = this.#queues.flatMap(({ running }, index) => (running ? [index] : []));
-    for (const index of running) this.#stop(index);
+    for (const index of running) this.#pause(index);
     this.#device.reset();
     this.#device.acceptFeatures();
     for (const index of running) this.#start(index);
@@ -341,6 +352,11 @@ export class BackEnd {
     const { space } = this.#memory;
     const lastSlot = descriptor + DESCRIPTOR_BYTES * (size - 1);
     return !space.translate(lastSlot, DESCRIPTOR_BYTES) || space.hitRegion?.u32[space.hitOffset / 4 + FLAGS_WORD] === 0;
+  }
+
+  #signalError(index: number): void {
+    const { err } = this.#queues[index];
+    if (err >= 0) this.#hooks.signal(err);
   }
 
   /** Stops a queue until its next kick descriptor. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
 
 const WRITE_AT = 65536;
@@ -15,33 +15,18 @@ export class FrameList {
 
   /** @returns a sink that notes each present and does what `sink` does */
   around(sink: Sink, heads: number): Sink {
-    const images = new Array<ScanoutImage | null>(heads).fill(null);
-    const noting: Partial<Sink> = {
-      setScanout: (scanout, image) => {
-        images[scanout] = image;
-        sink.setScanout(scanout, image);
-      },
-      present: (scanout, frame, now) => {
-        this.#note(scanout, frame, now[0], images[scanout]);
-        sink.present(scanout, frame, now);
-      },
-    };
-    return new Proxy(sink, {
-      get(target, key) {
-        if (key in noting) return noting[key as keyof Sink];
-        const value: unknown = Reflect.get(target, key, target);
-        return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
-      },
-    });
+    return new NotingSink(sink, heads, this);
   }
 
   close(): void {
-    this.#flush();
-    closeSync(this.#fd);
+    try {
+      this.#flush();
+    } finally {
+      closeSync(this.#fd);
+    }
   }
 
-  #note(head: number, frame: number, nowNs: number, image: ScanoutImage | null): void {
-    if (image === null) return;
+  note(head: number, frame: number, nowNs: number, image: ScanoutImage): void {
     const { width, height, format, resourceId, imported, segments } = image;
     const line = {
       t: Math.round(nowNs / 1000),
@@ -59,8 +44,61 @@ export class FrameList {
   }
 
   #flush(): void {
-    if (this.#text !== '') writeSync(this.#fd, this.#text);
+    const text = this.#text;
     this.#text = '';
+    // All of it, or it throws.
+    if (text !== '') writeFileSync(this.#fd, text);
+  }
+}
+
+/** Does what another sink does, and notes each present. */
+class NotingSink implements Sink {
+  readonly releasedScanout: Int32Array;
+  readonly releasedFrame: Int32Array;
+  readonly releasedFlags: Int32Array;
+  readonly presentedNs: Float64Array;
+  readonly releasedNs: Float64Array;
+  readonly vblank: Float64Array;
+  readonly deadline: Float64Array;
+  readonly #sink: Sink;
+  readonly #list: FrameList;
+  /** By head. */
+  readonly #images: (ScanoutImage | null)[];
+
+  constructor(sink: Sink, heads: number, list: FrameList) {
+    this.#sink = sink;
+    this.#list = list;
+    this.#images = new Array<ScanoutImage | null>(heads).fill(null);
+    this.releasedScanout = sink.releasedScanout;
+    this.releasedFrame = sink.releasedFrame;
+    this.releasedFlags = sink.releasedFlags;
+    this.presentedNs = sink.presentedNs;
+    this.releasedNs = sink.releasedNs;
+    this.vblank = sink.vblank;
+    this.deadline = sink.deadline;
+  }
+
+  setScanout(scanout: number, image: ScanoutImage | null): void {
+    this.#images[scanout] = image;
+    this.#sink.setScanout(scanout, image);
+  }
+
+  present(scanout: number, frame: number, now: Float64Array): void {
+    const image = this.#images[scanout];
+    if (image !== null) this.#list.note(scanout, frame, now[0], image);
+    this.#sink.present(scanout, frame, now);
+  }
+
+  pollReleases(now: Float64Array): number {
+    return this.#sink.pollReleases(now);
+  }
+
+  stop(resourceId: number): void {
+    this.#sink.stop(resourceId);
+  }
+
+  holds(resourceId: number): boolean {
+    return this.#sink.holds(resourceId);
   }
 }
 

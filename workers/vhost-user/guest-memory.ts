@@ -101,12 +101,17 @@ export class GuestMemory {
 
   /** For each region of the table: the one mapped already that is the same, or null. */
   #kept(table: readonly TableRegion[], fds: readonly number[]): (Mapped | null)[] {
+    const left = new Set(this.#mapped);
     return table.map((wanted, i) => {
-      const same = this.#mapped.find(
-        ({ gpa, size, userAddress, fileOffset }) =>
-          gpa === wanted.gpa && size === wanted.size && userAddress === wanted.userAddress && fileOffset === wanted.fileOffset,
-      );
-      return same !== undefined && same.file === this.#identity(fds[i]) ? same : null;
+      for (const mapped of left) {
+        const { gpa, size, userAddress, fileOffset, file } = mapped;
+        if (gpa !== wanted.gpa || size !== wanted.size || userAddress !== wanted.userAddress || fileOffset !== wanted.fileOffset) continue;
+        if (file !== this.#identity(fds[i])) return null;
+        // Once: a second one of the table overlaps it.
+        left.delete(mapped);
+        return mapped;
+      }
+      return null;
     });
   }
 

@@ -7,6 +7,7 @@ import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
 import { runLoop, type Side } from '../loop.ts';
+import { EventSignals, eventFault } from '../native/event-fd.ts';
 import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
@@ -27,7 +28,8 @@ const STOP = 1;
 const FIRST_KICK = 2;
 /** Turns between two looks at the socket while there is work, and ns between two while there is none. */
 const TURNS_PER_LOOK = 64;
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
+/** Messages carried out at one look: a front end that sends without end keeps neither queues nor a stop waiting. */
+const MESSAGES_PER_LOOK = 64;
 
 /** One front end at the other end of the socket, from its connection to its end. */
 export class HostSession {
@@ -39,6 +41,7 @@ export class HostSession {
   readonly #memory: GuestMemory;
   readonly #backEnd: BackEnd;
   readonly #polls: PollSet;
+  readonly #signals: EventSignals;
   readonly #counters: Counters;
   readonly #recorder: Recorder | null;
   readonly #frames: FrameList | null;
@@ -89,6 +92,7 @@ export class HostSession {
           },
     );
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
+    this.#signals = new EventSignals(libc);
     this.#polls.set(SOCKET, fd);
     this.#polls.set(STOP, stopFd);
     this.#backEnd = new BackEnd(this.#machine.device, this.#machine.registers, this.#memory, {
@@ -98,6 +102,8 @@ export class HostSession {
         });
       },
       close: (one) => libc.close(one),
+      eventFault: (one) => eventFault(libc, one),
+      signal: (one) => this.#signals.signal(one),
       say,
       driverStarts: (isNew) => {
         if (isNew) state?.clear();
@@ -145,7 +151,7 @@ export class HostSession {
     const { device } = this.#machine;
     let progressed = device.poll();
     if (device.needsReset && this.#backEnd.queues.some(({ running }) => running)) {
-      this.#backEnd.ringsBroken((fd) => this.#libc.write(fd, ONE));
+      this.#backEnd.ringsBroken();
       progressed = true;
     }
     if (++this.#turns % TURNS_PER_LOOK === 0 && this.#messages()) progressed = true;
@@ -156,7 +162,7 @@ export class HostSession {
   #messages(): boolean {
     let any = false;
     try {
-      while (this.#ended === null) {
+      for (let i = 0; i < MESSAGES_PER_LOOK; i++) {
         const message = this.#connection.receive();
         if (message === null) break;
         any = true;
@@ -194,7 +200,7 @@ export class HostSession {
     device.interruptedQueues = 0;
     for (let index = 0; index < QUEUES; index++) {
       const { call } = this.#backEnd.queues[index];
-      if ((queues & (1 << index)) !== 0 && call >= 0) this.#libc.write(call, ONE);
+      if ((queues & (1 << index)) !== 0 && call >= 0) this.#signals.signal(call);
     }
     if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) === 0 || device.needsReset) return;
     try {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../../core/measure/clock.ts';
 import { type Chain, readChain } from '../../core/ring/chain.ts';
 import { formatHeader, formatRecord, type TraceHeader } from '../../core/trace/trace.ts';
@@ -51,8 +51,11 @@ export class Recorder {
   }
 
   close(): void {
-    this.#flush();
-    closeSync(this.#fd);
+    try {
+      this.#flush();
+    } finally {
+      closeSync(this.#fd);
+    }
   }
 
   #write(text: string): void {
@@ -61,8 +64,10 @@ export class Recorder {
   }
 
   #flush(): void {
-    if (this.#text !== '') writeSync(this.#fd, this.#text);
+    const text = this.#text;
     this.#text = '';
+    // All of it, or it throws.
+    if (text !== '') writeFileSync(this.#fd, text);
   }
 }
 
