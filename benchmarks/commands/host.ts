@@ -25,6 +25,8 @@ and koffi.
 
 Flags:
   --vhost-user SOCKET   path of the socket; one that is left over is replaced
+  --connect             the front end listens there (QEMU: server=on): connect,
+                        again when it goes
   --resolution WxH      of each head, or 720p, 1080p, 1440p, 4k, 8k (1080p)
   --heads N             1 to 16 (1)
   --rate HZ|max         of the display's vblank (60); max: none
@@ -68,6 +70,7 @@ export const hostCommand: Command = {
       args: argv,
       options: {
         'vhost-user': { type: 'string' },
+        connect: { type: 'boolean', default: false },
         resolution: { type: 'string', default: '1080p' },
         heads: { type: 'string', default: '1' },
         rate: { type: 'string', default: '60' },
@@ -126,6 +129,7 @@ export const hostCommand: Command = {
     };
     const onNews = (news: HostNews): void => {
       if (news.kind === 'listening') say(`listening at ${resolve(socket)}`);
+      else if (news.kind === 'connecting') say(`connecting to ${resolve(socket)}`);
       else if (news.kind === 'connected') say('a front end has connected');
       else if (news.kind === 'line') say(news.text);
       else if (news.kind === 'disconnected') {
@@ -141,6 +145,7 @@ export const hostCommand: Command = {
       socket,
       devices,
       unsealed: values.unsealed,
+      connect: values.connect,
       once: values.once,
       state: values.state ?? null,
       record: values.record ?? null,

@@ -4,8 +4,10 @@ import type { DeviceRange } from './guest-memory.ts';
 /** What the thread of a vhost-user host is given. */
 export interface HostTask {
   readonly plan: MachinePlan;
-  /** Path of the socket to listen on. */
+  /** Path of the socket to listen on, or to connect to. */
   readonly socket: string;
+  /** Whether the front end is the one that listens. */
+  readonly connect: boolean;
   /** Parts of guest-physical address space that are PCI devices' memory. */
   readonly devices: readonly DeviceRange[];
   /** Whether memory that the front end can shrink is taken. */
@@ -23,7 +25,7 @@ export interface HostTask {
 /** What the thread tells. */
 export type HostNews =
   /** The socket is there: a front end may connect. `stopFd`: an eventfd that wakes the thread, when a stop was asked for. */
-  | { readonly kind: 'listening'; readonly stopFd: number }
+  | { readonly kind: 'listening' | 'connecting'; readonly stopFd: number }
   | { readonly kind: 'connected' }
   /** The session's end and why; null: it was asked to stop. */
   | { readonly kind: 'disconnected'; readonly why: string | null; readonly commands: number; readonly errors: number }

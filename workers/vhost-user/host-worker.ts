@@ -12,6 +12,8 @@ import { HostSession } from './host-session.ts';
 import type { HostNews, HostTask } from './host-task.ts';
 
 const NEVER_NS = 3600e9;
+/** Between two tries to connect. */
+const RETRY_NS = 100e6;
 
 const tell = (news: HostNews): void => parentPort?.postMessage(news);
 
@@ -32,17 +34,11 @@ function serve(task: HostTask): void {
   const mappings = new FileMappings(libc);
   const isStopped = (): boolean => registers.stopRequested;
   const stopFd = libc.eventfd();
-  let listening = -1;
+  const next = task.connect ? connecting(libc, task.socket, stopFd, isStopped) : listening(libc, task.socket, stopFd, isStopped);
   try {
-    listening = listenAt(libc, task.socket);
-    tell({ kind: 'listening', stopFd });
-    const polls = new PollSet(libc, 2);
-    polls.set(0, listening);
-    polls.set(1, stopFd);
-    while (!isStopped()) {
-      if (polls.wait(NEVER_NS) === 0 || !polls.isReady(0)) continue;
-      const fd = libc.accept(listening);
-      if (fd < 0) continue;
+    next.begin();
+    tell({ kind: task.connect ? 'connecting' : 'listening', stopFd });
+    for (let fd = next.socket(); fd >= 0; fd = task.once ? -1 : next.socket()) {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
       const session = new HostSession(libc, mappings, task, clock, fd, stopFd, isStopped, (text) => tell({ kind: 'line', text }));
@@ -50,15 +46,69 @@ function serve(task: HostTask): void {
       const commands = counters.get(Counter.commands) - before.commands;
       const errors = counters.get(Counter.errorResponses) - before.errors;
       tell({ kind: 'disconnected', why, commands, errors });
-      if (task.once) return;
     }
   } finally {
-    if (listening >= 0) {
-      libc.close(listening);
-      unlink(task.socket);
-    }
+    next.end();
     libc.close(stopFd);
   }
+}
+
+/** Where front ends come from. */
+interface FrontEnds {
+  begin(): void;
+  /** Waits for the next one. @returns its socket; −1: a stop was asked for */
+  socket(): number;
+  end(): void;
+}
+
+/** Front ends that connect. */
+function listening(libc: Libc, path: string, stopFd: number, isStopped: () => boolean): FrontEnds {
+  let fd = -1;
+  const polls = new PollSet(libc, 2);
+  polls.set(1, stopFd);
+  return {
+    begin() {
+      fd = listenAt(libc, path);
+      polls.set(0, fd);
+    },
+    socket() {
+      while (!isStopped()) {
+        if (polls.wait(NEVER_NS) === 0 || !polls.isReady(0)) continue;
+        const accepted = libc.accept(fd);
+        if (accepted >= 0) return accepted;
+      }
+      return -1;
+    },
+    end() {
+      if (fd < 0) return;
+      libc.close(fd);
+      unlink(path);
+    },
+  };
+}
+
+/** A front end that listens, such as a QEMU whose chardev is a server: one that is not there yet is waited for. */
+function connecting(libc: Libc, path: string, stopFd: number, isStopped: () => boolean): FrontEnds {
+  const polls = new PollSet(libc, 1);
+  polls.set(0, stopFd);
+  return {
+    begin: () => void socketAddress(path),
+    socket() {
+      while (!isStopped()) {
+        const fd = libc.socket();
+        try {
+          libc.connect(fd, socketAddress(path));
+          return fd;
+        } catch (error) {
+          libc.close(fd);
+          if (!(error instanceof NativeError && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED'))) throw error;
+        }
+        polls.wait(RETRY_NS);
+      }
+      return -1;
+    },
+    end() {},
+  };
 }
 
 /** A listening socket at `path`, in the place of one that nobody listens to any more. */

@@ -26,7 +26,7 @@ export class VhostUserHost {
     this.#ended = new Promise((resolve, reject) => {
       let failure: string | null = null;
       this.#worker.on('message', (news: HostNews) => {
-        if (news.kind === 'listening') {
+        if (news.kind === 'listening' || news.kind === 'connecting') {
           this.#stopFd = news.stopFd;
           // Asked for before there was anything to wake.
           if (this.#registers.stopRequested) this.stop();
