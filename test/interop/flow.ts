@@ -28,9 +28,28 @@ export function drawn(frames: readonly Frame[]): Frame[] {
   return frames.filter(({ pixel }) => Number(pixel) >= FRAME_BASE);
 }
 
-/** Frame numbers in the order shown. */
-export function numbers(frames: readonly Frame[]): number[] {
-  return drawn(frames).map(({ pixel }) => Number(pixel) - FRAME_BASE);
+/**
+ * Each frame of a client's run was shown once, in order, with its own first pixel. Where the driver does not wait for the host
+ * (no fence, or one that is over 50 ms late, which the client says), a frame may show what was drawn into its buffer since.
+ * @param shown what `drawn` gives, of this run @param last the number of its last frame
+ */
+export function expectFrames(shown: readonly Frame[], last: number, { buffers = 2, waits = true }: Waiting = {}): void {
+  const numbers = shown.map(({ pixel }) => Number(pixel) - FRAME_BASE);
+  if (waits) expect(numbers).toEqual(upTo(last));
+  expect(numbers).toHaveLength(last + 1);
+  expect(numbers.filter((number, i) => number < i || number > last || (number - i) % buffers !== 0)).toEqual([]);
+}
+
+interface Waiting {
+  /** That the client draws into in turn. */
+  readonly buffers?: number;
+  /** Whether the driver waited for each frame. */
+  readonly waits?: boolean;
+}
+
+/** Whether no frame came later than the driver waits. */
+export function waited(guest: Process): boolean {
+  return !guest.lines.some((line) => line.startsWith('LATE'));
 }
 
 /** 0 to `last`. */

@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   drawn,
+  expectFrames,
   expectGoodGuest,
   expectGoodSession,
   expectImportedLife,
   expectRisingFences,
   named,
-  numbers,
   requests,
   upTo,
+  waited,
 } from './flow.ts';
 import { cache, Room } from './guest.ts';
 
@@ -29,10 +30,11 @@ describe.skipIf(cache === null)('buffers of udmabuf, imported by PRIME', () => {
   ])('at $resolution over a $ring ring: each flip is shown once, in order, where it lies, and nothing is copied', async (scenario) => {
     const { resolution, bytes, ring, flips } = scenario;
     const host = await room.host('--once', '--list-limit', '8192', '--resolution', resolution, '--ring', ring);
-    await expectGoodGuest(room.guest(host, { commands: `import ${flips}` }), 'import');
+    const guest = room.guest(host, { commands: `import ${flips}` });
+    await expectGoodGuest(guest, 'import');
     expect(await expectGoodSession(host)).toBe(0);
     const shown = drawn(host.frames());
-    expect(numbers(shown)).toEqual(upTo(flips));
+    expectFrames(shown, flips, { waits: waited(guest) });
     expect(shown.every(({ imported }) => imported)).toBe(true);
     const [first, second] = shown.map(({ resource }) => resource);
     expect(shown.map(({ resource }) => resource)).toEqual(upTo(flips).map((i) => (i % 2 === 0 ? first : second)));
@@ -50,11 +52,12 @@ describe.skipIf(cache === null)('buffers of udmabuf, imported by PRIME', () => {
   test('past the list limit of udmabuf they are copied, no frame is lost, and the rest is imported', async () => {
     const flips = 30;
     const host = await room.host('--once');
-    await expectGoodGuest(room.guest(host, { commands: `import ${flips}` }), 'import');
+    const guest = room.guest(host, { commands: `import ${flips}` });
+    await expectGoodGuest(guest, 'import');
     const copiedMB = await expectGoodSession(host);
     const frames = host.frames();
     const shown = drawn(frames);
-    expect(numbers(shown)).toEqual(upTo(flips));
+    expectFrames(shown, flips, { waits: waited(guest) });
     const all = requests(host.trace());
     const entries = new Map(named(all, 'RESOURCE_CREATE_BLOB').map((created) => [created.resource, created.entries.length]));
     for (const { resource, imported } of frames) expect(imported).toBe((entries.get(resource) ?? 0) <= DEFAULT_LIST_LIMIT);

@@ -33,6 +33,8 @@
 /* Flips between two resets of the VFIO device. */
 #define RESET_EVERY 20
 #define SAY_EVERY 20
+/* The driver waits 50 ms for the host, then goes on: a host that is later may show what was drawn meanwhile. */
+#define LATE_MS 45
 #define VFIO_FEATURE_DMA_BUF 11
 #define PCI_COMMAND 4
 #define PCI_COMMAND_MEMORY_MASTER 6
@@ -60,6 +62,12 @@ static double now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static void say_if_late(int frame, double since)
+{
+	if (now_ms() - since >= LATE_MS)
+		printf("LATE %d\n", frame);
 }
 
 struct head {
@@ -275,8 +283,11 @@ static void damage(struct head *head, const struct buffer *buffer, int count)
 		struct drm_clip_rect clip = { .x1 = x, .y1 = y, .x2 = x + 200, .y2 = y + 100 };
 		struct drm_mode_fb_dirty_cmd dirty = { .fb_id = buffer->fb, .num_clips = 1, .clips_ptr = (uintptr_t)&clip };
 
+		double drawn = now_ms();
+
 		buffer->pixels[0] = FRAME_BASE + i;
 		CHECK(ioctl(head->fd, DRM_IOCTL_MODE_DIRTYFB, &dirty));
+		say_if_late(i, drawn);
 	}
 }
 
@@ -315,15 +326,18 @@ static void flip(struct head *head, const struct buffer *buffers, int count)
 			.user_data = i,
 		};
 		char event[256];
+		double drawn;
 
 		if (vfio_device >= 0 && i % RESET_EVERY == RESET_EVERY / 2) {
 			CHECK(ioctl(vfio_device, VFIO_DEVICE_RESET));
 			vfio_memory_on();
 			printf("device reset at flip %d\n", i);
 		}
+		drawn = now_ms();
 		buffer->pixels[0] = FRAME_BASE + i;
 		CHECK(ioctl(head->fd, DRM_IOCTL_MODE_PAGE_FLIP, &page_flip));
 		CHECK(read(head->fd, event, sizeof(event)));
+		say_if_late(i, drawn);
 		if (i % SAY_EVERY == 0)
 			printf("flip %d\n", i);
 	}
