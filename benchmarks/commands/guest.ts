@@ -4,6 +4,9 @@ import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { Feature } from '../../core/protocol/constants.ts';
 import { Libc } from '../../workers/native/libc.ts';
+import type { Window } from '../../workers/task.ts';
+import { DisplayCount } from '../../workers/vhost-user/gpu-socket.ts';
+import { GpuSocketServer } from '../../workers/vhost-user/gpu-socket-server.ts';
 import { type BackEndOffer, connectBackEnd } from '../../workers/vhost-user/guest-connect.ts';
 import { type GuestEnd, runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
 import { PeerError } from '../../workers/vhost-user/peer-error.ts';
@@ -36,6 +39,12 @@ Flags:
   --seconds N           how long (10); 0: until Ctrl-C
   --frames N            how many frames in place of how long
   --spin-us N           the most that the guest spins before it sleeps (50)
+  --gpu-socket WHEN     auto, yes or no: serve a GPU socket, on which the back
+                        end asks for displays and sends pixels. No protocol
+                        feature tells who wants one; auto: what is built on
+                        QEMU's libvhost-user, as vhost-user-gpu
+  --verify              look at the pixels that come by the GPU socket: whether
+                        each frame is whole and follows the one before
   --json                print the figures as JSON
   --help                this text
 
@@ -69,6 +78,8 @@ export const guestCommand: Command = {
         seconds: { type: 'string' },
         frames: { type: 'string' },
         'spin-us': { type: 'string', default: '50' },
+        'gpu-socket': { type: 'string', default: 'auto' },
+        verify: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: HELP_FLAG,
       },
@@ -93,25 +104,14 @@ export const guestCommand: Command = {
     const measureFrames = values.frames === undefined ? 0 : integerFlag('frames', values.frames, 1, 1_000_000_000);
     const seconds = measureFrames > 0 ? 0 : integerFlag('seconds', values.seconds ?? '10', 0, 1_000_000);
     const window = { warmupMs: 0, warmupFrames: 0, measureMs: seconds * 1000, measureFrames, usageWindows: 1 };
+    const socketWhen = choiceFlag('gpu-socket', values['gpu-socket'], ['auto', 'yes', 'no'] as const);
     const libc = Libc.load();
     if (typeof libc === 'string') throw new UsageError(libc);
 
     const offer = await connected(libc, socket, io.signal);
     if (offer === null) return EXIT_INTERRUPTED;
-    try {
-      const options: MachineOptions = scenario({
-        ...asked,
-        path: path ?? (offers(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy'),
-      }).options;
-      checkOffer(offer, options);
-      checkScenario({ id: 'the guest', options }, memoryBudget());
-      const plan = planMachine(options, monotonicNowNs());
-      const meter = new GuestMeter(plan);
-      const end = await live(io, meter, () => runVhostUserGuest(libc, offer, plan, window, io.signal));
-      return tell(io, values.json, offer, plan, meter, end);
-    } finally {
-      offer.front.close();
-    }
+    const run = await drive(io, libc, offer, { asked, path, window, socketWhen, verify: values.verify });
+    return tell(io, values.json, run);
   },
 };
 
@@ -134,7 +134,41 @@ function checkOffer(offer: BackEndOffer, { path, ring, heads }: MachineOptions):
   }
   if (ring === 'packed' && !offers(offer, Feature.RING_PACKED)) throw new UsageError('the back end does not offer --ring packed');
   if (!offers(offer, Feature.VERSION_1)) throw new UsageError('the back end does not offer VERSION_1: it is a legacy device');
-  if (heads > offer.numScanouts) throw new UsageError(`--heads ${heads}: the back end has ${offer.numScanouts}`);
+  if (offer.numScanouts > 0 && heads > offer.numScanouts) throw new UsageError(`--heads ${heads}: the back end has ${offer.numScanouts}`);
+}
+
+interface Wish {
+  readonly asked: Partial<MachineOptions>;
+  /** null: the one that the back end serves best. */
+  readonly path: MachineOptions['path'] | null;
+  readonly window: Window;
+  readonly socketWhen: 'auto' | 'yes' | 'no';
+  readonly verify: boolean;
+}
+
+/** Runs the guest and lets the back end go. @throws UsageError for what the back end cannot */
+async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, window, socketWhen, verify }: Wish): Promise<Run> {
+  let server: GpuSocketServer | null = null;
+  try {
+    const { options } = scenario({ ...asked, path: path ?? (offers(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy') });
+    checkOffer(offer, options);
+    checkScenario({ id: 'the guest', options }, memoryBudget());
+    const plan = planMachine(options, monotonicNowNs());
+    const faulty = new AbortController();
+    if (socketWhen === 'yes' || (socketWhen === 'auto' && offer.isQemu)) {
+      const { width, height, heads, rateHz } = options;
+      const display = { width, height, heads, refreshHz: rateHz ?? 60, verify };
+      server = new GpuSocketServer(libc, offer.front, display, () => faulty.abort());
+    } else if (verify) throw new UsageError('--verify looks at what comes by a GPU socket: give --gpu-socket yes');
+    const meter = new GuestMeter(plan);
+    const signal = AbortSignal.any([io.signal, faulty.signal]);
+    const end = await live(io, meter, () => runVhostUserGuest(libc, offer, plan, window, signal));
+    return { offer, plan, meter, end, server };
+  } finally {
+    offer.front.close();
+    // Once the back end is let go: what was drawn last is still on its way.
+    await server?.close();
+  }
 }
 
 /** Runs it with a live line. */
@@ -158,8 +192,18 @@ async function live(io: Io, meter: GuestMeter, run: () => Promise<GuestEnd>): Pr
 
 const FEATURE_NAMES = ['EDID', 'RESOURCE_BLOB', 'INDIRECT_DESC', 'EVENT_IDX', 'VERSION_1', 'RING_PACKED', 'IN_ORDER'] as const;
 
+interface Run {
+  readonly offer: BackEndOffer;
+  readonly plan: MachinePlan;
+  readonly meter: GuestMeter;
+  readonly end: GuestEnd;
+  readonly server: GpuSocketServer | null;
+}
+
 /** Prints the figures. @returns the exit code */
-function tell(io: Io, json: boolean, offer: BackEndOffer, plan: MachinePlan, meter: GuestMeter, end: GuestEnd): number {
+function tell(io: Io, json: boolean, { offer, plan, meter, end, server }: Run): number {
+  const fault = server?.fault ?? null;
+  if (fault !== null) io.stderr(`scanout guest: ${fault}\n`);
   if (end.kind === 'peer') io.stderr(`scanout guest: ${end.why}\n`);
   if (end.kind === 'stopped') return EXIT_INTERRUPTED;
   if (end.kind === 'peer') return EXIT_INVALID;
@@ -187,12 +231,14 @@ function tell(io: Io, json: boolean, offer: BackEndOffer, plan: MachinePlan, met
     p50Us: p50,
     p99Us: p99,
     copiedBytes: meter.copiedBytes,
+    display: server === null ? null : displayFigures(server),
   };
-  const failed = report.failedFrames > 0;
+  const wrong = figures.display === null ? 0 : figures.display.torn + figures.display.unordered;
+  const failed = report.failedFrames > 0 || fault !== null || wrong > 0;
   if (json) io.stdout(`${JSON.stringify(figures, null, 2)}\n`);
   else {
     const rows: [string, string][] = [
-      ['back end', `${offer.isQemu ? "QEMU's, by libvhost-user" : 'not by libvhost-user'}; ${offer.numScanouts} scanouts`],
+      ['back end', offer.isQemu ? 'on libvhost-user, as is vhost-user-gpu of QEMU' : 'not on libvhost-user'],
       ['it offers', features.join(' ')],
       [
         'guest',
@@ -202,8 +248,22 @@ function tell(io: Io, json: boolean, offer: BackEndOffer, plan: MachinePlan, met
       [`to ${until}`, `p50 ${ms(p50)} ms, p99 ${ms(p99)} ms after the frame's submission`],
       ['copied', `${(meter.copiedBytes / 1e6).toFixed(1)} MB by the guest`],
     ];
+    if (figures.display !== null) rows.push(['GPU socket', displayLine(figures.display)]);
     io.stdout(rows.map(([name, text]) => `${name.padEnd(12)}${text}\n`).join(''));
   }
   if (io.signal.aborted) return EXIT_INTERRUPTED;
   return failed ? EXIT_INVALID : 0;
+}
+
+const displayFigures = (server: GpuSocketServer) => ({
+  updates: server.get(DisplayCount.updates),
+  bytes: server.get(DisplayCount.bytes),
+  verified: server.get(DisplayCount.verified),
+  torn: server.get(DisplayCount.torn),
+  unordered: server.get(DisplayCount.unordered),
+});
+
+function displayLine({ updates, bytes, verified, torn, unordered }: ReturnType<typeof displayFigures>): string {
+  const came = `${updates} updates, ${(bytes / 1e6).toFixed(1)} MB of pixels`;
+  return verified === 0 ? came : `${came}; ${torn} torn, ${unordered} out of order`;
 }

@@ -1,3 +1,4 @@
+import { MAX_SCANOUTS } from '../../core/protocol/constants.ts';
 import { PROTOCOL_FEATURES_BIT, ProtocolFeature, VhostUser } from '../../core/protocol/vhost-user.ts';
 import { type Libc, NativeError } from '../native/libc.ts';
 import { FrontEnd } from './front-end.ts';
@@ -17,6 +18,7 @@ export interface BackEndOffer {
   /** Feature bits 0–31 and 32–63, vhost-user's own among them. */
   readonly lo: number;
   readonly hi: number;
+  /** 0: the front end says how many, as QEMU does for vhost-user-gpu. */
   readonly numScanouts: number;
   readonly numCapsets: number;
   /**
@@ -40,8 +42,9 @@ export async function connectBackEnd(libc: Libc, path: string, signal: AbortSign
       if (performance.now() > until) throw new PeerError(`${path} does not answer; does it serve another front end?`);
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
-    front.answer(VhostUser.GET_FEATURES);
-    return greet(front);
+    const answer = front.answer(VhostUser.GET_FEATURES);
+    if (answer.byteLength !== 8) throw new PeerError(`GET_FEATURES is answered by ${answer.byteLength} bytes`);
+    return greet(front, answer.getUint32(0, true), answer.getUint32(4, true));
   } catch (error) {
     front.close();
     throw error;
@@ -64,8 +67,7 @@ const WHY: Readonly<Record<string, string>> = {
   EACCES: 'it may not be used (EACCES)',
 };
 
-function greet(front: FrontEnd): BackEndOffer {
-  const { lo, hi } = front.features();
+function greet(front: FrontEnd, lo: number, hi: number): BackEndOffer {
   if (((lo >>> PROTOCOL_FEATURES_BIT) & 1) === 0) throw new PeerError('the back end has no protocol features, so no configuration space');
   const protocol = front.protocolFeatures();
   if ((protocol & (1 << ProtocolFeature.CONFIG)) === 0) throw new PeerError('the back end has no configuration space (F_CONFIG)');
@@ -73,6 +75,6 @@ function greet(front: FrontEnd): BackEndOffer {
   front.tell(VhostUser.SET_OWNER);
   const config = front.config(0, GPU_CONFIG);
   const numScanouts = config.getUint32(8, true);
-  if (numScanouts < 1 || numScanouts > 16) throw new PeerError(`the back end has ${numScanouts} scanouts; virtio-gpu has 1 to 16`);
+  if (numScanouts > MAX_SCANOUTS) throw new PeerError(`the back end has ${numScanouts} scanouts; ${MAX_SCANOUTS} are the most`);
   return { front, lo, hi, numScanouts, numCapsets: config.getUint32(12, true), isQemu: ((lo >>> LOG_ALL_BIT) & 1) === 1 };
 }

@@ -33,7 +33,7 @@ export async function runVhostUserGuest(
 ): Promise<GuestEnd> {
   const registers = new DeviceRegisters(new Int32Array(plan.control));
   registers.setDeviceFeatures(lo, hi);
-  registers.numScanouts = numScanouts;
+  registers.numScanouts = numScanouts === 0 ? plan.options.heads : numScanouts;
   registers.numCapsets = numCapsets;
   const memory = new MemfdMemory(libc, plan.regions);
   const stop = (): void => registers.requestStop();
