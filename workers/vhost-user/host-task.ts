@@ -22,10 +22,17 @@ export interface HostTask {
   readonly frames: string | null;
 }
 
+/** What the thread starts with. */
+export interface HostStart {
+  readonly task: HostTask;
+  /** An eventfd of whoever started it: wakes the thread when a stop was asked for. */
+  readonly stopFd: number;
+}
+
 /** What the thread tells. */
 export type HostNews =
-  /** The socket is there: a front end may connect. `stopFd`: an eventfd that wakes the thread, when a stop was asked for. */
-  | { readonly kind: 'listening' | 'connecting'; readonly stopFd: number }
+  /** The socket is there: a front end may connect. Or it connects to one. */
+  | { readonly kind: 'listening' | 'connecting' }
   | { readonly kind: 'connected' }
   /** The session's end and why; null: it was asked to stop. */
   | { readonly kind: 'disconnected'; readonly why: string | null; readonly commands: number; readonly errors: number }

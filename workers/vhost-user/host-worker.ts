@@ -4,28 +4,29 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { MonotonicClock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
-import { Libc, NativeError } from '../native/libc.ts';
+import { Libc, NativeError, SOCK_DGRAM } from '../native/libc.ts';
 import { FileMappings } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
 import { socketAddress } from '../native/socket.ts';
 import { HostSession } from './host-session.ts';
-import type { HostNews, HostTask } from './host-task.ts';
+import type { HostNews, HostStart } from './host-task.ts';
 
 const NEVER_NS = 3600e9;
-/** Between two tries to connect. */
+/** Between two tries to connect, and why another one may do better. */
 const RETRY_NS = 100e6;
+const NOT_YET = new Set(['ENOENT', 'ECONNREFUSED', 'EAGAIN']);
 
 const tell = (news: HostNews): void => parentPort?.postMessage(news);
 
 try {
-  serve(workerData as HostTask);
+  serve(workerData as HostStart);
   tell({ kind: 'ended' });
 } catch (error) {
   tell({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
 }
 
 /** Session after session, until a stop is asked for. */
-function serve(task: HostTask): void {
+function serve({ task, stopFd }: HostStart): void {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
   const registers = new DeviceRegisters(new Int32Array(task.plan.control));
@@ -33,11 +34,10 @@ function serve(task: HostTask): void {
   const clock = new MonotonicClock(task.plan.originNs);
   const mappings = new FileMappings(libc);
   const isStopped = (): boolean => registers.stopRequested;
-  const stopFd = libc.eventfd();
   const next = task.connect ? connecting(libc, task.socket, stopFd, isStopped) : listening(libc, task.socket, stopFd, isStopped);
   try {
     next.begin();
-    tell({ kind: task.connect ? 'connecting' : 'listening', stopFd });
+    tell({ kind: task.connect ? 'connecting' : 'listening' });
     for (let fd = next.socket(); fd >= 0; fd = task.once ? -1 : next.socket()) {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
@@ -49,7 +49,6 @@ function serve(task: HostTask): void {
     }
   } finally {
     next.end();
-    libc.close(stopFd);
   }
 }
 
@@ -81,8 +80,9 @@ function listening(libc: Libc, path: string, stopFd: number, isStopped: () => bo
     },
     end() {
       if (fd < 0) return;
-      libc.close(fd);
+      // In this order: a socket that nobody listens to may be another host's to replace.
       unlink(path);
+      libc.close(fd);
     },
   };
 }
@@ -101,7 +101,7 @@ function connecting(libc: Libc, path: string, stopFd: number, isStopped: () => b
           return fd;
         } catch (error) {
           libc.close(fd);
-          if (!(error instanceof NativeError && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED'))) throw error;
+          if (!(error instanceof NativeError && NOT_YET.has(error.code))) throw error;
         }
         polls.wait(RETRY_NS);
       }
@@ -119,7 +119,9 @@ function listenAt(libc: Libc, path: string): number {
     try {
       libc.bind(fd, address);
     } catch (error) {
-      if (!(error instanceof NativeError && error.code === 'EADDRINUSE') || !isLeftOver(libc, path)) throw error;
+      if (!(error instanceof NativeError && error.code === 'EADDRINUSE')) throw error;
+      const holder = holderOf(libc, path);
+      if (holder !== null) throw new Error(holder);
       unlink(path);
       libc.bind(fd, address);
     }
@@ -131,18 +133,19 @@ function listenAt(libc: Libc, path: string): number {
   return fd;
 }
 
-/** Whether a file is a socket whose listener is gone. */
-function isLeftOver(libc: Libc, path: string): boolean {
-  if (!statSync(path).isSocket()) return false;
-  const fd = libc.socket();
+/** Whose a path is, for people; null: a socket's that nobody listens to any more. */
+function holderOf(libc: Libc, path: string): string | null {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return 'it is there and no socket; name another path';
+  // Of another type than the listener's: told apart from one that is gone without becoming its next front end.
+  const fd = libc.socket(SOCK_DGRAM);
   try {
     libc.connect(fd, socketAddress(path));
-    return false;
   } catch (error) {
-    return error instanceof NativeError && error.code === 'ECONNREFUSED';
+    if (error instanceof NativeError && error.code === 'ECONNREFUSED') return null;
   } finally {
     libc.close(fd);
   }
+  return 'another program uses it; end that one or name another path';
 }
 
 function unlink(path: string): void {

@@ -1,10 +1,11 @@
-import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
 import { Libc } from '../native/libc.ts';
-import type { HostNews, HostTask } from './host-task.ts';
+import type { HostNews, HostStart, HostTask } from './host-task.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './host-worker.ts' : './host-worker.js', import.meta.url);
+
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /** Why a vhost-user host cannot run here and what to do; null: it can. */
 export function whyNoVhostUser(): string | null {
@@ -17,28 +18,31 @@ export class VhostUserHost {
   readonly #registers: DeviceRegisters;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
-  #stopFd = -1;
+  readonly #libc: Libc;
+  /** An eventfd; −1 when the thread has ended. */
+  #stopFd: number;
 
-  /** @param onNews all that the thread tells but its end */
+  /** @param onNews all that the thread tells but its end @throws Error where `whyNoVhostUser` says why */
   constructor(task: HostTask, onNews: (news: HostNews) => void) {
+    const libc = Libc.load();
+    if (typeof libc === 'string') throw new Error(libc);
+    this.#libc = libc;
+    this.#stopFd = libc.eventfd();
     this.#registers = new DeviceRegisters(new Int32Array(task.plan.control));
-    this.#worker = new Worker(ENTRY, { workerData: task });
+    this.#worker = new Worker(ENTRY, { workerData: { task, stopFd: this.#stopFd } satisfies HostStart });
     this.#ended = new Promise((resolve, reject) => {
       let failure: string | null = null;
       this.#worker.on('message', (news: HostNews) => {
-        if (news.kind === 'listening' || news.kind === 'connecting') {
-          this.#stopFd = news.stopFd;
-          // Asked for before there was anything to wake.
-          if (this.#registers.stopRequested) this.stop();
-        } else if (news.kind === 'ended' || news.kind === 'failed') {
-          this.#stopFd = -1;
-          if (news.kind === 'failed') failure = news.message;
-          return;
-        }
-        onNews(news);
+        if (news.kind === 'failed') failure = news.message;
+        else if (news.kind !== 'ended') onNews(news);
       });
       this.#worker.on('error', reject);
-      this.#worker.on('exit', () => (failure === null ? resolve() : reject(new Error(failure))));
+      this.#worker.on('exit', () => {
+        libc.close(this.#stopFd);
+        this.#stopFd = -1;
+        if (failure === null) resolve();
+        else reject(new Error(failure));
+      });
     });
   }
 
@@ -50,6 +54,6 @@ export class VhostUserHost {
   /** Asks it to end; what was recorded is written. */
   stop(): void {
     this.#registers.requestStop();
-    if (this.#stopFd >= 0) writeSync(this.#stopFd, new Uint8Array(new BigUint64Array([1n]).buffer));
+    if (this.#stopFd >= 0) this.#libc.write(this.#stopFd, ONE);
   }
 }
