@@ -20,7 +20,7 @@ describe.skipIf(cache === null)('dumb buffers', () => {
   test('are blobs shown where they lie; every FLUSH is fenced', async () => {
     const host = await room.host('--once', '--list-limit', '8192');
     const guest = room.guest(host, { commands: COMMANDS });
-    await expectGoodGuest(guest, 'dumb', 'damage', 'cursor');
+    await expectGoodGuest(guest, ['dumb', 'damage', 'cursor']);
     expect(await expectGoodSession(host)).toBe(0);
     const frames = drawn(host.frames());
     expect(frames.every(({ imported }) => imported)).toBe(true);
@@ -37,7 +37,7 @@ describe.skipIf(cache === null)('dumb buffers', () => {
 
   test('without blobs are copied by TRANSFER_TO_HOST_2D; no FLUSH is fenced', async () => {
     const host = await room.host('--once', '--no-blob');
-    await expectGoodGuest(room.guest(host, { commands: COMMANDS }), 'dumb', 'damage', 'cursor');
+    await expectGoodGuest(room.guest(host, { commands: COMMANDS }), ['dumb', 'damage', 'cursor']);
     const copiedMB = await expectGoodSession(host);
     const frames = drawn(host.frames());
     expect(frames.some(({ imported }) => imported)).toBe(false);

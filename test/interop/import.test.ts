@@ -31,7 +31,7 @@ describe.skipIf(cache === null)('buffers of udmabuf, imported by PRIME', () => {
     const { resolution, bytes, ring, flips } = scenario;
     const host = await room.host('--once', '--list-limit', '8192', '--resolution', resolution, '--ring', ring);
     const guest = room.guest(host, { commands: `import ${flips}` });
-    await expectGoodGuest(guest, 'import');
+    await expectGoodGuest(guest, ['import']);
     expect(await expectGoodSession(host)).toBe(0);
     const shown = drawn(host.frames());
     expectFrames(shown, flips, { waits: waited(guest) });
@@ -53,7 +53,7 @@ describe.skipIf(cache === null)('buffers of udmabuf, imported by PRIME', () => {
     const flips = 30;
     const host = await room.host('--once');
     const guest = room.guest(host, { commands: `import ${flips}` });
-    await expectGoodGuest(guest, 'import');
+    await expectGoodGuest(guest, ['import']);
     const copiedMB = await expectGoodSession(host);
     const frames = host.frames();
     const shown = drawn(frames);
