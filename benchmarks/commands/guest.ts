@@ -1,18 +1,18 @@
 import { DEFAULT_OPTIONS, type MachineOptions, pathUsesBlob, RINGS } from '../../core/machine/options.ts';
-import { type MachinePlan, planMachine } from '../../core/machine/plan.ts';
+import { planMachine } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { Feature } from '../../core/protocol/constants.ts';
-import { Libc } from '../../workers/native/libc.ts';
+import { Libc, NativeError } from '../../workers/native/libc.ts';
 import type { Window } from '../../workers/task.ts';
-import { DisplayCount } from '../../workers/vhost-user/gpu-socket.ts';
 import { GpuSocketServer } from '../../workers/vhost-user/gpu-socket-server.ts';
 import { type BackEndOffer, connectBackEnd } from '../../workers/vhost-user/guest-connect.ts';
 import { type GuestEnd, runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
 import { PeerError } from '../../workers/vhost-user/peer-error.ts';
-import { GuestMeter, ms } from '../guest-meter.ts';
+import { type GuestRun, guestFigures, guestTable, hasFeature, isRight } from '../guest-figures.ts';
+import { GuestMeter } from '../guest-meter.ts';
 import { Progress } from '../progress.ts';
-import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, resolutionName, scenario } from '../scenarios.ts';
+import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, scenario } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
 
@@ -110,8 +110,8 @@ export const guestCommand: Command = {
 
     const offer = await connected(libc, socket, io.signal);
     if (offer === null) return EXIT_INTERRUPTED;
-    const run = await drive(io, libc, offer, { asked, path, window, socketWhen, verify: values.verify });
-    return tell(io, values.json, run);
+    const { run, end, fault } = await drive(io, libc, offer, { asked, path, window, socketWhen, verify: values.verify });
+    return tell(io, values.json, run, end, fault());
   },
 };
 
@@ -125,15 +125,13 @@ async function connected(libc: Libc, socket: string, signal: AbortSignal): Promi
   }
 }
 
-const offers = ({ lo, hi }: BackEndOffer, bit: number): boolean => (((bit < 32 ? lo : hi) >>> (bit % 32)) & 1) === 1;
-
 /** @throws UsageError for what the back end cannot */
 function checkOffer(offer: BackEndOffer, { path, ring, heads }: MachineOptions): void {
-  if (pathUsesBlob(path) && !offers(offer, Feature.RESOURCE_BLOB)) {
+  if (pathUsesBlob(path) && !hasFeature(offer, Feature.RESOURCE_BLOB)) {
     throw new UsageError(`--path ${path} needs RESOURCE_BLOB, which the back end does not offer; --path copy needs it not`);
   }
-  if (ring === 'packed' && !offers(offer, Feature.RING_PACKED)) throw new UsageError('the back end does not offer --ring packed');
-  if (!offers(offer, Feature.VERSION_1)) throw new UsageError('the back end does not offer VERSION_1: it is a legacy device');
+  if (ring === 'packed' && !hasFeature(offer, Feature.RING_PACKED)) throw new UsageError('the back end does not offer --ring packed');
+  if (!hasFeature(offer, Feature.VERSION_1)) throw new UsageError('the back end does not offer VERSION_1: it is a legacy device');
   if (offer.numScanouts > 0 && heads > offer.numScanouts) throw new UsageError(`--heads ${heads}: the back end has ${offer.numScanouts}`);
 }
 
@@ -146,11 +144,18 @@ interface Wish {
   readonly verify: boolean;
 }
 
-/** Runs the guest and lets the back end go. @throws UsageError for what the back end cannot */
-async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, window, socketWhen, verify }: Wish): Promise<Run> {
+interface Driven {
+  readonly run: GuestRun;
+  readonly end: GuestEnd;
+  /** What the back end did against the GPU socket's protocol; null: nothing. */
+  readonly fault: () => string | null;
+}
+
+/** Runs the guest and lets the back end go. @throws UsageError for what the back end or this machine cannot */
+async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, window, socketWhen, verify }: Wish): Promise<Driven> {
   let server: GpuSocketServer | null = null;
   try {
-    const { options } = scenario({ ...asked, path: path ?? (offers(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy') });
+    const { options } = scenario({ ...asked, path: path ?? (hasFeature(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy') });
     checkOffer(offer, options);
     checkScenario({ id: 'the guest', options }, memoryBudget());
     const plan = planMachine(options, monotonicNowNs());
@@ -163,7 +168,9 @@ async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, win
     const meter = new GuestMeter(plan);
     const signal = AbortSignal.any([io.signal, faulty.signal]);
     const end = await live(io, meter, () => runVhostUserGuest(libc, offer, plan, window, signal));
-    return { offer, plan, meter, end, server };
+    return { run: { offer, plan, meter, server }, end, fault: () => server?.fault ?? null };
+  } catch (error) {
+    throw error instanceof PeerError || error instanceof NativeError ? new UsageError(error.message) : error;
   } finally {
     offer.front.close();
     // Once the back end is let go: what was drawn last is still on its way.
@@ -190,80 +197,17 @@ async function live(io: Io, meter: GuestMeter, run: () => Promise<GuestEnd>): Pr
   }
 }
 
-const FEATURE_NAMES = ['EDID', 'RESOURCE_BLOB', 'INDIRECT_DESC', 'EVENT_IDX', 'VERSION_1', 'RING_PACKED', 'IN_ORDER'] as const;
-
-interface Run {
-  readonly offer: BackEndOffer;
-  readonly plan: MachinePlan;
-  readonly meter: GuestMeter;
-  readonly end: GuestEnd;
-  readonly server: GpuSocketServer | null;
-}
-
-/** Prints the figures. @returns the exit code */
-function tell(io: Io, json: boolean, { offer, plan, meter, end, server }: Run): number {
-  const fault = server?.fault ?? null;
+/** Prints the figures, or why there are none. @returns the exit code */
+function tell(io: Io, json: boolean, run: GuestRun, end: GuestEnd, fault: string | null): number {
   if (fault !== null) io.stderr(`scanout guest: ${fault}\n`);
-  if (end.kind === 'peer') io.stderr(`scanout guest: ${end.why}\n`);
-  if (end.kind === 'stopped') return EXIT_INTERRUPTED;
-  if (end.kind === 'peer') return EXIT_INVALID;
-  const { options } = plan;
-  const { report } = end;
-  const { p50, p99 } = meter.answers(report);
-  const seconds = (report.endNs - report.startNs) / 1e9;
-  const until = pathUsesBlob(options.path) ? 'fence' : 'response';
-  const features = FEATURE_NAMES.filter((name) => offers(offer, Feature[name]));
-  const figures = {
-    backEnd: offer.isQemu ? 'libvhost-user' : 'other',
-    features,
-    path: options.path,
-    width: options.width,
-    height: options.height,
-    rateHz: options.rateHz,
-    ring: options.ring,
-    buffers: options.buffers,
-    heads: options.heads,
-    seconds,
-    frames: report.frames,
-    fps: report.frames / seconds,
-    failedFrames: report.failedFrames,
-    submitTo: until,
-    p50Us: p50,
-    p99Us: p99,
-    copiedBytes: meter.copiedBytes,
-    display: server === null ? null : displayFigures(server),
-  };
-  const wrong = figures.display === null ? 0 : figures.display.torn + figures.display.unordered;
-  const failed = report.failedFrames > 0 || fault !== null || wrong > 0;
-  if (json) io.stdout(`${JSON.stringify(figures, null, 2)}\n`);
-  else {
-    const rows: [string, string][] = [
-      ['back end', offer.isQemu ? 'on libvhost-user, as is vhost-user-gpu of QEMU' : 'not on libvhost-user'],
-      ['it offers', features.join(' ')],
-      [
-        'guest',
-        `${options.path}, ${resolutionName(options.width, options.height)}, ${options.buffers} buffers, ${options.ring} ring, ${options.heads} heads`,
-      ],
-      ['frames', `${report.frames} in ${seconds.toFixed(1)} s: ${figures.fps.toFixed(1)} fps, ${report.failedFrames} failed`],
-      [`to ${until}`, `p50 ${ms(p50)} ms, p99 ${ms(p99)} ms after the frame's submission`],
-      ['copied', `${(meter.copiedBytes / 1e6).toFixed(1)} MB by the guest`],
-    ];
-    if (figures.display !== null) rows.push(['GPU socket', displayLine(figures.display)]);
-    io.stdout(rows.map(([name, text]) => `${name.padEnd(12)}${text}\n`).join(''));
+  if (end.kind === 'peer') {
+    io.stderr(`scanout guest: ${end.why}\n`);
+    return EXIT_INVALID;
   }
-  if (io.signal.aborted) return EXIT_INTERRUPTED;
-  return failed ? EXIT_INVALID : 0;
-}
-
-const displayFigures = (server: GpuSocketServer) => ({
-  updates: server.get(DisplayCount.updates),
-  bytes: server.get(DisplayCount.bytes),
-  verified: server.get(DisplayCount.verified),
-  torn: server.get(DisplayCount.torn),
-  unordered: server.get(DisplayCount.unordered),
-});
-
-function displayLine({ updates, bytes, verified, torn, unordered }: ReturnType<typeof displayFigures>): string {
-  const came = `${updates} updates, ${(bytes / 1e6).toFixed(1)} MB of pixels`;
-  return verified === 0 ? came : `${came}; ${torn} torn, ${unordered} out of order`;
+  if (end.kind === 'done') {
+    const figures = guestFigures(run, end.report);
+    io.stdout(json ? `${JSON.stringify(figures, null, 2)}\n` : guestTable(figures));
+    if (!io.signal.aborted) return fault === null && isRight(figures) ? 0 : EXIT_INVALID;
+  }
+  return io.signal.aborted ? EXIT_INTERRUPTED : EXIT_INVALID;
 }

@@ -186,7 +186,8 @@ export class GuestMachine {
   }
 }
 
-function wantedFeatures(options: MachineOptions): { lo: number; hi: number } {
+/** Feature bits that the guest of a machine accepts where they are offered. */
+export function wantedFeatures(options: MachineOptions): { lo: number; hi: number } {
   const blob = pathUsesBlob(options.path) ? 1 << Feature.RESOURCE_BLOB : 0;
   return { lo: (1 << Feature.EDID) | blob | (1 << Feature.INDIRECT_DESC) | (1 << Feature.EVENT_IDX), hi: ringFeaturesHi(options) };
 }

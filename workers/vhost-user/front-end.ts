@@ -160,7 +160,7 @@ export class FrontEnd {
         if (answer.request !== request) throw new PeerError(`${nameOf(request)} is answered by ${nameOf(answer.request)}`);
         return answer.payload;
       }
-      if (waited >= this.#patienceNs()) throw new PeerError(`${nameOf(request)} is not answered`);
+      if (waited >= this.#patienceNs()) throw new PeerError(`the back end does not answer ${nameOf(request)}`);
       if (this.#polls.wait(LOOK_NS) === 0) waited += LOOK_NS;
     }
   }

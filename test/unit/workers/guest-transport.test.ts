@@ -181,10 +181,10 @@ describe.skipIf(typeof loaded === 'string')("a guest's transport", () => {
     expect(start(PACKED_HI).filter(({ request }) => request === VhostUser.SET_FEATURES).length).toBe(1);
   });
 
-  test('a queue that is not stopped is said, after a moment where a stop was asked for', () => {
+  test('a back end that does not stop a queue is given up, after a moment where a stop was asked for', () => {
     start();
     registers.requestStop();
-    expect(() => write(0)).toThrow('GET_VRING_BASE is not answered');
+    expect(() => write(0)).toThrow('the back end does not answer GET_VRING_BASE');
   });
 });
 
