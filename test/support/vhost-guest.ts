@@ -82,7 +82,7 @@ export class TestHost {
 
 /** The guest's memory and queues, and the front end that shares them. */
 export class TestGuest {
-  readonly front: FrontEnd;
+  front: FrontEnd;
   readonly ring: 'split' | 'packed';
   readonly space = new AddressSpace();
   readonly ram: MemoryRegion;
@@ -126,6 +126,19 @@ export class TestGuest {
     this.setTable();
     this.newDriver();
     return this;
+  }
+
+  /** Connects to a host that knows nothing of this guest, and goes on: split rings, at their used index, as QEMU does. */
+  goOn(host: TestHost): void {
+    this.front = FrontEnd.connect(this.#libc, host.socket);
+    const { lo, hi } = this.front.features();
+    this.front.setProtocolFeatures(this.front.protocolFeatures() & (1 << ProtocolFeature.CONFIG));
+    this.front.setFeatures(lo, hi);
+    this.setTable();
+    for (let index = 0; index < QUEUES; index++) {
+      const used = placeQueue(index, this).config.deviceAddress;
+      this.start(index, this.ram.u16[used / 2 + 1]);
+    }
   }
 
   get region(): SharedRegion {

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Response } from '../../../core/protocol/constants.ts';
+import { Libc } from '../../../workers/native/libc.ts';
+import { TestGuest, TestHost } from '../../support/vhost-guest.ts';
+
+const OK = Response.OK_NODATA;
+const loaded = Libc.load();
+
+describe.skipIf(typeof loaded === 'string')('a host that is started again under a guest that runs', () => {
+  const libc = loaded as Libc;
+  let folder: string;
+  const hosts: TestHost[] = [];
+  const start = async (state: string | null): Promise<TestHost> => {
+    const host = await new TestHost({}, { state }).listening();
+    hosts.push(host);
+    return host;
+  };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'scanout-restart-'));
+  });
+  afterEach(async () => {
+    for (const host of hosts.splice(0)) await host.end();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('goes on with what the guest had set up: its next frame is shown without a word from it', async () => {
+    const state = join(folder, 'state');
+    const guest = new TestGuest(libc, await start(state)).begin();
+    expect([guest.createBlob(2), guest.createBlob(3), guest.setScanout(2)]).toEqual([OK, OK, OK]);
+    expect(guest.show(2, 1)).toBe(true);
+    guest.front.close();
+
+    const second = await start(state);
+    guest.goOn(second);
+    expect(guest.show(2, 2)).toBe(true);
+    await second.until((all) => all.some(({ kind }) => kind === 'line'));
+    expect(second.lines).toEqual(['the guest goes on: 3 of 3 kept requests were carried out again']);
+    expect([guest.setScanout(3), guest.show(3, 3)]).toEqual([OK, true]);
+    guest.front.close();
+
+    // And once more, with what came since.
+    guest.goOn(await start(state));
+    expect(guest.show(3, 4)).toBe(true);
+    guest.close();
+  });
+
+  test('without a state says so, and answers what it does not know with an error', async () => {
+    const guest = new TestGuest(libc, await start(null)).begin();
+    expect([guest.createBlob(2), guest.setScanout(2)]).toEqual([OK, OK]);
+    guest.front.close();
+    const second = await start(null);
+    guest.goOn(second);
+    expect(guest.setScanout(2)).toBe(Response.ERR_INVALID_RESOURCE_ID);
+    await second.until((all) => all.some(({ kind }) => kind === 'line'));
+    expect(second.lines).toEqual([expect.stringMatching(/^the guest goes on with a host that knows nothing of it/)]);
+    guest.close();
+  });
+
+  test('has nothing of a driver whose successor begins', async () => {
+    const state = join(folder, 'state');
+    const first = new TestGuest(libc, await start(state)).begin();
+    expect([first.createBlob(2), first.setScanout(2)]).toEqual([OK, OK]);
+    first.close();
+    const next = new TestGuest(libc, await start(state)).begin();
+    expect(next.setScanout(2)).toBe(Response.ERR_INVALID_RESOURCE_ID);
+    next.close();
+  });
+});
