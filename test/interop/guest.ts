@@ -8,6 +8,7 @@ import { Process } from './process.ts';
 /** Where prepare.sh has put all; null: the tests are skipped. */
 export const cache = inject('interopCache');
 
+const SOCKET = 'gpu.sock';
 const LAUNCHER = join(import.meta.dirname, '../../bin/scanout.js');
 const LIBRARIES = ['usr/lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu/pulseaudio', 'lib/x86_64-linux-gnu'];
 
@@ -40,7 +41,7 @@ export class Host {
   readonly #frames: string;
 
   constructor(folder: string, flags: readonly string[]) {
-    this.socket = join(folder, 'gpu.sock');
+    this.socket = join(folder, SOCKET);
     this.#record = join(folder, 'guest.jsonl');
     this.#frames = join(folder, 'frames.jsonl');
     const own = ['host', '--vhost-user', this.socket, '--record', this.#record, '--frames', this.#frames];
@@ -88,8 +89,8 @@ export interface GuestOptions {
   readonly bus?: string;
   /** More of the kernel's command line. */
   readonly kernel?: string;
-  /** ms after which QEMU connects again when the host has gone; absent: it does not. */
-  readonly reconnectMs?: number;
+  /** Whether QEMU listens at the socket, and the host connects; absent: the other way round. */
+  readonly listens?: boolean;
   readonly memoryMB?: number;
 }
 
@@ -98,7 +99,7 @@ const PC = ['-machine', 'pc,memory-backend=mem', '-cpu', 'max'];
 /** QEMU with a Linux guest whose virtio-gpu device is at the end of a socket. The lines are those of its serial console. */
 export function startGuest(
   socket: string,
-  { commands, machine = PC, bus, kernel = '', reconnectMs, memoryMB = 512 }: GuestOptions,
+  { commands, machine = PC, bus, kernel = '', listens = false, memoryMB = 512 }: GuestOptions,
 ): Process {
   if (cache === null) throw new Error('nothing is prepared');
   const root = join(cache, 'root');
@@ -111,7 +112,7 @@ export function startGuest(
     ['-object', `memory-backend-memfd,id=mem,size=${memoryMB}M,share=on`],
     machine,
     ['-kernel', join(cache, 'vmlinuz'), '-initrd', join(cache, 'initrd.gz'), '-append', append],
-    ['-chardev', `socket,id=gpu,path=${socket}${reconnectMs === undefined ? '' : `,reconnect-ms=${reconnectMs}`}`],
+    ['-chardev', `socket,id=gpu,path=${socket}${listens ? ',server=on,wait=on' : ''}`],
     ['-device', bus === undefined ? device : `${device},bus=${bus}`],
   ];
   const loader = join(root, 'lib64/ld-linux-x86-64.so.2');
@@ -127,7 +128,7 @@ export class Room {
   async host(...flags: string[]): Promise<Host> {
     const host = new Host(this.folder, flags);
     this.#started.push(host.process);
-    await host.process.until(/^listening at /);
+    await host.process.until(/^(listening at|connecting to) /);
     return host;
   }
 

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { drawn, expectFrames, expectGoodGuest, expectGoodSession, expectRisingFences, named, requests, waited } from './flow.ts';
 import { cache, Room } from './guest.ts';
@@ -61,5 +62,46 @@ describe.skipIf(cache === null)('a host and drivers that come and go', () => {
     host.process.kill('SIGTERM');
     expect(await host.process.ended).toBe(EXIT_INTERRUPTED);
     expect(existsSync(host.socket)).toBe(false);
+  });
+
+  test('a host that is killed and started again serves new guests; the one that ran has to be started anew', async () => {
+    const flips = 20;
+    const first = await room.host('--list-limit', '8192');
+    const left = room.guest(first, { commands: `import ${ENDLESS}` });
+    await left.until(/^flip 40$/);
+    first.process.kill('SIGKILL');
+    await first.process.ended;
+    // The driver waits 50 ms for each flip's fence and goes on, until its queue is full.
+    await left.until(/^LATE/, left.lines.length);
+    expect(existsSync(first.socket)).toBe(true);
+
+    const second = await room.host('--list-limit', '8192');
+    const next = room.guest(second, { commands: `import ${flips}` });
+    await expectGoodGuest(next, ['import']);
+    await second.session();
+    expectFrames(drawn(second.frames()), flips, { waits: waited(next) });
+    // QEMU does not connect again.
+    expect(second.process.lines.filter((line) => line === 'a front end has connected')).toHaveLength(1);
+    left.kill('SIGKILL');
+    expect(await left.ended).toBe(null);
+  });
+
+  test('a QEMU that listens is ended by its own assertion when a second host connects, which says so and waits for the next', async () => {
+    const flags = ['--list-limit', '8192', '--connect', '--state', join(room.folder, 'state')];
+    const first = await room.host(...flags);
+    const guest = room.guest(first, { commands: `import ${ENDLESS}`, listens: true });
+    await guest.until(/^flip 40$/);
+    first.process.kill('SIGKILL');
+    await first.process.ended;
+    const second = await room.host(...flags);
+    await guest.ended;
+    expect(guest.lines.filter((line) => line.includes('vhost_dev_start: Assertion'))).toHaveLength(1);
+    await second.process.until(/^the front end is gone: hung up$/);
+
+    const next = room.guest(second, { commands: 'import 20', listens: true });
+    await expectGoodGuest(next, ['import']);
+    second.process.kill('SIGTERM');
+    expect(await second.process.ended).toBe(EXIT_INTERRUPTED);
+    expectFrames(drawn(second.frames()), 20, { waits: waited(next) });
   });
 });
