@@ -73,8 +73,12 @@ export class FdSocket {
     return got;
   }
 
-  /** Sends all of `bytes` or throws: what an other end does not take that reads is little. @throws NativeError */
+  /**
+   * Sends all of `bytes` or throws: what an other end does not take that reads is little.
+   * @throws NativeError; RangeError for more than fits
+   */
   send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    if (bytes.length > this.#room || fds.length > MOST_FDS) throw new RangeError(`${bytes.length} bytes, ${fds.length} descriptors`);
     this.#arena.set(bytes, MSGHDR + IOVEC + CONTROL);
     const control = fds.length === 0 ? 0 : CMSGHDR + 8 * Math.ceil(fds.length / 2);
     this.#header(bytes.length, control);

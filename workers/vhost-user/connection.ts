@@ -3,6 +3,8 @@ import { NativeError } from '../native/libc.ts';
 import type { FdSocket } from '../native/socket.ts';
 import { PeerError } from './peer-error.ts';
 
+const GONE = new Set(['EPIPE', 'ECONNRESET']);
+
 /** A whole message. Its file descriptors are the taker's. */
 export interface Message {
   readonly request: number;
@@ -60,7 +62,8 @@ export class Connection {
     try {
       this.#socket.send(bytes, fds);
     } catch (error) {
-      if (error instanceof NativeError) throw new PeerError(error.message);
+      // Gone before the answer: no other end than that of one who is gone before asking.
+      if (error instanceof NativeError) throw new PeerError(GONE.has(error.code) ? 'hung up' : error.message);
       throw error;
     }
   }
