@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
@@ -81,12 +81,17 @@ export class Host {
   }
 }
 
+/** Whether there is an older kernel. */
+export const hasOldKernel = cache !== null && existsSync(join(cache, 'vmlinuz-old'));
+
 export interface GuestOptions {
   /** What the guest does (guest/init), separated by semicolons. */
   readonly commands: string;
   /** Flags for QEMU that replace the plain PC, and the bus that its virtio-gpu is then plugged into. */
   readonly machine?: readonly string[];
   readonly bus?: string;
+  /** Whether it is the older kernel, whose driver cannot import. */
+  readonly old?: boolean;
   /** More of the kernel's command line. */
   readonly kernel?: string;
   /** Whether QEMU listens at the socket, and the host connects; absent: the other way round. */
@@ -99,10 +104,11 @@ const PC = ['-machine', 'pc,memory-backend=mem', '-cpu', 'max'];
 /** QEMU with a Linux guest whose virtio-gpu device is at the end of a socket. The lines are those of its serial console. */
 export function startGuest(
   socket: string,
-  { commands, machine = PC, bus, kernel = '', listens = false, memoryMB = 512 }: GuestOptions,
+  { commands, machine = PC, bus, old = false, kernel = '', listens = false, memoryMB = 512 }: GuestOptions,
 ): Process {
   if (cache === null) throw new Error('nothing is prepared');
   const root = join(cache, 'root');
+  const suffix = old ? '-old' : '';
   const append = `console=ttyS0 quiet panic=-1 ${kernel} scanout="${commands}"`;
   const device = 'vhost-user-test-device-pci,chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,config_size=16';
   const qemu = [
@@ -111,7 +117,7 @@ export function startGuest(
     ['-accel', 'tcg', '-m', `${memoryMB}`, '-nodefaults', '-vga', 'none', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
     ['-object', `memory-backend-memfd,id=mem,size=${memoryMB}M,share=on`],
     machine,
-    ['-kernel', join(cache, 'vmlinuz'), '-initrd', join(cache, 'initrd.gz'), '-append', append],
+    ['-kernel', join(cache, `vmlinuz${suffix}`), '-initrd', join(cache, `initrd${suffix}.gz`), '-append', append],
     ['-chardev', `socket,id=gpu,path=${socket}${listens ? ',server=on,wait=on' : ''}`],
     ['-device', bus === undefined ? device : `${device},bus=${bus}`],
   ];

@@ -71,7 +71,7 @@ describe.skipIf(cache === null)('a host and drivers that come and go', () => {
     await left.until(/^flip 40$/);
     first.process.kill('SIGKILL');
     await first.process.ended;
-    // The driver waits 50 ms for each flip's fence and goes on, until its queue is full.
+    // The driver waits 50 ms for a flip's fence and goes on.
     await left.until(/^LATE/, left.lines.length);
     expect(existsSync(first.socket)).toBe(true);
 
