@@ -118,14 +118,16 @@ export class HostSession {
   /** Serves until the front end goes, breaks the protocol, or a stop is asked for. @returns why it ended; null: it was stopped */
   run(): string | null {
     const { device } = this.#machine;
+    const isFinished = (): boolean => this.#ended !== null || this.#isStopped();
     const side: Side = {
       deadline: device.deadline,
       turn: () => this.#turn(),
       prepareSleep: () => device.prepareSleep(),
       endSleep: () => device.endSleep(),
-      finished: false,
+      get finished() {
+        return isFinished();
+      },
     };
-    Object.defineProperty(side, 'finished', { get: () => this.#ended !== null || this.#isStopped() });
     const bell = { deadline: new Float64Array(1), sample: () => 0, blockUntilDeadline: () => this.#sleep(bell.deadline[0]) };
     try {
       runLoop(side, bell, this.#clock, this.#counters, this.#task.plan.options.spinUs * 1000);
