@@ -1,11 +1,11 @@
 #!/bin/sh
 # Prepares what the tests with a real Linux guest need, in a cache folder outside the tree: QEMU and a kernel of Debian's
 # development suite, the test client, and the guest's initial file system. Minutes the first time, seconds afterwards, then
-# without a network. Prints the folder's name on stdout, all else on stderr.
+# without a network. Prints the folder's name on stdout, or why it cannot be had; progress on stderr.
 #
 #   SCANOUT_INTEROP_CACHE   the folder (default: scanout-interop in the user's cache folder)
 #
-# Exit code: 0 prepared; 3 it cannot be had here (the last line says why).
+# Exit code: 0 prepared; 3 it cannot be had here.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${SCANOUT_INTEROP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/scanout-interop}
@@ -15,7 +15,7 @@ version=1
 
 say() { echo "interop: $*" >&2; }
 cannot() {
-	say "$*"
+	echo "$*"
 	exit 3
 }
 # need FILE-OR-COMMAND PACKAGE

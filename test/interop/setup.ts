@@ -23,7 +23,7 @@ export default function setup(project: TestProject): void {
     const { status, stdout, error } = spawnSync('sh', [script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
     if (error !== undefined) throw error;
     if (status === 0) cache = stdout.trim();
-    else if (status === CANNOT) why = 'prepare.sh says why above';
+    else if (status === CANNOT) why = stdout.trim();
     else throw new Error(`prepare.sh ended with ${status}`);
   }
   if (cache === null) process.stderr.write(`\n*** THE TESTS WITH A REAL GUEST ARE SKIPPED: ${why} ***\n\n`);
