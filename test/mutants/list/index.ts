@@ -9,6 +9,7 @@ import { MEMORY } from './memory.ts';
 import { PROTOCOL } from './protocol.ts';
 import { RING_MUTANTS } from './ring.ts';
 import { TRACE_MUTANTS } from './trace.ts';
+import { VHOST_USER } from './vhost-user.ts';
 
 /** Every mutant, by subject. */
 export const MUTANTS: readonly Mutant[] = [
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...FAULTS,
   ...RING_MUTANTS,
   ...TRACE_MUTANTS,
+  ...VHOST_USER,
 ];

@@ -12,6 +12,24 @@ const loaded = Libc.load();
 const PAGE = 4096;
 const MIB = 1024 * 1024;
 const maps = (): number => readFileSync('/proc/self/maps', 'utf8').split('\n').length;
+/** struct msghdr with `bytes` and as many file descriptors as are wanted, more than FdSocket sends. */
+function headerOf(libc: Libc, bytes: Uint8Array, fds: readonly number[]): Uint8Array {
+  const control = 16 + 8 * Math.ceil(fds.length / 2);
+  const header = new Uint8Array(new SharedArrayBuffer(72 + control + bytes.length));
+  const words = new DataView(header.buffer);
+  const base = libc.addressOf(header);
+  header.set(bytes, 72 + control);
+  [0n, 0n, base + 56n, 1n, base + 72n, BigInt(control), 0n, base + BigInt(72 + control), BigInt(bytes.length)].forEach((word, i) => {
+    words.setBigUint64(8 * i, word, true);
+  });
+  words.setBigUint64(72, BigInt(16 + 4 * fds.length), true);
+  // SOL_SOCKET, SCM_RIGHTS.
+  for (const at of [80, 84]) words.setInt32(at, 1, true);
+  fds.forEach((fd, i) => {
+    words.setInt32(88 + 4 * i, fd, true);
+  });
+  return header;
+}
 const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 describe.skipIf(typeof loaded === 'string')('native memory and sockets', () => {
@@ -128,6 +146,23 @@ describe.skipIf(typeof loaded === 'string')('native memory and sockets', () => {
       }).toThrow(/does not read/);
       a.close();
       b.close();
+    });
+
+    test('refuses more file descriptors than a message may bring, and closes those that came', () => {
+      const [a, b] = libc.socketpair();
+      const event = libc.eventfd();
+      const before = openFiles();
+      const socket = new FdSocket(libc, b, 64);
+      for (const count of [8, 9, 20]) {
+        expect(libc.sendmsg(a, headerOf(libc, Uint8Array.of(1), new Array<number>(count).fill(event)), 0)).toBe(1);
+        const fds: number[] = [];
+        if (count === 8) expect(socket.receive(new Uint8Array(64), 0, 64, fds)).toBe(1);
+        else expect(() => socket.receive(new Uint8Array(64), 0, 64, fds)).toThrow(/EMSGSIZE/);
+        expect(fds.length).toBe(count === 8 ? 8 : 0);
+        socket.closeAll(fds);
+        expect(openFiles()).toBe(before);
+      }
+      for (const fd of [a, b, event]) libc.close(fd);
     });
 
     test('has a path of 1 to 107 bytes', () => {

@@ -249,6 +249,10 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
         expect(await attack((socket) => socket.send(message(request, 0, pair(0, 0)), [fd]))).toMatch(/is no eventfd/);
       }
     }
+    const [event] = events(1);
+    const unknown = message(VhostUser.SET_VRING_KICK, 0, pair(5, 0));
+    expect(await attack((socket) => socket.send(unknown, [event]))).toBe('there is no queue 5');
+    libc.close(event);
     const guest = new TestGuest(libc, host).begin();
     sessions++;
     const full = new Uint8Array(new BigUint64Array([0xfffffffffffffffen]).buffer);

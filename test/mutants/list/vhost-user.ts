@@ -1,0 +1,91 @@
+import { Libc } from '../../../workers/native/libc.ts';
+import { type Mutant, mutantsOf } from '../mutant.ts';
+
+const SESSION = ['unit/workers/vhost-user-session'];
+const ATTACK = ['unit/workers/vhost-user-attack'];
+const LIFE = ['unit/workers/vhost-user-life'];
+const NATIVE = ['unit/workers/native'];
+
+const MESSAGES: readonly Mutant[] = [
+  ...mutantsOf('vhost-user/message', 'core/protocol/vhost-user.ts', ['unit/protocol/vhost-user'], {
+    'version-not-looked-at': [
+      'if ((flags & VHOST_VERSION_MASK) !== VHOST_VERSION)\n    return `request',
+      'if (false)\n    return `request',
+    ],
+    'reply-as-a-request': 'if ((flags & VHOST_REPLY) !== 0)',
+    'unknown-request': ['if (known === undefined) return', 'if (known === undefined) return null;\n  if (false) return'],
+    'size-too-small': ['size < known.least || ', ''],
+    'size-too-large': [' || size > known.most', ''],
+    'answer-not-marked': 'if ((flags & VHOST_REPLY) === 0)',
+    'answer-too-long': 'if (size > MAX_PAYLOAD)',
+    'table-of-too-many-regions': 'if (count > MAX_REGIONS)',
+    'table-without-its-bytes': 'if (payload.byteLength < 8 + 32 * count)',
+    'table-without-its-files': 'if (fds !== count)',
+    'u64-past-2^53': ['Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY', 'value'],
+  }),
+];
+
+/** Their tests need koffi. */
+const WORKERS: readonly Mutant[] = [
+  ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', SESSION, {
+    'rings-left-stopped-by-a-new-table': [
+      'for (const index of moved) this.#pause(index);',
+      'for (const index of moved) this.#stop(index);',
+    ],
+    'rings-not-looked-for-in-a-new-table': ['for (const index of moved) this.#start(index);', ''],
+    'cursor-queue-left-stopped-by-a-new-driver': [
+      'for (const index of running) this.#pause(index);',
+      'for (const index of running) this.#stop(index);',
+    ],
+    'new-driver-finds-what-was-made': [
+      '    this.#device.reset();\n    this.#device.acceptFeatures();',
+      '    this.#device.acceptFeatures();',
+    ],
+    'new-driver-without-features': ['this.#device.reset();\n    this.#device.acceptFeatures();', 'this.#device.reset();'],
+    'broken-ring-not-signalled': ['this.#signalError(index);\n      this.#stop(index);', 'this.#stop(index);'],
+    'ring-that-cannot-be-opened-not-signalled': ['this.#signalError(index);\n      return;', 'return;'],
+    'pause-forgets-where-it-stood': ['queue.base = this.#device.stopQueue(index);', 'this.#device.stopQueue(index);'],
+  }),
+  ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', ATTACK, {
+    'any-descriptor-as-an-event': 'if (fault !== null)',
+    'descriptors-of-an-unknown-queue-kept': [
+      'for (const fd of fds) this.#hooks.close(fd);\n      throw new PeerError(`there is no queue',
+      'throw new PeerError(`there is no queue',
+    ],
+    'descriptors-left-open': "for (const key of ['kick', 'call', 'err'] as const) this.#setFd(queue, key, -1);",
+    'requests-socket-left-open': ['this.#requests?.close();\n    this.#requests = null;', ''],
+  }),
+  ...mutantsOf('vhost-user/guest-memory', 'workers/vhost-user/guest-memory.ts', ATTACK, {
+    'region-kept-twice': 'left.delete(mapped);',
+    'files-left-open': 'for (const fd of fds) this.#close(fd);',
+  }),
+  ...mutantsOf('vhost-user/connection', 'workers/vhost-user/connection.ts', ATTACK, {
+    'descriptors-of-a-part-left-open': [
+      'this.#socket.closeAll(this.#fds);\n    this.#fds = [];\n    this.#socket.close();',
+      'this.#socket.close();',
+    ],
+    'descriptors-that-nobody-wants-left-open': ['this.#socket.closeAll(fds);\n      throw', 'throw'],
+    'gone-before-the-answer-is-an-error': ["GONE.has(error.code) ? 'hung up' : error.message", 'error.message'],
+  }),
+  ...mutantsOf('vhost-user/native', 'workers/native/mapping.ts', NATIVE, {
+    'file-that-can-shrink': ['if (!unsealed && (this.#libc.seals(fd) & Seal.SHRINK) === 0) {', 'if (false) {'],
+    'past-the-end': 'if (offset + bytes > size)',
+    'part-of-a-page': ['bytes % PAGE !== 0 || ', ''],
+    'file-stays-mapped': 'this.#libc.mmapFixed(this.#address(memory), bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);',
+    'a-memory-for-each-size': ['Math.max(LEAST_BYTES, 2 ** Math.ceil(Math.log2(bytes)))', 'bytes'],
+  }),
+  ...mutantsOf('vhost-user/native', 'workers/native/socket.ts', NATIVE, {
+    'descriptors-cut-off-left-open': ['this.closeAll(fds.splice(before));', ''],
+    'descriptors-cut-off-not-seen': ['(this.#view.getInt32(48, true) & MSG_CTRUNC) !== 0 || fds.length > MOST_FDS', 'false'],
+  }),
+  ...mutantsOf('vhost-user/native', 'workers/native/event-fd.ts', NATIVE, {
+    'no-eventfd': "if (what !== 'anon_inode:[eventfd]')",
+  }),
+  ...mutantsOf('vhost-user/host-worker', 'workers/vhost-user/host-worker.ts', LIFE, {
+    'live-host-replaced': 'if (holder !== null)',
+    'left-socket-taken-for-a-live-one': ["if (error instanceof NativeError && error.code === 'ECONNREFUSED') return null;", ''],
+    'looked-for-by-connecting': ['libc.socket(SOCK_DGRAM)', 'libc.socket()'],
+  }),
+];
+
+export const VHOST_USER: readonly Mutant[] = [...MESSAGES, ...(typeof Libc.load() === 'string' ? [] : WORKERS)];
