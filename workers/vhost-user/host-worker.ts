@@ -91,10 +91,14 @@ function listening(libc: Libc, path: string, stopFd: number, isStopped: () => bo
 function connecting(libc: Libc, path: string, stopFd: number, isStopped: () => boolean): FrontEnds {
   const polls = new PollSet(libc, 1);
   polls.set(0, stopFd);
+  let tried = false;
   return {
     begin: () => void socketAddress(path),
     socket() {
       while (!isStopped()) {
+        // Also after a session: one that ends each at once is not connected to without a pause.
+        if (tried) polls.wait(RETRY_NS);
+        tried = true;
         const fd = libc.socket();
         try {
           libc.connect(fd, socketAddress(path));
@@ -103,7 +107,6 @@ function connecting(libc: Libc, path: string, stopFd: number, isStopped: () => b
           libc.close(fd);
           if (!(error instanceof NativeError && NOT_YET.has(error.code))) throw error;
         }
-        polls.wait(RETRY_NS);
       }
       return -1;
     },
