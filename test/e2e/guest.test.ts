@@ -92,7 +92,7 @@ describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
   );
   test.each(kinds)('%s on a %s ring: each frame is shown once, in order, as it was drawn', async (path, ring) => {
     const frames = join(folder, 'frames');
-    const flags = ['--once', '--ring', ring, '--frames', frames, '--device-region', 'gpu0=0x4000000000'];
+    const flags = ['--once', '--resolution', '160x120', '--ring', ring, '--frames', frames, '--device-region', 'gpu0=0x4000000000'];
     const host = await startHost(...flags);
     const offer = await connectBackEnd(libc, socket, new AbortController().signal);
     const options = { ...DEFAULT_OPTIONS, path, ring, width: 320, height: 200, layout: '4k' as const };
@@ -105,9 +105,11 @@ describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
     const { report } = end;
     expect([report.failedFrames, report.heldAfterFree, report.gpuBuffersAfterFree]).toEqual([0, 0, 0]);
     const shown = readFileSync(frames, 'utf8').trim().split('\n');
-    const seen = shown.map((line) => JSON.parse(line) as { pixel: string; imported: boolean });
+    const seen = shown.map((line) => JSON.parse(line) as { pixel: string; imported: boolean; width: number; height: number });
     expect(seen.length).toBe(report.totalFrames[0]);
     expect(seen.map(({ pixel }) => Number(pixel))).toEqual(seen.map((_, i) => i + 1));
+    // As asked for, whatever the display prefers.
+    expect(seen.every(({ width, height }) => width === 320 && height === 200)).toBe(true);
     expect(seen.every(({ imported }) => imported === (path !== 'copy'))).toBe(true);
     const log = new FrameLog(plan.frameLog, 1, options.logCapacity);
     const answered = seen.map(
