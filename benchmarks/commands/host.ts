@@ -45,6 +45,7 @@ Flags:
                         again goes on with a guest that runs (split rings)
   --record FILE         write what the guest sends, a trace for scanout replay
   --frames FILE         write a line of JSON for each flush, its first pixel too
+                        (both: of later sessions FILE.2, FILE.3, ...)
   --once                end with the first session
   --help                this text
 

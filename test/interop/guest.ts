@@ -48,7 +48,7 @@ export class Host {
     this.process = new Process('the host', process.execPath, [LAUNCHER, ...own, ...flags]);
   }
 
-  /** The end of session `number`, from 0; its trace and frames are written then, until the next session begins. */
+  /** The end of session `number`, from 0; its trace and frames are written then. */
   async session(number = 0): Promise<Total> {
     let from = 0;
     for (let i = 0; ; i++) {
@@ -64,12 +64,12 @@ export class Host {
     }
   }
 
-  trace(): Trace {
-    return parseTrace(readFileSync(this.#record, 'utf8'));
+  trace(session = 0): Trace {
+    return parseTrace(readFileSync(fileOf(this.#record, session), 'utf8'));
   }
 
-  frames(): Frame[] {
-    const lines = readFileSync(this.#frames, 'utf8').split('\n').slice(0, -1);
+  frames(session = 0): Frame[] {
+    const lines = readFileSync(fileOf(this.#frames, session), 'utf8').split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as Frame);
   }
 
@@ -153,3 +153,6 @@ export class Room {
     rmSync(this.folder, { recursive: true });
   }
 }
+
+/** The host's file of one session. */
+const fileOf = (path: string, session: number): string => (session === 0 ? path : `${path}.${session + 1}`);

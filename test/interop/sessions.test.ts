@@ -57,7 +57,7 @@ describe.skipIf(cache === null)('a host and drivers that come and go', () => {
     const second = room.guest(host, { commands: `import ${flips}` });
     await expectGoodGuest(second, ['import']);
     await host.session(1);
-    expectFrames(drawn(host.frames()), flips, { waits: waited(second) });
+    expectFrames(drawn(host.frames(1)), flips, { waits: waited(second) });
     expect(host.holds()).toEqual(before);
     host.process.kill('SIGTERM');
     expect(await host.process.ended).toBe(EXIT_INTERRUPTED);
@@ -86,7 +86,7 @@ describe.skipIf(cache === null)('a host and drivers that come and go', () => {
     expect(await left.ended).toBe(null);
   });
 
-  test('a QEMU that listens is ended by its own assertion when a second host connects, which says so and waits for the next', async () => {
+  test('a guest whose QEMU listens goes on with a second host, or its QEMU is ended by its own assertion and the next is served', async () => {
     const flags = ['--list-limit', '8192', '--connect', '--state', join(room.folder, 'state')];
     const first = await room.host(...flags);
     const guest = room.guest(first, { commands: `import ${ENDLESS}`, listens: true });
@@ -94,14 +94,21 @@ describe.skipIf(cache === null)('a host and drivers that come and go', () => {
     first.process.kill('SIGKILL');
     await first.process.ended;
     const second = await room.host(...flags);
-    await guest.ended;
-    expect(guest.lines.filter((line) => line.includes('vhost_dev_start: Assertion'))).toHaveLength(1);
+    // QEMU 11 does not outlive its back end; a later one may.
+    const goesOn = second.process.until(/^the guest goes on: /).then(() => true);
+    goesOn.catch(() => {});
+    if (await Promise.race([goesOn, guest.ended.then(() => false)])) {
+      await guest.until(/^flip \d+$/, guest.lines.length);
+      guest.kill('SIGKILL');
+    } else {
+      expect(guest.lines.filter((line) => line.includes('vhost_dev_start: Assertion'))).toHaveLength(1);
+    }
     await second.process.until(/^the front end is gone: hung up$/);
 
     const next = room.guest(second, { commands: 'import 20', listens: true });
     await expectGoodGuest(next, ['import']);
     second.process.kill('SIGTERM');
     expect(await second.process.ended).toBe(EXIT_INTERRUPTED);
-    expectFrames(drawn(second.frames()), 20, { waits: waited(next) });
+    expectFrames(drawn(second.frames(1)), 20, { waits: waited(next) });
   });
 });

@@ -9,7 +9,7 @@ import { FileMappings } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
 import { socketAddress } from '../native/socket.ts';
 import { HostSession } from './host-session.ts';
-import type { HostNews, HostStart } from './host-task.ts';
+import type { HostNews, HostStart, HostTask } from './host-task.ts';
 
 const NEVER_NS = 3600e9;
 /** Between two tries to connect, and why another one may do better. */
@@ -38,10 +38,13 @@ function serve({ task, stopFd }: HostStart): void {
   try {
     next.begin();
     tell({ kind: task.connect ? 'connecting' : 'listening' });
+    let sessions = 0;
     for (let fd = next.socket(); fd >= 0; fd = task.once ? -1 : next.socket()) {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
-      const session = new HostSession(libc, mappings, task, clock, fd, stopFd, isStopped, (text) => tell({ kind: 'line', text }));
+      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, stopFd, isStopped, (text) =>
+        tell({ kind: 'line', text }),
+      );
       const why = session.run();
       const commands = counters.get(Counter.commands) - before.commands;
       const errors = counters.get(Counter.errorResponses) - before.errors;
@@ -50,6 +53,12 @@ function serve({ task, stopFd }: HostStart): void {
   } finally {
     next.end();
   }
+}
+
+/** Each session's record and frames are files of their own: FILE, FILE.2, … */
+function ofSession(task: HostTask, session: number): HostTask {
+  const named = (path: string | null): string | null => (path === null || session === 1 ? path : `${path}.${session}`);
+  return { ...task, record: named(task.record), frames: named(task.frames) };
 }
 
 /** Where front ends come from. */
