@@ -100,7 +100,11 @@ export function factsOf(findings: Findings): Fact[] {
     fact(
       'memfd',
       findings.memfd === null ? 'unknown' : findings.memfd ? 'yes' : 'no',
-      findings.memfd === null ? 'it takes koffi to try' : findings.memfd ? 'real guests can be served (scanout host)' : 'no real guests: scanout host needs it',
+      findings.memfd === null
+        ? 'it takes koffi to try'
+        : findings.memfd
+          ? 'memory for other processes: scanout host, scanout guest'
+          : 'scanout host and scanout guest need it',
     ),
     fact('max maps', findings.maxMapCount === null ? 'unknown' : String(findings.maxMapCount), mapMeaning(findings.maxMapCount)),
     fact(
