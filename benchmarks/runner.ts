@@ -301,6 +301,7 @@ function unusualSettings(options: MachineOptions): Record<string, string | numbe
     'linuxPacing',
     'fences',
     'inOrder',
+    'memory',
     'migrateEvery',
     'spinUs',
     'handicapPercent',

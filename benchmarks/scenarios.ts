@@ -98,6 +98,7 @@ export function scenarioId(options: MachineOptions): string {
   if (options.handicapPercent > 0) parts.push(`handicap${options.handicapPercent}`);
   if (options.inOrder) parts.push('in-order');
   if (options.ring !== 'split') parts.push(options.ring);
+  if (options.memory !== 'shared') parts.push(options.memory);
   for (const fault of options.faults) parts.push(faultWord(fault));
   return parts.join('-');
 }
@@ -134,6 +135,7 @@ const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<Machi
   ['handicap([0-9]+)', (percent) => ({ handicapPercent: bounded(percent, 'percent of handicap', 1, 100) })],
   ['(in-order)', () => ({ inOrder: true })],
   ['(packed)', () => ({ ring: 'packed' })],
+  ['(memfd)', () => ({ memory: 'memfd' })],
   [
     `((?:${FAULTS.map(({ name }) => name).join('|')})(?:@[0-9]{1,9})?)`,
     (text, { faults = [] }) => ({ faults: [...faults, parseFault(text)] }),

@@ -4,6 +4,8 @@ import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
 import type { MemoryTask, ThreadMemory } from './memory.ts';
+import { Libc } from './native/libc.ts';
+import { MemfdMemory } from './native/memfd-memory.ts';
 import { deathOf, Supervisor } from './supervisor.ts';
 import type { GuestReport, HostReport, SideReport, SideTask, Window } from './task.ts';
 import { inlineRings } from './v8-flags.ts';
@@ -48,6 +50,21 @@ export class SessionRunner {
     timeoutMs: number,
     signal?: AbortSignal,
     remote?: SharedArrayBuffer,
+  ): Promise<SessionOutcome> {
+    const files = plan.options.memory === 'memfd' ? memfdMemory(plan) : null;
+    try {
+      return await this.#run(plan, window, timeoutMs, signal, remote);
+    } finally {
+      files?.close();
+    }
+  }
+
+  async #run(
+    plan: MachinePlan,
+    window: Window,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    remote: SharedArrayBuffer | undefined,
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return { kind: 'aborted' };
     const pool = this.#open();
@@ -164,4 +181,11 @@ function delay(ms: number): Promise<void> {
     const timer = setTimeout(() => resolve(), ms);
     timer.unref();
   });
+}
+
+/** Lays files under the guest's memory. @throws Error when this machine cannot */
+function memfdMemory(plan: MachinePlan): MemfdMemory {
+  const libc = Libc.load();
+  if (typeof libc === 'string') throw new Error(libc);
+  return new MemfdMemory(libc, plan.regions);
 }

@@ -1,12 +1,13 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fault, parseFaults } from '../../core/machine/faults.ts';
-import { type MachineOptions, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
+import { type MachineOptions, MEMORIES, type Memory, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { invalidates } from '../../reports/checks.ts';
 import { type HistoryPlace, keepRun } from '../../reports/history/history.ts';
 import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { wrap } from '../../reports/terminal.ts';
+import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import { Progress } from '../progress.ts';
 import { runScenarios } from '../runner.ts';
@@ -58,6 +59,8 @@ How each is run:
   --policy NAME       copy or error, when an import is impossible
   --profile NAME      series or qemu-10.2
   --ring NAME         layout of the virtqueues: ${RINGS.join(' or ')}
+  --memory NAME       of the guest: ${MEMORIES.join(' or ')}, a file that other processes
+                      could share (Linux, koffi)
   --in-order          the device returns buffers in the order they were sent
   --migrate N         move a buffer VRAM <-> system memory every N frames
   --linux-pacing      without blob: flip without waiting, as Linux does
@@ -112,6 +115,7 @@ const OPTIONS = {
   policy: { type: 'string' },
   profile: { type: 'string' },
   ring: { type: 'string' },
+  memory: { type: 'string' },
   'in-order': { type: 'boolean', default: false },
   migrate: { type: 'string' },
   'linux-pacing': { type: 'boolean', default: false },
@@ -252,7 +256,7 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
-  const { layout, sink, renderer, policy, profile, damage, ring, fault } = values;
+  const { layout, sink, renderer, policy, profile, damage, ring, memory, fault } = values;
   return present({
     buffers: given('buffers', values, 1, 16),
     layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
@@ -266,6 +270,7 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     policy: policy === undefined ? undefined : choiceFlag('policy', policy, ['copy', 'error'] as const),
     profile: profile === undefined ? undefined : choiceFlag('profile', profile, ['series', 'qemu-10.2'] as const),
     ring: ring === undefined ? undefined : choiceFlag('ring', ring, RINGS),
+    memory: memory === undefined ? undefined : memoryFlag(memory),
     inOrder: values['in-order'] ? true : undefined,
     migrateEvery: given('migrate', values, 1, 1_000_000),
     spinUs: given('spin-us', values, 0, 1_000_000),
@@ -274,6 +279,14 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     fences: values['no-fences'] ? false : undefined,
     faults: fault === undefined ? undefined : faultsFlag(fault),
   });
+}
+
+/** @throws UsageError also where this machine has no such memory */
+function memoryFlag(text: string): Memory {
+  const memory = choiceFlag('memory', text, MEMORIES);
+  const missing = memory === 'memfd' ? whyNoVhostUser() : null;
+  if (missing !== null) throw new UsageError(`--memory memfd: ${missing}`);
+  return memory;
 }
 
 /** @throws UsageError */

@@ -15,6 +15,10 @@ export const COPIES: Readonly<Record<Path, number>> = { vfio: 0, udmabuf: 0, 're
 export const pathUsesBlob = (path: Path): boolean => path === 'vfio' || path === 'udmabuf' || path === 'readback-blob';
 
 /** Layouts of the virtqueues. */
+/** What the guest's memory is: shared between threads alone, or also a sealed file, as other processes could have it. */
+export const MEMORIES = ['shared', 'memfd'] as const;
+export type Memory = (typeof MEMORIES)[number];
+
 export const RINGS = ['split', 'packed'] as const;
 export type Ring = (typeof RINGS)[number];
 
@@ -64,6 +68,7 @@ export interface MachineOptions {
   /** Of each copied frame's bytes, copied once more and not charged: a slowdown of known size, to be found by a comparison. */
   readonly handicapPercent: number;
   readonly ring: Ring;
+  readonly memory: Memory;
   /** VIRTIO_F_IN_ORDER: buffers return in the order they were sent. */
   readonly inOrder: boolean;
   /** Frame log rows a head, a power of two. */
@@ -100,6 +105,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   copier: 'wasm-memory-copy',
   handicapPercent: 0,
   ring: 'split',
+  memory: 'shared',
   inOrder: false,
   logCapacity: 65536,
   faults: [],

@@ -139,6 +139,7 @@ describe('scenarios', () => {
         { fences: false },
         { migrateEvery: 5 },
         { ring: 'packed' },
+        { memory: 'memfd' },
         { inOrder: true },
         { buffers: 1, damage: parseDamage('8x8+0+0') },
       ] satisfies Partial<MachineOptions>[]
