@@ -30,7 +30,9 @@ Flags:
   --resolution WxH      of each head, or 720p, 1080p, 1440p, 4k, 8k (1080p)
   --heads N             1 to 16 (1)
   --rate HZ|max         of the display's vblank (60); max: none
-  --sink latch|display  latch reads nothing, display draws copies (latch)
+  --sink NAME           latch: reads nothing (default); display: draws copies;
+                        socket: sends each frame through the front end's GPU
+                        socket, as QEMU's vhost-user-gpu does
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
   --list-limit N        udmabuf's (1024); more segments are copied
@@ -97,6 +99,7 @@ export const hostCommand: Command = {
     const socket = values['vhost-user'];
     if (socket === undefined || socket === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
     const { width, height } = parseResolution(values.resolution);
+    const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket'] as const);
     const options: MachineOptions = {
       ...DEFAULT_OPTIONS,
       path: values['no-blob'] ? 'copy' : 'udmabuf',
@@ -104,7 +107,7 @@ export const hostCommand: Command = {
       height,
       heads: integerFlag('heads', values.heads, 1, 16),
       rateHz: values.rate === 'max' ? null : integerFlag('rate', values.rate, 1, 1000),
-      sink: choiceFlag('sink', values.sink, ['latch', 'display'] as const),
+      sink: sink === 'socket' ? 'latch' : sink,
       ring: choiceFlag('ring', values.ring, ['split', 'packed'] as const),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
       policy: choiceFlag('policy', values.policy, ['copy', 'error'] as const),
@@ -148,6 +151,7 @@ export const hostCommand: Command = {
       unsealed: values.unsealed,
       connect: values.connect,
       once: values.once,
+      sendFrames: sink === 'socket',
       state: values.state ?? null,
       record: values.record ?? null,
       frames: values.frames ?? null,

@@ -86,6 +86,7 @@ export const SHAPES: ReadonlyMap<number, MessageShape> = new Map([
   [VhostUser.GET_QUEUE_NUM, shape('GET_QUEUE_NUM', 0)],
   [VhostUser.SET_VRING_ENABLE, shape('SET_VRING_ENABLE', 8)],
   [VhostUser.SET_BACKEND_REQ_FD, shape('SET_BACKEND_REQ_FD', 0, 8, 1)],
+  [VhostUser.GPU_SET_SOCKET, shape('GPU_SET_SOCKET', 0, 8, 1)],
   [VhostUser.GET_CONFIG, shape('GET_CONFIG', 12, MAX_PAYLOAD)],
   [VhostUser.SET_CONFIG, shape('SET_CONFIG', 12, MAX_PAYLOAD)],
 ]);

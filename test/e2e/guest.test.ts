@@ -205,6 +205,26 @@ describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
     expect(command.text).toMatch(why);
   });
 
+  test.each(['udmabuf', 'copy'] as const)('takes the pixels that our host sends of %s, each frame whole', async (path) => {
+    const host = await startHost('--sink', 'socket', '--once', ...(path === 'copy' ? ['--no-blob'] : []));
+    // So slow that none takes another's place.
+    const command = guest('--path', path, '--gpu-socket', 'yes', '--verify', '--json', '--frames', '20', '--rate', '50', '--heads', '1');
+    expect(await command.ended, command.text).toBe(0);
+    const { display } = JSON.parse(command.text) as { display: Record<string, number> };
+    expect(display).toMatchObject({ torn: 0, unordered: 0, bytes: display['updates'] * 320 * 200 * 4, verified: display['updates'] });
+    expect(display['updates']).toBeGreaterThanOrEqual(20);
+    expect(await host.ended).toBe(0);
+    expect(host.text).toMatch(/0 answered with an error/);
+  });
+
+  test('is told by a host whose frames go elsewhere that it takes no GPU socket', async () => {
+    const host = await startHost('--once');
+    const command = guest('--gpu-socket', 'yes');
+    expect(await command.ended).toBe(4);
+    expect(await host.ended).toBe(4);
+    expect(host.text).toContain('GPU_SET_SOCKET, but frames are not sent here: --sink socket sends them');
+  });
+
   test.skipIf(!existsSync(QEMU))(`drives QEMU's vhost-user-gpu (${QEMU}: package qemu-system-gui), and the pixels are right`, async () => {
     child = spawn(QEMU, [`--socket-path=${socket}`], { stdio: 'ignore' });
     const gone = new Promise<void>((resolve) => child?.once('exit', () => resolve()));

@@ -60,6 +60,8 @@ export interface BackEndHooks {
   say(line: string): void;
   /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
   driverStarts(isNew: boolean): void;
+  /** A GPU socket came, which is the session's from now on. @throws PeerError where none is wanted */
+  gpuSocket(fd: number): void;
   /** Features were agreed on; for a recorder. */
   features(lo: number, hi: number): void;
   /** The memory table was taken into use. */
@@ -178,6 +180,9 @@ export class BackEnd {
         return this.#getConfig(payload);
       case VhostUser.SET_CONFIG:
         this.#setConfig(payload);
+        return null;
+      case VhostUser.GPU_SET_SOCKET:
+        this.#hooks.gpuSocket(fds[0]);
         return null;
       case VhostUser.SET_BACKEND_REQ_FD:
         this.#requests?.close();

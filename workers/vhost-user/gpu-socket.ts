@@ -23,7 +23,7 @@ export const GpuRequest = {
 const HEADER = 12;
 const REPLY = 4;
 /** Bytes of UPDATE before its pixels: {scanout, x, y, width, height}. */
-const UPDATE = 20;
+export const UPDATE_BYTES = 20;
 /** The protocol feature GET_EDID. */
 const PROTOCOL_EDID = 1;
 /** Bytes of the payload; UPDATE's pixels follow it. */
@@ -35,9 +35,9 @@ const PAYLOADS: ReadonlyMap<number, number> = new Map([
   [GpuRequest.CURSOR_POS_HIDE, 12],
   [GpuRequest.CURSOR_UPDATE, 20 + 64 * 64 * 4],
   [GpuRequest.SCANOUT, 12],
-  [GpuRequest.UPDATE, UPDATE],
+  [GpuRequest.UPDATE, UPDATE_BYTES],
   [GpuRequest.DMABUF_SCANOUT, 40],
-  [GpuRequest.DMABUF_UPDATE, UPDATE],
+  [GpuRequest.DMABUF_UPDATE, UPDATE_BYTES],
   [GpuRequest.GET_EDID, 4],
 ]);
 /** x8r8g8b8: nobody keeps the highest byte. */
@@ -129,7 +129,7 @@ export class GpuDisplay {
         counts[DisplayCount.scanouts] += 1;
         return true;
       case GpuRequest.UPDATE:
-        return this.#update(size - UPDATE);
+        return this.#update(size - UPDATE_BYTES);
       case GpuRequest.CURSOR_POS:
       case GpuRequest.CURSOR_POS_HIDE:
       case GpuRequest.CURSOR_UPDATE:

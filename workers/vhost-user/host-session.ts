@@ -3,6 +3,7 @@ import { plannedCopier } from '../../core/machine/parts.ts';
 import type { MachinePlan } from '../../core/machine/plan.ts';
 import type { Clock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
+import { Ledger } from '../../core/memory/ledger.ts';
 import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
@@ -10,7 +11,7 @@ import { runLoop, type Side } from '../loop.ts';
 import { EventSignals, eventFault } from '../native/event-fd.ts';
 import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
-import { PollSet } from '../native/poll.ts';
+import { POLLOUT, PollSet } from '../native/poll.ts';
 import { MappedSideBySide } from '../native/side-by-side.ts';
 import { FdSocket } from '../native/socket.ts';
 import { BackEnd } from './back-end.ts';
@@ -21,11 +22,13 @@ import type { HostTask } from './host-task.ts';
 import { KeptState } from './kept-state.ts';
 import { PeerError } from './peer-error.ts';
 import { Recorder } from './recorder.ts';
+import { SocketSink } from './socket-sink.ts';
 
 /** Places of the poll set; the queues' kicks follow. */
 const SOCKET = 0;
 const STOP = 1;
-const FIRST_KICK = 2;
+const GPU = 2;
+const FIRST_KICK = 3;
 /** Turns between two looks at the socket while there is work, and ns between two while there is none. */
 const TURNS_PER_LOOK = 64;
 /** Messages carried out at one look: a front end that sends without end keeps neither queues nor a stop waiting. */
@@ -46,6 +49,8 @@ export class HostSession {
   readonly #recorder: Recorder | null;
   readonly #frames: FrameList | null;
   readonly #state: KeptState | null;
+  readonly #sender: SocketSink | null;
+  #gpuFd = -1;
   readonly #isStopped: () => boolean;
   readonly #drain = new Uint8Array(8);
   #ended: string | null = null;
@@ -73,6 +78,8 @@ export class HostSession {
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
     this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
+    this.#sender = task.sendFrames ? new SocketSink(libc, plan.options.heads, new Ledger(plan.hostLedger)) : null;
+    const sender = this.#sender;
     const frames = this.#frames;
     const recorder = this.#recorder;
     const state = this.#state;
@@ -81,7 +88,7 @@ export class HostSession {
       clock,
       { ring: () => this.#interrupt(), sample: () => 0, sleep: () => true } satisfies Doorbell,
       plannedCopier,
-      (sink) => (frames === null ? sink : frames.around(sink, plan.options.heads)),
+      (sink) => (frames === null ? (sender ?? sink) : frames.around(sender ?? sink, plan.options.heads)),
       null,
       viewOf(this.#memory, new MappedSideBySide(libc)),
       recorder === null && state === null
@@ -109,6 +116,7 @@ export class HostSession {
         if (isNew) state?.clear();
         else if (this.#machine.device.resourceCount === 0) say(this.#restore());
       },
+      gpuSocket: (one) => this.#takeGpuSocket(one),
       features: (lo, hi) => recorder?.features(lo, hi),
       memory: () => recorder?.regions(),
       openRequests: (requests) => new Connection(new FdSocket(libc, requests, VHOST_HEADER)),
@@ -134,6 +142,7 @@ export class HostSession {
     } finally {
       this.#backEnd.close();
       this.#connection.close();
+      if (this.#gpuFd >= 0) this.#libc.close(this.#gpuFd);
       this.#recorder?.close();
       this.#frames?.close();
       this.#state?.close();
@@ -147,6 +156,16 @@ export class HostSession {
     if (requests.length === 0) return 'the guest goes on with a host that knows nothing of it: reload its driver (see --state)';
     const done = this.#machine.device.restore(requests);
     return `the guest goes on: ${done} of ${requests.length} kept requests were carried out again`;
+  }
+
+  #takeGpuSocket(fd: number): void {
+    if (this.#sender === null) {
+      this.#libc.close(fd);
+      throw new PeerError('GPU_SET_SOCKET, but frames are not sent here: --sink socket sends them');
+    }
+    if (this.#gpuFd >= 0) this.#libc.close(this.#gpuFd);
+    this.#gpuFd = fd;
+    this.#sender.setSocket(fd);
   }
 
   #turn(): boolean {
@@ -184,6 +203,7 @@ export class HostSession {
     const clock = this.#clock;
     clock.read();
     const before = clock.slot[0];
+    this.#polls.set(GPU, this.#sender?.pending ?? -1, POLLOUT);
     const ready = this.#polls.wait(Math.max(0, deadlineNs - before));
     clock.read();
     this.#counters.add(Counter.sleeps, 1);
@@ -192,6 +212,7 @@ export class HostSession {
     for (let index = 0; index < QUEUES; index++) {
       if (this.#polls.isReady(FIRST_KICK + index)) this.#libc.read(this.#backEnd.queues[index].kick, this.#drain);
     }
+    if (this.#polls.isReady(GPU)) this.#sender?.writable(clock.slot);
     if (this.#polls.isReady(SOCKET)) this.#messages();
     return true;
   }

@@ -14,6 +14,8 @@ export interface HostTask {
   readonly unsealed: boolean;
   /** Whether it ends with its first session. */
   readonly once: boolean;
+  /** Whether frames are sent through the front end's GPU socket, in place of the plan's sink. */
+  readonly sendFrames: boolean;
   /** What the guest has set up is kept there, for a host that is started again; null: it is not. */
   readonly state: string | null;
   /** A trace of what the guest sends is written there; null: none. */

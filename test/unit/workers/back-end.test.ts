@@ -55,6 +55,7 @@ describe('a vhost-user back end', () => {
       signal: () => {},
       say: () => {},
       driverStarts: () => {},
+      gpuSocket: () => {},
       features: () => {},
       memory: () => {},
       openRequests: (fd) => ({ send: (bytes) => void sent.push(bytes), close: () => void socketsClosed.push(fd) }),

@@ -27,7 +27,18 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host', () => {
   const start = async (options: Partial<MachineOptions> = {}): Promise<string> => {
     const socket = join(folder, 'gpu.sock');
     const plan = planParts({ ...DEFAULT_OPTIONS, logCapacity: 64, ...options }, [], monotonicNowNs());
-    const task = { plan, socket, devices: [], connect: false, unsealed: false, once: false, state: null, record: null, frames: null };
+    const task = {
+      plan,
+      socket,
+      devices: [],
+      connect: false,
+      unsealed: false,
+      once: false,
+      sendFrames: false,
+      state: null,
+      record: null,
+      frames: null,
+    };
     host = new VhostUserHost(task, (one) => {
       news.push(one);
       for (const resolve of heard.splice(0)) resolve();
