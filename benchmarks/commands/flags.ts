@@ -35,6 +35,12 @@ export function integerFlag(flag: string, text: string, least: number, most: num
   throw new UsageError(`--${flag} takes a whole number from ${least} to ${most}, not ${JSON.stringify(text)}`);
 }
 
+/** The path that --vhost-user names. @throws UsageError where there is none */
+export function socketFlag(path: string | undefined): string {
+  if (path === undefined || path === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
+  return path;
+}
+
 /** An argument as a shell takes it, for commands that are printed to be repeated. */
 export const quoted = (argument: string): string =>
   /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;

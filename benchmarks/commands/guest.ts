@@ -11,14 +11,11 @@ import { type GuestEnd, runVhostUserGuest } from '../../workers/vhost-user/guest
 import { PeerError } from '../../workers/vhost-user/peer-error.ts';
 import { type GuestRun, guestFigures, guestTable, hasFeature, isRight } from '../guest-figures.ts';
 import { GuestMeter } from '../guest-meter.ts';
+import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
 import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, scenario } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
-import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
-
-/** ms between two live lines: in a terminal, and elsewhere. */
-const LIVE_MS = 1000;
-const QUIET_MS = 10_000;
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, socketFlag } from './flags.ts';
 
 const HELP = `Usage: scanout guest --vhost-user SOCKET [flags]
 
@@ -88,8 +85,7 @@ export const guestCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const socket = values['vhost-user'];
-    if (socket === undefined || socket === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
+    const socket = socketFlag(values['vhost-user']);
     if (values.seconds !== undefined && values.frames !== undefined) throw new UsageError('--seconds and --frames exclude each other');
     const asked = {
       ...parseResolution(values.resolution),
@@ -167,7 +163,13 @@ async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, win
     } else if (verify) throw new UsageError('--verify looks at what comes by a GPU socket: give --gpu-socket yes');
     const meter = new GuestMeter(plan);
     const signal = AbortSignal.any([io.signal, faulty.signal]);
-    const end = await live(io, meter, () => runVhostUserGuest(libc, offer, plan, window, signal));
+    const terminal = process.stderr.isTTY === true;
+    const end = await withLiveLine(
+      new Progress(io.stderr, terminal),
+      terminal,
+      () => meter.line(),
+      () => runVhostUserGuest(libc, offer, plan, window, signal),
+    );
     return { run: { offer, plan, meter, server }, end, fault: () => server?.fault ?? null };
   } catch (error) {
     throw error instanceof PeerError || error instanceof NativeError ? new UsageError(error.message) : error;
@@ -175,25 +177,6 @@ async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, win
     offer.front.close();
     // Once the back end is let go: what was drawn last is still on its way.
     await server?.close();
-  }
-}
-
-/** Runs it with a live line. */
-async function live(io: Io, meter: GuestMeter, run: () => Promise<GuestEnd>): Promise<GuestEnd> {
-  const terminal = process.stderr.isTTY === true;
-  const progress = new Progress(io.stderr, terminal);
-  const timer = setInterval(
-    () => {
-      const line = meter.line();
-      if (line !== null) progress.line(line);
-    },
-    terminal ? LIVE_MS : QUIET_MS,
-  );
-  try {
-    return await run();
-  } finally {
-    clearInterval(timer);
-    progress.end();
   }
 }
 

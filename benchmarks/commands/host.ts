@@ -1,20 +1,17 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { DEFAULT_OPTIONS, type MachineOptions } from '../../core/machine/options.ts';
+import { DEFAULT_OPTIONS, type MachineOptions, RINGS } from '../../core/machine/options.ts';
 import { planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
 import { HostMeter } from '../host-meter.ts';
+import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
 import { parseResolution } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
-import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
-
-/** ms between two live lines: in a terminal, and elsewhere. */
-const LIVE_MS = 1000;
-const QUIET_MS = 10_000;
+import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, socketFlag } from './flags.ts';
 
 const HELP = `Usage: scanout host --vhost-user SOCKET [flags]
 
@@ -96,8 +93,7 @@ export const hostCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const socket = values['vhost-user'];
-    if (socket === undefined || socket === '') throw new UsageError('--vhost-user needs the path of a socket; see --help');
+    const socket = socketFlag(values['vhost-user']);
     const { width, height } = parseResolution(values.resolution);
     const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket'] as const);
     const options: MachineOptions = {
@@ -108,7 +104,7 @@ export const hostCommand: Command = {
       heads: integerFlag('heads', values.heads, 1, 16),
       rateHz: values.rate === 'max' ? null : integerFlag('rate', values.rate, 1, 1000),
       sink: sink === 'socket' ? 'latch' : sink,
-      ring: choiceFlag('ring', values.ring, ['split', 'packed'] as const),
+      ring: choiceFlag('ring', values.ring, RINGS),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
       policy: choiceFlag('policy', values.policy, ['copy', 'error'] as const),
       spinUs: integerFlag('spin-us', values['spin-us'], 0, 1_000_000),
@@ -160,21 +156,17 @@ export const hostCommand: Command = {
     const onAbort = (): void => host.stop();
     io.signal.addEventListener('abort', onAbort, { once: true });
     if (io.signal.aborted) onAbort();
-    const timer = setInterval(
-      () => {
-        const line = meter.line();
-        if (line !== null) progress.line(line);
-      },
-      terminal ? LIVE_MS : QUIET_MS,
-    );
     try {
-      await host.ended;
+      await withLiveLine(
+        progress,
+        terminal,
+        () => meter.line(),
+        () => host.ended,
+      );
     } catch (error) {
       throw new UsageError(error instanceof Error ? error.message : String(error));
     } finally {
-      clearInterval(timer);
       io.signal.removeEventListener('abort', onAbort);
-      progress.end();
     }
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     return failed ? EXIT_INVALID : 0;

@@ -1,3 +1,4 @@
+import { pageAlign } from '../memory/address.ts';
 import { createSharedMemory, MemoryRegion } from '../memory/region.ts';
 import { Response } from '../protocol/constants.ts';
 import { Size } from '../protocol/layout.ts';
@@ -8,7 +9,6 @@ import { execute, readRequest } from './dispatch.ts';
 const SCRATCH_GPA = 2 ** 52;
 /** An id of no region of a guest. */
 const SCRATCH_ID = 999;
-const PAGE = 4096;
 
 /**
  * Carries out requests once more that a host before this one answered, so that a guest that was not told goes on: resources
@@ -18,7 +18,7 @@ const PAGE = 4096;
 export function restore(context: Context, requests: readonly Uint8Array[]): number {
   const longest = requests.reduce((most, { length }) => Math.max(most, length), 0);
   if (longest === 0) return 0;
-  const size = Math.ceil(longest / PAGE) * PAGE;
+  const size = pageAlign(longest);
   const memory = createSharedMemory(size);
   const scratch = new MemoryRegion({
     id: SCRATCH_ID,

@@ -14,6 +14,7 @@ import { writeCreateBlob, writeFlush, writeMemEntry, writeSetScanoutBlob } from 
 import type { PackedDriver } from '../../core/ring/packed/driver.ts';
 import { CONTROL_QUEUE, QUEUES } from '../../core/ring/registers.ts';
 import type { SplitDriver } from '../../core/ring/split/driver.ts';
+import { ONE_EVENT } from '../../workers/native/event-fd.ts';
 import type { Libc } from '../../workers/native/libc.ts';
 import { FileMappings } from '../../workers/native/mapping.ts';
 import { PollSet } from '../../workers/native/poll.ts';
@@ -28,7 +29,6 @@ const REQUEST = 0x100000;
 const RESPONSE = 0x110000;
 /** Pixels of tests lie from here on. */
 export const PIXELS = 4 * MIB;
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 const PATIENCE_NS = 10e9;
 
 /** A host on its thread, and what it told. */
@@ -186,7 +186,7 @@ export class TestGuest {
     if (queue === CONTROL_QUEUE) driver.writable(RESPONSE, 1056);
     if (!driver.submit(this.#token++)) throw new Error('the ring is full');
     driver.enableInterrupts();
-    if (driver.publish()) this.#libc.write(this.kick[queue], ONE);
+    if (driver.publish()) this.#libc.write(this.kick[queue], ONE_EVENT);
   }
 
   answer(queue = CONTROL_QUEUE): number {

@@ -2,7 +2,8 @@ import { readlinkSync } from 'node:fs';
 import type { Libc } from './libc.ts';
 import { POLLOUT, PollSet } from './poll.ts';
 
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
+/** What is written to an eventfd: one event. */
+export const ONE_EVENT = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /**
  * Why a descriptor that came from elsewhere is no eventfd, or null: it is one, and makes nobody wait. Other files may wait for
@@ -27,6 +28,6 @@ export class EventSignals {
 
   signal(fd: number): void {
     this.#polls.set(0, fd, POLLOUT);
-    if (this.#polls.wait(0) > 0) this.#libc.write(fd, ONE);
+    if (this.#polls.wait(0) > 0) this.#libc.write(fd, ONE_EVENT);
   }
 }

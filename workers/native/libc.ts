@@ -14,10 +14,10 @@ export class NativeError extends Error {
 
 export const PROT_READ_WRITE = 3;
 export const MAP_SHARED = 1;
-export const MAP_PRIVATE = 2;
+const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
-export const MAP_ANONYMOUS = 0x20;
-export const MAP_NORESERVE = 0x4000;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
 export const Seal = { SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16 } as const;
 
 const MREMAP_MAYMOVE = 1;
@@ -46,8 +46,16 @@ export class Libc {
     this.#calls = calls;
   }
 
+  /** Of this thread: made once, for each binding of a function stays. */
+  static #loaded: Libc | string | null = null;
+
   /** @returns the library, or why it cannot be had and what to do */
   static load(): Libc | string {
+    Libc.#loaded ??= Libc.#bind();
+    return Libc.#loaded;
+  }
+
+  static #bind(): Libc | string {
     if (process.platform !== 'linux') return `native memory and vhost-user need Linux; this is ${process.platform}`;
     try {
       const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
@@ -79,6 +87,11 @@ export class Libc {
   /** Maps `bytes` at `address` (MAP_FIXED): what was mapped there is gone. */
   mmapFixed(address: bigint, bytes: number, flags: number, fd: number, offset: number): void {
     this.#check('mmap', this.#call('mmap', address, bytes, PROT_READ_WRITE, flags | MAP_FIXED, fd, offset));
+  }
+
+  /** Puts private zero pages in the place of whatever is mapped at `address`: who still reads reads zeros, never a hole. */
+  mapZeros(address: bigint, bytes: number): void {
+    this.mmapFixed(address, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   }
 
   /** Maps the pages of a shared mapping once more, at `to`, where whatever was mapped is gone. */

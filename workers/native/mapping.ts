@@ -1,8 +1,8 @@
 import { fstatSync } from 'node:fs';
+import { PAGE_SIZE } from '../../core/memory/address.ts';
 import { createSharedMemory } from '../../core/memory/region.ts';
-import { type Libc, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, NativeError, Seal } from './libc.ts';
+import { type Libc, MAP_SHARED, NativeError, Seal } from './libc.ts';
 
-const PAGE = 4096;
 /** The smallest and the largest shared memory (1 and 65536 WebAssembly pages). */
 const LEAST_BYTES = 65536;
 const MOST_BYTES = 65536 * 65536;
@@ -45,7 +45,13 @@ export class FileMappings {
    *   ENOMEM without address space; what mmap(2) answers
    */
   map(fd: number, offset: number, bytes: number, unsealed = false): WebAssembly.Memory {
-    if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE !== 0 || !Number.isSafeInteger(offset) || offset % PAGE !== 0) {
+    if (
+      !Number.isSafeInteger(bytes) ||
+      bytes <= 0 ||
+      bytes % PAGE_SIZE !== 0 ||
+      !Number.isSafeInteger(offset) ||
+      offset % PAGE_SIZE !== 0
+    ) {
       throw new NativeError('mmap', 'EINVAL', `${bytes} bytes at ${offset} are not whole pages`);
     }
     if (bytes > MOST_BYTES) throw new NativeError('mmap', 'ENOMEM', `${bytes} bytes; a region has 4 GiB at most`);
@@ -85,7 +91,7 @@ export class FileMappings {
   }
 
   #keep(memory: WebAssembly.Memory, bytes: number): void {
-    this.#libc.mmapFixed(this.#address(memory), bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    this.#libc.mapZeros(this.#address(memory), bytes);
     const size = classOf(bytes);
     const free = this.#free.get(size);
     if (free === undefined) this.#free.set(size, [memory]);

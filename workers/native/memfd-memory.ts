@@ -1,5 +1,5 @@
 import type { RegionPlan } from '../../core/memory/region.ts';
-import { type Libc, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED } from './libc.ts';
+import { type Libc, MAP_SHARED } from './libc.ts';
 
 /** Regions whose bytes are those of sealed files in memory: the same for typed arrays here and for another process. */
 export class MemfdMemory {
@@ -32,7 +32,7 @@ export class MemfdMemory {
   close(): void {
     this.#fds.splice(0).forEach((fd, i) => {
       const { size, memory } = this.#regions[i];
-      this.#libc.mmapFixed(addressOf(this.#libc, memory), size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      this.#libc.mapZeros(addressOf(this.#libc, memory), size);
       this.#libc.close(fd);
     });
   }

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { SideBySide } from '../../core/host/options.ts';
+import { PAGE_SIZE } from '../../core/memory/address.ts';
 import { createSharedMemory, MemoryRegion } from '../../core/memory/region.ts';
 import type { SegmentList } from '../../core/memory/segments.ts';
-import { type Libc, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, NativeError } from './libc.ts';
+import { type Libc, NativeError } from './libc.ts';
 
-const PAGE = 4096;
 /** Ids of the views: above those of the host's other memory. */
 const FIRST_ID = 1_000_000;
 /** Memory of views that have ended is kept for the next of its size, up to so much. */
@@ -49,7 +49,7 @@ export class MappedSideBySide implements SideBySide {
   map(pages: SegmentList): MemoryRegion | null {
     const { count } = pages;
     if (this.#mapsUsed + count > this.#mostMaps) return null;
-    for (let i = 0; i < count; i++) if (pages.offset[i] % PAGE !== 0 || pages.bytes[i] % PAGE !== 0) return null;
+    for (let i = 0; i < count; i++) if (pages.offset[i] % PAGE_SIZE !== 0 || pages.bytes[i] % PAGE_SIZE !== 0) return null;
     const size = pages.length;
     const memory = this.#take(size);
     if (memory === null) return null;
@@ -93,9 +93,8 @@ export class MappedSideBySide implements SideBySide {
     }
   }
 
-  /** Private zero pages in the place of the guest's: who still reads reads zeros, never a hole. */
   #end(memory: WebAssembly.Memory, size: number): void {
-    this.#libc.mmapFixed(this.#address(memory), size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    this.#libc.mapZeros(this.#address(memory), size);
     if (this.#freeBytes + size > KEPT_BYTES) return;
     this.#freeBytes += size;
     const free = this.#free.get(size);

@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import { VhostUser } from '../../core/protocol/vhost-user.ts';
+import { ONE_EVENT } from '../native/event-fd.ts';
 import type { Libc } from '../native/libc.ts';
 import type { FrontEnd } from './front-end.ts';
 import { DISPLAY_COUNTS, type DisplayCount, type GpuDisplayTask } from './gpu-socket.ts';
 import type { GpuSocketTask } from './gpu-socket-worker.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './gpu-socket-worker.ts' : './gpu-socket-worker.js', import.meta.url);
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 /** How long what is still on its way is read after the back end was let go, ms. */
 const DRAIN_MS = 1000;
 
@@ -61,7 +61,7 @@ export class GpuSocketServer {
 
   /** Reads what is still on its way, once the back end has been let go, and ends the thread. */
   async close(): Promise<void> {
-    const timer = setTimeout(() => this.#libc.write(this.#stopFd, ONE), DRAIN_MS);
+    const timer = setTimeout(() => this.#libc.write(this.#stopFd, ONE_EVENT), DRAIN_MS);
     try {
       await this.#ended;
     } finally {

@@ -5,13 +5,13 @@ import { PROTOCOL_FEATURES_BIT, pair, VhostUser } from '../../core/protocol/vhos
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, CURSOR_QUEUE, type DeviceRegisters, QUEUES, Status } from '../../core/ring/registers.ts';
 import type { Bell } from '../loop.ts';
+import { ONE_EVENT } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
 import { PollSet } from '../native/poll.ts';
 import { PACKED_BEGIN } from './back-end.ts';
 import { FrontEnd, type SharedRegion } from './front-end.ts';
 import { PeerError } from './peer-error.ts';
 
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 /** A sleeper looks again after so long by itself: a stop rings no eventfd. */
 const LOOK_NS = 50e6;
 /** How long a back end may take to answer, and one that is left because of a stop. */
@@ -164,7 +164,7 @@ export class GuestTransport implements Doorbell, Bell {
 
   #kick(queue: number): void {
     if (!this.#running) return;
-    this.#libc.write(this.#kicks[queue], ONE);
+    this.#libc.write(this.#kicks[queue], ONE_EVENT);
     this.#counters.add(Counter.wakeUps, 1);
   }
 }

@@ -1,11 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
+import { ONE_EVENT } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
 import type { HostNews, HostStart, HostTask } from './host-task.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './host-worker.ts' : './host-worker.js', import.meta.url);
-
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /** Why a vhost-user host cannot run here and what to do; null: it can. */
 export function whyNoVhostUser(): string | null {
@@ -54,6 +53,6 @@ export class VhostUserHost {
   /** Asks it to end; what was recorded is written. */
   stop(): void {
     this.#registers.requestStop();
-    if (this.#stopFd >= 0) this.#libc.write(this.#stopFd, ONE);
+    if (this.#stopFd >= 0) this.#libc.write(this.#stopFd, ONE_EVENT);
   }
 }

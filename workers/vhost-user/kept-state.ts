@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import type { AddressSpace } from '../../core/memory/address-space.ts';
 import { Command, MAX_SCANOUTS } from '../../core/protocol/constants.ts';
+import { Resource, SetScanout } from '../../core/protocol/layout.ts';
 import { type Chain, readChain } from '../../core/ring/chain.ts';
 import { decodeBase64 } from '../../core/trace/base64.ts';
 
@@ -13,9 +14,9 @@ const MOST_FILE = 256 * 1024 * 1024;
 const MOST_KEPT = 64 * 1024 * 1024;
 /** What a request costs beside its bytes. */
 const OVERHEAD = 128;
-/** Byte of a request at which the resource's id stands, or the scanout's and then the resource's. */
-const ID_AT = 24;
-const SCANOUT_AT = 40;
+/** Bytes of a request at which the id of its resource stands, and of a SET_SCANOUT or SET_SCANOUT_BLOB its scanout's. */
+const ID_AT = 4 * Resource.resource;
+const SCANOUT_AT = 4 * SetScanout.scanout;
 
 /**
  * What a guest has set up, kept in a file while it runs: the requests that made its resources, backed them and chose what its
@@ -33,7 +34,7 @@ export class KeptState {
   readonly #backed = new Map<number, Uint8Array>();
   /** By scanout. */
   readonly #shown = new Map<number, Uint8Array>();
-  readonly #view = new DataView(new ArrayBuffer(64));
+  readonly #view = new DataView(new ArrayBuffer(4));
 
   /** Reads what is there. @throws when the file cannot be read or written */
   constructor(path: string, space: AddressSpace) {

@@ -70,8 +70,8 @@ const WORKERS: readonly Mutant[] = [
   ...mutantsOf('vhost-user/native', 'workers/native/mapping.ts', NATIVE, {
     'file-that-can-shrink': ['if (!unsealed && (this.#libc.seals(fd) & Seal.SHRINK) === 0) {', 'if (false) {'],
     'past-the-end': 'if (offset + bytes > size)',
-    'part-of-a-page': ['bytes % PAGE !== 0 || ', ''],
-    'file-stays-mapped': 'this.#libc.mmapFixed(this.#address(memory), bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);',
+    'part-of-a-page': ['bytes % PAGE_SIZE !== 0 ||\n      ', ''],
+    'file-stays-mapped': 'this.#libc.mapZeros(this.#address(memory), bytes);',
     'a-memory-for-each-size': ['Math.max(LEAST_BYTES, 2 ** Math.ceil(Math.log2(bytes)))', 'bytes'],
   }),
   ...mutantsOf('vhost-user/native', 'workers/native/socket.ts', NATIVE, {
