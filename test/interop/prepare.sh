@@ -76,6 +76,25 @@ if [ ! -e "$cache/old-kernel-$version" ]; then
 	fi
 fi
 
+# QEMU's own virtio-gpu back end, as a peer: only the program itself, not the windows and sound of its package. Without it only
+# what drives it uses another one or is skipped.
+if [ ! -e "$cache/peer-$version" ]; then
+	if [ "$(id -u)" = 0 ]; then
+		say "fetching QEMU's vhost-user-gpu"
+		if chroot "$root" sh -c "apt-get -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1; export DEBIAN_FRONTEND=noninteractive
+			apt-get install -y --no-install-recommends libvirglrenderer1 libepoxy0 libgbm1 libnuma1 &&
+			rm -rf /peer && mkdir /peer && cd /peer && apt-get download qemu-system-gui && dpkg-deb -x ./*.deb . &&
+			mkdir -p /usr/lib/qemu && cp usr/lib/qemu/vhost-user-gpu /usr/lib/qemu/ && rm -rf /peer" >"$cache/download-peer.log" 2>&1; then
+			rm -f "$root"/var/cache/apt/archives/*.deb
+			touch "$cache/peer-$version"
+		else
+			say "QEMU's vhost-user-gpu cannot be fetched: $(tail -1 "$cache/download-peer.log")"
+		fi
+	else
+		say "QEMU's vhost-user-gpu is missing, and only root can fetch it"
+	fi
+fi
+
 need gcc gcc
 need /usr/include/libdrm/drm.h libdrm-dev
 if [ ! -e "$cache/client" ] || [ "$here/guest/client.c" -nt "$cache/client" ]; then
