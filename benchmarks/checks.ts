@@ -78,7 +78,8 @@ function isFlat(entries: readonly Measured[], path: string): Check | null {
   if (small === undefined || large === undefined) return null;
   const pairs: [number, number][] = [];
   for (let i = 0; i < Math.min(small.timed.length, large.timed.length); i++) {
-    pairs.push([large.timed[i].repetition.hostServiceUs.p50, small.timed[i].repetition.hostServiceUs.p50]);
+    const [above, below] = [large.timed[i].repetition.hostServiceUs, small.timed[i].repetition.hostServiceUs];
+    if (above !== null && below !== null) pairs.push([above.p50, below.p50]);
   }
   if (pairs.length < FLAT_PAIRS) return null;
   const ratio = ratioOfPairs(pairs, { estimator: median });

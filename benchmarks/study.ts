@@ -44,9 +44,9 @@ export function seriesAlong(scenarios: readonly Studied[], { name, at, value }: 
   return [...byName].map(([of, points]) => ({ name: of, points: points.sort((a, b) => a.at - b.at) }));
 }
 
-/** Median work of both sides for a frame, µs. */
-export function workUs({ results }: ScenarioRecord): number {
-  return results.hostServiceUs.p50 + results.guestServiceUs.p50;
+/** Median work of both sides for a frame, µs; null: the host does not say. */
+export function workUs({ results }: ScenarioRecord): number | null {
+  return results.hostServiceUs === null ? null : results.hostServiceUs.p50 + results.guestServiceUs.p50;
 }
 
 /** A series' values in the order of the axis, without those not measured. */

@@ -19,7 +19,7 @@ function suite(name: string, time: string, timing: Timing, scenarios: () => Scen
 }
 
 const sizeOf = ({ width, height }: MachineOptions): string => resolutionName(width, height);
-const workOf = ({ record }: Studied): number => workUs(record);
+const workOf = ({ record }: Studied): number | null => workUs(record);
 const times = (ratio: number): string => `${compact(ratio)} times`;
 
 /** `vfio at 4k: 1.1 times the work on 4k pages as on contiguous ones`: the last point over the first. */
@@ -215,7 +215,7 @@ const heads = suite(
       seriesAlong(scenarios, {
         name: ({ path }) => path,
         at: ({ heads: count }) => ({ at: count, label: String(count) }),
-        value: ({ options, record }) => record.results.hostServiceUs.p50 * options.heads,
+        value: ({ options, record: { results } }) => (results.hostServiceUs === null ? null : results.hostServiceUs.p50 * options.heads),
       }),
     answers: (series) =>
       series.flatMap((of) => {
@@ -284,8 +284,9 @@ function withImported(point: StudyPoint, scenarios: readonly Studied[]): StudyPo
 function framesToPay(copied: Studied, imported: Studied | undefined): number | null {
   if (imported === undefined) return null;
   const cost = importMedianUs([imported.record]);
-  const saved = workUs(copied.record) - workUs(imported.record);
-  return cost === null || saved <= 0 ? null : cost / saved;
+  const [copying, importing] = [workUs(copied.record), workUs(imported.record)];
+  if (cost === null || copying === null || importing === null || copying <= importing) return null;
+  return cost / (copying - importing);
 }
 
 const rings = suite(

@@ -34,7 +34,9 @@ function breakEven(group: Group, imported: Scenario, replaced: Scenario): BreakE
   const importUs = importMedianUs([imported]);
   if (importUs === null || isFaulty(imported) || isFaulty(replaced)) return null;
   // What it replaces imports its own buffer once too: only what is saved by the frame counts, so this errs against importing.
-  const savedUs = workUs(replaced.results) - workUs(imported.results);
+  const [before, after] = [workUs(replaced.results), workUs(imported.results)];
+  if (before === null || after === null) return null;
+  const savedUs = before - after;
   const frames = savedUs > 0 ? Math.max(1, Math.ceil(importUs / savedUs)) : null;
   const paidAfterUs = frames === null || imported.rateHz === null ? null : (frames * imported.buffers * 1e6) / imported.rateHz;
   return { group, imported, replaced, frameBytes: imported.width * imported.height * 4, importUs, savedUs, frames, paidAfterUs };

@@ -23,10 +23,10 @@ export function narrowColumns(group: Group): Column[] {
     column(paced ? 'frames' : 'updates', 'a second', (s) => compact(s.results.fps)),
     column('copies', 'a frame', (s) => trimmed(s.results.copiesPerFrame, 2)),
     column('copied', 'GB/s', (s) => speed(copiedGBps(s.results))),
-    column('host µs', 'a frame', (s) => compact(s.results.hostServiceUs.p50)),
+    column('host µs', 'a frame', (s) => optional(s.results.hostServiceUs?.p50 ?? null, compact)),
     column('guest µs', 'a frame', (s) => compact(s.results.guestServiceUs.p50)),
-    column('present', 'p50 µs', (s) => compact(s.results.latencyUs.submitToPresent.p50)),
-    column('present', 'p99 µs', (s) => compact(s.results.latencyUs.submitToPresent.p99)),
+    column('present', 'p50 µs', (s) => optional(s.results.latencyUs.submitToPresent?.p50 ?? null, compact)),
+    column('present', 'p99 µs', (s) => optional(s.results.latencyUs.submitToPresent?.p99 ?? null, compact)),
   ];
   if (paced) columns.push(column('vblanks', 'missed', (s) => tally(s.results.vblanksMissed)));
   return columns;

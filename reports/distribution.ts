@@ -69,7 +69,9 @@ export function latencyTable(groups: readonly Group[]): Table {
 /** Of a document that has no counts every percentile is told: how many frames they are of is unknown. */
 function latencyCells({ path, results, latencyHistograms }: Scenario): string[] {
   const frames = latencyHistograms === undefined ? null : framesOf(latencyHistograms.submitToPresent);
-  const told = new Map(namedQuantiles(results.latencyUs.submitToPresent, frames ?? 1000).map(({ name, us }) => [name, duration(us)]));
+  const { submitToPresent } = results.latencyUs;
+  const quantiles = submitToPresent === null ? [] : namedQuantiles(submitToPresent, frames ?? 1000);
+  const told = new Map(quantiles.map(({ name, us }) => [name, duration(us)]));
   return [
     path + (results.disturbed ? '*' : ''),
     frames === null ? ABSENT : grouped(frames),

@@ -13,7 +13,8 @@ export type Path = (typeof PATHS)[number];
 /** What importing replaces: the path that headline savings are counted against. */
 export const REPLACED_PATH: Path = 'readback-blob';
 
-export type SinkName = 'latch' | 'verify' | 'display';
+/** `socket`: each frame whole, through a GPU socket. `memory`: another process looks at it where it lies. */
+export type SinkName = 'latch' | 'verify' | 'display' | 'socket' | 'memory';
 export type RingName = 'split' | 'packed';
 export type LayoutName = 'contiguous' | '2m' | '64k' | '4k';
 export type RendererName = 'stamp' | 'paint';
@@ -40,8 +41,25 @@ export interface RunDocument {
   /** Scenarios that were asked for and have no results. */
   skipped: SkippedScenario[];
   checks: Check[];
+  /** Two scenarios measured side by side, and the ratio of their figures. Absent: the suite has no pairs. */
+  pairs?: PairedRatio[];
   /** Of a suite that asks one question: its answer. Absent: the suite asks none, or the run was not of a suite. */
   study?: Study;
+}
+
+/** Two scenarios whose repetitions were interleaved, compared repetition by repetition. */
+export interface PairedRatio {
+  /** What is compared, as `TRANSFER at 1080p`. */
+  name: string;
+  /** Of the figures, as `frames a second`. */
+  measure: string;
+  /** Ids of the scenarios: the first one's figures over the second one's. */
+  of: string;
+  to: string;
+  /** Median over the pairs, with its interval; null: fewer than two pairs. */
+  ratio: RatioInterval | null;
+  /** What the ratio is to show; null: nothing. */
+  goal: { atLeast: number } | { atMost: number } | null;
 }
 
 /** One question and what answers it: figures along an axis, a series a line. */
@@ -152,7 +170,7 @@ export interface Scenario {
   sink: SinkName;
   ring: RingName;
   layout: LayoutName;
-  /** Where the host ran. */
+  /** What the host is: `threads` of this program, a `process` of it over vhost-user, or `qemu`: QEMU's vhost-user-gpu. */
   host: string;
   renderer: RendererName;
   /** Buffers the compositor swaps between. */
@@ -242,7 +260,7 @@ export interface Distribution {
 
 /** Microseconds from one point of a frame's way to another. Null: the frame's way does not have it. */
 export interface Latencies {
-  submitToPresent: Distribution;
+  submitToPresent: Distribution | null;
   /** With RESOURCE_BLOB: to the flush fence seen by the guest. */
   submitToFence: Distribution | null;
   /** Without RESOURCE_BLOB: to the TRANSFER's response seen by the guest. */
@@ -308,8 +326,8 @@ export interface Metrics {
   copiesPerFrame: number;
   bytesCopiedPerFrame: number;
   bytesCopiedByStage: StageBytes;
-  /** The host thread's work for a frame, waiting excluded. */
-  hostServiceUs: ServiceTime;
+  /** The host thread's work for a frame, waiting excluded; null: the host is another process, which does not say. */
+  hostServiceUs: ServiceTime | null;
   guestServiceUs: ServiceTime;
   /** Thread CPU time a frame, spinning included. */
   hostCpuUsPerFrame: number;

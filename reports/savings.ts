@@ -45,7 +45,8 @@ export function savingsOf(groups: readonly Group[]): Saving[] {
   return groups.flatMap((group) => {
     const pair = savingPair(group);
     if (pair === null) return [];
-    return [{ group, ...pair, cost: { imported: costOf(pair.imported.results), replaced: costOf(pair.replaced.results) } }];
+    const [imported, replaced] = [costOf(pair.imported.results), costOf(pair.replaced.results)];
+    return imported === null || replaced === null ? [] : [{ group, ...pair, cost: { imported, replaced } }];
   });
 }
 
@@ -70,8 +71,10 @@ export function summariseSavings(groups: readonly Group[]): SavingsSummary | nul
   };
 }
 
-function costOf(metrics: Metrics): Cost {
+/** null: the host's work is not known. */
+function costOf(metrics: Metrics): Cost | null {
   const work = workUs(metrics);
+  if (work === null) return null;
   return { workUs: work, cores: (work * metrics.fps) / 1e6, trafficGBps: 2 * copiedGBps(metrics), fps: metrics.fps };
 }
 

@@ -44,9 +44,9 @@ export function copiedGBps(metrics: Metrics): number {
   return (metrics.bytesCopiedPerFrame * metrics.fps) / 1e9;
 }
 
-/** Median work of both sides a frame, µs: a few disturbed frames would carry a mean away. */
-export function workUs(metrics: Metrics): number {
-  return metrics.hostServiceUs.p50 + metrics.guestServiceUs.p50;
+/** Median work of both sides a frame, µs: a few disturbed frames would carry a mean away. null: the host does not say. */
+export function workUs(metrics: Metrics): number | null {
+  return metrics.hostServiceUs === null ? null : metrics.hostServiceUs.p50 + metrics.guestServiceUs.p50;
 }
 
 /** `60 frames a second`, or `updates a second` where no vblank paces them. */
@@ -152,7 +152,9 @@ function figures(scenario: Scenario): string {
   const copies = counted(results.copiesPerFrame, 'copy', 'copies');
   const gbps = copiedGBps(results);
   const fallback = results.fallback === null ? '' : ' (fell back to copying)';
-  const work = `host ${duration(results.hostServiceUs.p50)} a frame, guest ${duration(results.guestServiceUs.p50)}`;
+  const { hostServiceUs, hostCpuUsPerFrame } = results;
+  const host = hostServiceUs === null ? `${duration(hostCpuUsPerFrame)} of CPU` : duration(hostServiceUs.p50);
+  const work = `host ${host} a frame, guest ${duration(results.guestServiceUs.p50)}`;
   return `${scenario.path}${fallback} ${rate}${copies}, ${gbps === 0 ? '0.0' : gbps.toFixed(2)} GB/s, ${work}`;
 }
 
@@ -164,7 +166,8 @@ function savings(imported: Scenario, replaced: Scenario): string {
   const bytes = b.bytesCopiedPerFrame - a.bytesCopiedPerFrame;
   const gbps = copiedGBps(b) - copiedGBps(a);
   if (bytes > 0 && (!paced || gbps > 0)) parts.push(paced ? `${gbps.toFixed(2)} GB/s of copying` : `${byteSize(bytes)} of copying a frame`);
-  const work = workUs(b) - workUs(a);
+  const [before, after] = [workUs(b), workUs(a)];
+  const work = before === null || after === null ? 0 : before - after;
   if (work > 0) parts.push(`${duration(work)} of guest and host work a frame`);
   const against = `against ${replaced.path}, which it replaces`;
   const times = !paced && b.fps > 0 && a.fps > b.fps ? `makes ${compact(a.fps / b.fps)} times the updates and ` : '';

@@ -19,14 +19,14 @@ export interface Measured {
 }
 
 export const MEASURES: readonly Measure[] = [
-  { slug: 'host-work-p50', unit: 'µs/frame', of: (m) => m.hostServiceUs.p50 },
-  { slug: 'host-work-p99', unit: 'µs/frame', of: (m) => m.hostServiceUs.p99 },
+  { slug: 'host-work-p50', unit: 'µs/frame', of: (m) => m.hostServiceUs?.p50 ?? null },
+  { slug: 'host-work-p99', unit: 'µs/frame', of: (m) => m.hostServiceUs?.p99 ?? null },
   { slug: 'guest-work-p50', unit: 'µs/frame', of: (m) => m.guestServiceUs.p50 },
   { slug: 'guest-work-p99', unit: 'µs/frame', of: (m) => m.guestServiceUs.p99 },
   { slug: 'host-cpu', unit: 'µs/frame', of: (m) => m.hostCpuUsPerFrame },
   { slug: 'guest-cpu', unit: 'µs/frame', of: (m) => m.guestCpuUsPerFrame },
-  { slug: 'submit-to-present-p50', unit: 'µs', of: (m) => m.latencyUs.submitToPresent.p50 },
-  { slug: 'submit-to-present-p99', unit: 'µs', of: (m) => m.latencyUs.submitToPresent.p99 },
+  { slug: 'submit-to-present-p50', unit: 'µs', of: (m) => m.latencyUs.submitToPresent?.p50 ?? null },
+  { slug: 'submit-to-present-p99', unit: 'µs', of: (m) => m.latencyUs.submitToPresent?.p99 ?? null },
   { slug: 'submit-to-fence-p50', unit: 'µs', of: (m) => m.latencyUs.submitToFence?.p50 ?? null },
   { slug: 'submit-to-response-p50', unit: 'µs', of: (m) => m.latencyUs.submitToResponse?.p50 ?? null },
   // Frames a second are better when larger: their inverse keeps one direction in a file.

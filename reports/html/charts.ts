@@ -13,9 +13,15 @@ import type { TableWidth } from './scrolled.ts';
 /** The charts of all groups with one rate, each with its data in a table. */
 export function rateCharts(groups: readonly Group[], id: string): Markup {
   const at = rateName(groups[0].rateHz);
+  const presented = scenariosOf(groups).some(({ results }) => results.latencyUs.submitToPresent !== null);
   const copied = scenariosOf(groups).some((scenario) => scenario.results.bytesCopiedPerFrame > 0);
   return html`<div class="charts">
-${chartFigure(latencyChart(groups, `${id}-latency`, at), tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells))}
+${chartFigure(
+  latencyChart(groups, `${id}-latency`, at),
+  tableOf(groups, ['p50 µs', 'p90 µs', 'p99 µs', 'p99.9 µs', 'max µs'], latencyCells),
+  'usual',
+  presented ? null : 'No frame was seen to be shown.',
+)}
 ${chartFigure(cpuChart(groups, `${id}-cpu`, at), tableOf(groups, ['host CPU µs', 'guest CPU µs', 'host work µs', 'guest work µs'], cpuCells))}
 ${chartFigure(
   bytesChart(groups, `${id}-bytes`, at),
@@ -36,16 +42,18 @@ ${chartFigure(
 }
 
 function latencyChart(groups: readonly Group[], id: string, at: string): Chart {
-  const all = scenariosOf(groups).map((scenario) => scenario.results.latencyUs.submitToPresent);
+  const all = scenariosOf(groups).flatMap((scenario) => scenario.results.latencyUs.submitToPresent ?? []);
   const series = ['median', 'p90', 'p99', 'p99.9', 'longest'];
   return {
     id,
     title: `Latency at ${at}: submit to present`,
-    description: `Microseconds from the guest's submit until the sink shows the frame: median, 90th, 99th and 99.9th percentile and the longest, by size and path, on a logarithmic axis. ${extremes(groups, (s) => s.results.latencyUs.submitToPresent.p50, duration, 'Median')}`,
+    description: `Microseconds from the guest's submit until the sink shows the frame: median, 90th, 99th and 99.9th percentile and the longest, by size and path, on a logarithmic axis. ${extremes(groups, (s) => s.results.latencyUs.submitToPresent?.p50 ?? null, duration, 'Median')}`,
     kind: 'points',
     series,
     blocks: blocksOf(groups, (scenario) => {
-      const { p50, p90, p99, p999, max } = scenario.results.latencyUs.submitToPresent;
+      const latency = scenario.results.latencyUs.submitToPresent;
+      if (latency === null) return { values: [], names: [], show: duration, end: '-' };
+      const { p50, p90, p99, p999, max } = latency;
       return { values: [p50, p90, p99, p999, max], names: series, show: duration, end: `${duration(p50)} – ${duration(max)}` };
     }),
     scale: logScale(Math.min(...all.map((latency) => latency.p50)), Math.max(...all.map((latency) => latency.max))),
@@ -129,12 +137,14 @@ function blocksOf(groups: readonly Group[], figures: (scenario: Scenario) => Row
 }
 
 /** `Median from 8.2 ms (vfio, 4K at 60 Hz) to …`: what the drawing shows, in words. */
-function extremes(groups: readonly Group[], value: (s: Scenario) => number, show: (value: number) => string, what: string): string {
+function extremes(groups: readonly Group[], value: (s: Scenario) => number | null, show: (value: number) => string, what: string): string {
   let least: { value: number; place: string } | undefined;
   let most: { value: number; place: string } | undefined;
   for (const group of groups) {
     for (const scenario of group.scenarios) {
-      const found = { value: value(scenario), place: `${scenario.path}, ${group.label}` };
+      const figure = value(scenario);
+      if (figure === null) continue;
+      const found = { value: figure, place: `${scenario.path}, ${group.label}` };
       if (least === undefined || found.value < least.value) least = found;
       if (most === undefined || found.value > most.value) most = found;
     }
@@ -171,13 +181,16 @@ ${groups.map((group) => group.scenarios.map((s) => html`<tr><th scope="row">${gr
 }
 
 function latencyCells(scenario: Scenario): string[] {
-  const { p50, p90, p99, p999, max } = scenario.results.latencyUs.submitToPresent;
+  const latency = scenario.results.latencyUs.submitToPresent;
+  if (latency === null) return ['-', '-', '-', '-', '-'];
+  const { p50, p90, p99, p999, max } = latency;
   return [p50, p90, p99, p999, max].map(compact);
 }
 
 function cpuCells(scenario: Scenario): string[] {
   const { hostCpuUsPerFrame, guestCpuUsPerFrame, hostServiceUs, guestServiceUs } = scenario.results;
-  return [hostCpuUsPerFrame, guestCpuUsPerFrame, hostServiceUs.p50, guestServiceUs.p50].map(compact);
+  const host = hostServiceUs === null ? '-' : compact(hostServiceUs.p50);
+  return [compact(hostCpuUsPerFrame), compact(guestCpuUsPerFrame), host, compact(guestServiceUs.p50)];
 }
 
 function bytesCells(scenario: Scenario): string[] {

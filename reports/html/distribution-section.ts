@@ -48,8 +48,9 @@ function distributed(group: Group): Distributed[] {
     const histogram = scenario.latencyHistograms?.submitToPresent;
     const frames = histogram === undefined ? 0 : framesOf(histogram);
     const name = scenario.path + (scenario.results.disturbed ? '*' : '');
-    if (histogram === undefined || frames === 0) return [];
-    const named = namedQuantiles(scenario.results.latencyUs.submitToPresent, frames);
+    const { submitToPresent } = scenario.results.latencyUs;
+    if (histogram === undefined || submitToPresent === null || frames === 0) return [];
+    const named = namedQuantiles(submitToPresent, frames);
     return [{ scenario, name, frames, quantiles: quantilesOf(histogram), named }];
   });
 }

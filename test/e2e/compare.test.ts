@@ -8,7 +8,7 @@ import { dispatch } from '../../benchmarks/cli.ts';
 import type { RunDocument } from '../../reports/run-document.ts';
 import { fakeSide } from '../support/fake-side.ts';
 import { isRunning } from '../support/processes.ts';
-import { buildRun, buildScenario } from '../support/run-document.ts';
+import { buildRun, buildScenario, hostWork } from '../support/run-document.ts';
 
 const root = join(import.meta.dirname, '../..');
 const scratch = mkdtempSync(join(tmpdir(), 'scanout-compare-e2e-'));
@@ -42,7 +42,7 @@ const going = (...argv: string[]): Promise<Said> => say(new AbortController().si
 
 function stored(name: string, factor: number, change: (run: ReturnType<typeof buildRun>) => void = () => {}): string {
   const scenario = buildScenario({ path: 'copy', rateHz: null, repetitions: 10 });
-  for (const [i, repetition] of scenario.repetitions.entries()) repetition.hostServiceUs.p50 = 100 * factor * (1 + i * 0.001);
+  for (const [i, repetition] of scenario.repetitions.entries()) hostWork(repetition).p50 = 100 * factor * (1 + i * 0.001);
   const run = buildRun({ scenarios: [scenario] });
   change(run);
   writeFileSync(at(name), JSON.stringify(run));

@@ -14,7 +14,7 @@ import type { HistoryDocument } from '../../reports/history/trend.ts';
 import { readRun } from '../../reports/index.ts';
 import { seededRandom } from '../../reports/random.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
-import { buildRun } from '../support/run-document.ts';
+import { buildRun, hostWork } from '../support/run-document.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const writer = join(import.meta.dirname, '../support/history-writer.ts');
@@ -47,7 +47,7 @@ function thirtyRuns(): string[] {
     const commit = (0xabc000 + day).toString(16).padEnd(40, '0');
     const run = buildRun({ startedAt: new Date(Date.UTC(2026, 9, 1 + day)).toISOString(), revision: { commit, dirty: day % 9 === 0 } });
     for (const { path, results } of run.scenarios) {
-      results.hostServiceUs.p50 *= (1 + 0.02 * (random() + random() - 1)) * (day >= 18 && path === 'udmabuf' ? 1.16 : 1);
+      hostWork(results).p50 *= (1 + 0.02 * (random() + random() - 1)) * (day >= 18 && path === 'udmabuf' ? 1.16 : 1);
       if (day === 7) results.disturbed = true;
     }
     const path = at(`run-${day}.json`);

@@ -225,10 +225,16 @@ export function withTraces(run: RunDocument, frames = 120): RunDocument {
 export function withHistograms(run: RunDocument, frames = 120): RunDocument {
   const scenarios = run.scenarios.map((scenario): Scenario => {
     const count = frames * (scenario.rateHz === null ? 20 : 1);
-    const firstBin = Math.floor(Math.log10(scenario.results.latencyUs.submitToPresent.p50) * 20);
+    const firstBin = Math.floor(Math.log10(scenario.results.latencyUs.submitToPresent?.p50 ?? 1) * 20);
     const slow = Math.floor(count / 40);
     const counts = Array.from({ length: 21 }, (_, i) => (i === 0 ? count - slow : i === 20 ? slow : 0));
     return { ...scenario, latencyHistograms: { submitToPresent: { binsPerDecade: 20, firstBin, counts } } };
   });
   return { ...run, scenarios };
+}
+
+/** The host's work of a scenario or repetition that has it. @throws Error when it has not */
+export function hostWork({ hostServiceUs }: Metrics): ServiceTime {
+  if (hostServiceUs === null) throw new Error("the host's work is not known");
+  return hostServiceUs;
 }

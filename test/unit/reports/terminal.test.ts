@@ -3,7 +3,7 @@ import type { Check, RunDocument } from '../../../reports/index.ts';
 import { NOT_REACHED, renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { escapeMarkdown } from '../../../reports/markdown.ts';
 import { wrap } from '../../../reports/terminal.ts';
-import { buildRun, buildScenario, withHistograms } from '../../support/run-document.ts';
+import { buildRun, buildScenario, hostWork, withHistograms } from '../../support/run-document.ts';
 
 /** Lines as one text, for sentences that were wrapped. */
 function unwrapped(text: string): string {
@@ -237,7 +237,7 @@ describe('the terminal report', () => {
 
   test('an import that costs more than it saves is said to', () => {
     const slow = buildScenario({ path: 'udmabuf' });
-    slow.results.hostServiceUs.p50 = 9000;
+    hostWork(slow.results).p50 = 9000;
     const text = unwrapped(renderTerminal(buildRun({ scenarios: [slow, buildScenario({ path: 'readback-blob' })] })));
     expect(text).toContain('udmabuf saves 1.99 GB/s of copying against readback-blob, which it replaces, at 5.0 ms more work a frame.');
   });

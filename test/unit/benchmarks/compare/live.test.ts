@@ -8,7 +8,7 @@ import type { Calibration } from '../../../../reports/calibration.ts';
 import { calibrationFault, calibrationText } from '../../../../reports/calibration-text.ts';
 import { compareSeries, seriesOf, withoutRatio } from '../../../../reports/compare/live.ts';
 import { InputError, type RunDocument, seededRandom } from '../../../../reports/index.ts';
-import { buildRun, buildScenario } from '../../../support/run-document.ts';
+import { buildRun, buildScenario, hostWork } from '../../../support/run-document.ts';
 
 const METRICS = ['hostServiceUs.p50', 'fps'];
 const base = { label: 'base', root: '/base' };
@@ -28,7 +28,7 @@ function machine(factor: number, spread = 0.01, seed = 3): { measure: MeasureSid
     const named = { ...scenario, id: at < 0 ? scenario.id : `${scenario.id}-handicap${args[at + 1]}` };
     const [timed] = scenario.repetitions;
     const us = 100 * slow * Math.exp((random() - 0.5) * 2 * spread);
-    timed.hostServiceUs.p50 = us;
+    hostWork(timed).p50 = us;
     timed.fps = 1e6 / us;
     return buildRun({ scenarios: [named] });
   };
@@ -99,7 +99,7 @@ describe('a live comparison', () => {
       const run = await measure(side, ...rest);
       const slow = structuredClone(run.scenarios[0]);
       slow.id = 'vfio-2160p-max';
-      for (const repetition of slow.repetitions) repetition.hostServiceUs.p50 = 9000;
+      for (const repetition of slow.repetitions) hostWork(repetition).p50 = 9000;
       return { ...run, scenarios: side.label === 'head' ? [slow, ...run.scenarios] : [...run.scenarios, slow] };
     };
     const { runs } = await live(mixed, { maxPairs: 2 });

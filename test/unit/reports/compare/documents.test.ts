@@ -3,7 +3,7 @@ import { compareDocuments } from '../../../../reports/compare/documents.ts';
 import { changeWords, comparisonMarkdown, comparisonText } from '../../../../reports/compare/text.ts';
 import { InputError } from '../../../../reports/index.ts';
 import type { RunDocument } from '../../../../reports/run-document.ts';
-import { buildRun, buildScenario } from '../../../support/run-document.ts';
+import { buildRun, buildScenario, hostWork } from '../../../support/run-document.ts';
 
 /** Two paths, `repetitions` each, all times of head stretched. */
 function runs(repetitions: number, stretch = 1): [RunDocument, RunDocument] {
@@ -11,7 +11,7 @@ function runs(repetitions: number, stretch = 1): [RunDocument, RunDocument] {
     const scenarios = (['udmabuf', 'copy'] as const).map((path) => {
       const scenario = buildScenario({ path, rateHz: null, repetitions });
       for (const [i, repetition] of scenario.repetitions.entries()) {
-        repetition.hostServiceUs.p50 = 100 * by * (1 + ((i * 7) % 5) * 0.001 + i * 1e-5);
+        hostWork(repetition).p50 = 100 * by * (1 + ((i * 7) % 5) * 0.001 + i * 1e-5);
       }
       return scenario;
     });
@@ -51,7 +51,7 @@ describe('stored runs', () => {
     const [base, head] = runs(10);
     for (const repetition of head.scenarios[0].repetitions.slice(0, 4)) {
       repetition.disturbed = true;
-      repetition.hostServiceUs.p50 *= 50;
+      hostWork(repetition).p50 *= 50;
     }
     expect(compareDocuments(base, head, { metrics }).comparisons[0]).toMatchObject({ pairs: 6, verdict: 'equivalent' });
     for (const repetition of head.scenarios[0].repetitions) repetition.disturbed = true;
@@ -86,7 +86,7 @@ describe('stored runs', () => {
     const [base, head] = runs(10);
     expect(compareDocuments(base, head, { metrics }).advice).toBeNull();
     for (const { repetitions } of head.scenarios)
-      for (const [i, one] of repetitions.entries()) one.hostServiceUs.p50 *= i % 2 === 0 ? 1.4 : 0.8;
+      for (const [i, one] of repetitions.entries()) hostWork(one).p50 *= i % 2 === 0 ? 1.4 : 0.8;
     expect(compareDocuments(base, head, { metrics }).advice).toMatch(/too much noise for 10 .*--repetitions 20/);
     // 3 against 10 can reach 2 / 286, which is enough for one comparison.
     const [few, many] = [runs(3)[0], runs(10, 1.3)[1]];

@@ -59,7 +59,7 @@ describe.each(kinds)('the index in %s', (_kind, place, open) => {
     await store.add([run(2, 4)]);
     const found = (await store.observations(METRIC)).filter(({ scenario }) => scenario === 'udmabuf-2160p-60hz');
     expect(found.map(({ startedAt }) => startedAt.slice(0, 10))).toEqual(['2026-01-01', '2026-01-02', '2026-01-03']);
-    expect(found[0].value).toBe(buildRun().scenarios.find(({ id }) => id === 'udmabuf-2160p-60hz')?.results.hostServiceUs.p50);
+    expect(found[0].value).toBe(buildRun().scenarios.find(({ id }) => id === 'udmabuf-2160p-60hz')?.results.hostServiceUs?.p50);
     expect(new Set(found.map(({ environment }) => environment)).size).toBe(2);
     expect((await store.environments()).map(({ cores }) => cores).sort()).toEqual([2, 4]);
     expect(await store.scenarios()).toHaveLength(20);
