@@ -2,8 +2,13 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
 
 const WRITE_AT = 65536;
+/** Rows and columns of the pixels that stand for a frame. */
+const GRID = 16;
 
-/** Writes a line of JSON for each flush: which frame of which head, its size, how it came, and its first pixel. */
+/**
+ * Writes a line of JSON for each flush: which frame of which head, its size, how it came, its first pixel, and of pixels in a grid
+ * over all of it how many different ones there are (`colours`) and a hash, which changes with the picture.
+ */
 export class FrameList {
   readonly #fd: number;
   #text = '';
@@ -39,7 +44,7 @@ export class FrameList {
       imported,
       segments: segments.count,
     };
-    this.#text += `${JSON.stringify({ ...line, pixel: firstPixel(image) })}\n`;
+    this.#text += `${JSON.stringify({ ...line, pixel: hex(pixelAt(image, 0, 0)), ...look(image) })}\n`;
     if (this.#text.length >= WRITE_AT) this.#flush();
   }
 
@@ -59,7 +64,6 @@ class NotingSink implements Sink {
   readonly presentedNs: Float64Array;
   readonly releasedNs: Float64Array;
   readonly vblank: Float64Array;
-  readonly deadline: Float64Array;
   readonly #sink: Sink;
   readonly #list: FrameList;
   /** By head. */
@@ -75,7 +79,11 @@ class NotingSink implements Sink {
     this.presentedNs = sink.presentedNs;
     this.releasedNs = sink.releasedNs;
     this.vblank = sink.vblank;
-    this.deadline = sink.deadline;
+  }
+
+  /** Of a sink with a thread of its own it changes by being looked at. */
+  get deadline(): Float64Array {
+    return this.#sink.deadline;
   }
 
   setScanout(scanout: number, image: ScanoutImage | null): void {
@@ -102,11 +110,31 @@ class NotingSink implements Sink {
   }
 }
 
-/** The first pixel's word, in hexadecimal; null where there is none. */
-function firstPixel({ segments, offset }: ScanoutImage): string | null {
-  if (offset + 4 > segments.length || offset % 4 !== 0) return null;
-  const i = segments.find(offset);
-  const at = segments.offset[i] + (offset - segments.start[i]);
+/** A pixel's word; null where there is none. */
+function pixelAt({ segments, offset, stride }: ScanoutImage, x: number, y: number): number | null {
+  const start = offset + y * stride + x * 4;
+  if (start + 4 > segments.length) return null;
+  const i = segments.find(start);
+  const at = segments.offset[i] + (start - segments.start[i]);
+  // A guest may lay it anywhere.
+  if (at % 4 !== 0) return null;
   // RACE: the guest drew it before it sent the FLUSH, whose avail index the device loaded.
-  return `0x${segments.region[i].u32[at / 4].toString(16).padStart(8, '0')}`;
+  return segments.region[i].u32[at / 4];
 }
+
+function look(image: ScanoutImage): { readonly colours: number; readonly hash: string | null } {
+  const different = new Set<number | null>();
+  // FNV-1a, of words.
+  let hash = 0x811c9dc5;
+  for (let row = 0; row < GRID; row++) {
+    const y = Math.floor(((row + 0.5) * image.height) / GRID);
+    for (let column = 0; column < GRID; column++) {
+      const pixel = pixelAt(image, Math.floor(((column + 0.5) * image.width) / GRID), y);
+      different.add(pixel);
+      hash = Math.imul(hash ^ (pixel ?? 0), 0x01000193) >>> 0;
+    }
+  }
+  return { colours: different.size, hash: hex(hash) };
+}
+
+const hex = (word: number | null): string | null => (word === null ? null : `0x${word.toString(16).padStart(8, '0')}`);
