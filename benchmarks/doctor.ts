@@ -2,7 +2,9 @@ import { setTimeout } from 'node:timers/promises';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
 import type { Environment } from '../reports/run-document.ts';
-import { type DeviceAccess, maxMapCount, readEnvironment, StealMeter, udmabufAccess, udmabufLimits } from './environment.ts';
+import { importsHere } from '../workers/native/imports.ts';
+import { type DeviceAccess, udmabufAccess, udmabufLimits } from '../workers/native/udmabuf-device.ts';
+import { maxMapCount, readEnvironment, StealMeter } from './environment.ts';
 import { loadLibc } from './limits/libc.ts';
 
 /** What the doctor looked at, as `scanout doctor --json` prints it. */
@@ -15,6 +17,8 @@ export interface Findings {
   memfd: boolean | null;
   udmabuf: { access: DeviceAccess; listLimit: number | null; sizeLimitMb: number | null };
   maxMapCount: number | null;
+  /** How the scattered pages of an import, where they are files', become one range. */
+  imports: ReturnType<typeof importsHere>;
 }
 
 /** One finding: what it is, its value, and what follows from it. */
@@ -54,6 +58,7 @@ export async function examine(): Promise<Findings> {
     memfd: 'value' in libc ? libc.value.hasMemfd() : null,
     udmabuf: { access: udmabufAccess(), ...udmabufLimits() },
     maxMapCount: maxMapCount(),
+    imports: importsHere('auto'),
   };
 }
 
@@ -96,7 +101,7 @@ export function factsOf(findings: Findings): Fact[] {
       environment.compiler ?? 'none',
       environment.compiler === null ? 'the C ping-pong will be unavailable' : 'the C ping-pong is measured',
     ),
-    fact('udmabuf', `/dev/udmabuf ${udmabuf.access}${udmabufParameters(udmabuf)}`, 'not needed, runs use a model of it'),
+    fact('udmabuf', `/dev/udmabuf ${udmabuf.access}${udmabufParameters(udmabuf)}`, 'not needed, runs have a model of it'),
     fact(
       'memfd',
       findings.memfd === null ? 'unknown' : findings.memfd ? 'yes' : 'no',
@@ -106,6 +111,7 @@ export function factsOf(findings: Findings): Fact[] {
           ? 'memory for other processes: scanout host, scanout guest'
           : 'scanout host and scanout guest need it',
     ),
+    fact('imports', `by ${IMPORTS[findings.imports]}`, 'for scattered pages of memory files'),
     fact('max maps', findings.maxMapCount === null ? 'unknown' : String(findings.maxMapCount), mapMeaning(findings.maxMapCount)),
     fact(
       'steal',
@@ -119,6 +125,12 @@ export function factsOf(findings: Findings): Fact[] {
     ),
   ];
 }
+
+const IMPORTS: Readonly<Record<Findings['imports'], string>> = {
+  udmabuf: 'udmabuf, the kernel makes them one range',
+  remap: 'remap, mremap makes them one range',
+  list: 'list, they are read piece by piece',
+};
 
 function udmabufParameters({ listLimit, sizeLimitMb }: Findings['udmabuf']): string {
   const limits = [listLimit === null ? '' : `list_limit ${listLimit}`, sizeLimitMb === null ? '' : `size_limit_mb ${sizeLimitMb}`];

@@ -1,5 +1,5 @@
 /** The machine as a run found it. What cannot be known here is null, never 0. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, machine, release, totalmem, type } from 'node:os';
 import type { Environment } from '../reports/run-document.ts';
 import { findCompiler } from './compiler.ts';
@@ -25,30 +25,9 @@ export async function readEnvironment(copier: string, steal: StealMeter | null =
   };
 }
 
-/** A device file: 'absent', or there but not for this user. */
-export type DeviceAccess = 'usable' | 'no permission' | 'absent';
-
-export function udmabufAccess(path = '/dev/udmabuf'): DeviceAccess {
-  if (!existsSync(path)) return 'absent';
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return 'usable';
-  } catch {
-    return 'no permission';
-  }
-}
-
 /** Mappings that one process may have (vm.max_map_count), or null. */
 export function maxMapCount(): number | null {
   return numberOf(readLine('/proc/sys/vm/max_map_count'));
-}
-
-/** The udmabuf driver's limits (module parameters), null where the module is not loaded. */
-export function udmabufLimits(): { listLimit: number | null; sizeLimitMb: number | null } {
-  return {
-    listLimit: numberOf(readLine('/sys/module/udmabuf/parameters/list_limit')),
-    sizeLimitMb: numberOf(readLine('/sys/module/udmabuf/parameters/size_limit_mb')),
-  };
 }
 
 /** CPU time of all CPUs since boot, in ticks (proc(5), /proc/stat). */

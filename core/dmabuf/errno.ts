@@ -1,10 +1,12 @@
-/** The kernel's error numbers this model returns, by name. */
+/** The kernel's error numbers that this model returns, or the kernel itself where it is asked, by name. */
 export type Errno =
   | 'EAGAIN'
   | 'EBADF'
   | 'EBADFD'
   | 'EBUSY'
   | 'EINVAL'
+  | 'EMFILE'
+  | 'ENFILE'
   | 'ENODEV'
   | 'ENOMEM'
   | 'ENOSPC'

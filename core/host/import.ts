@@ -1,4 +1,5 @@
 import type { Attachment, DmaBuf } from '../dmabuf/dma-buf.ts';
+import type { Failure } from '../dmabuf/errno.ts';
 import { createUdmabufList } from '../dmabuf/udmabuf.ts';
 import type { VfioDevice } from '../dmabuf/vfio.ts';
 import { Counter } from '../measure/counters.ts';
@@ -66,16 +67,14 @@ function tryImport(context: Context, resource: Resource, count: number): string 
   if (context.entriesHaveFds) {
     const limits = context.options.udmabuf;
     const made = createUdmabufList(limits, context.memfds, context.entryRegion, context.entryOffset, context.entryLength, count);
-    if (made.ok) {
-      imported(context, resource, made.value, null);
-      return null;
-    }
+    const refused = made.ok ? imported(context, resource, made.value, null) : made;
+    if (refused === null) return null;
     if (count > limits.listLimit) reason = `udmabuf list_limit ${limits.listLimit} < ${count} entries`;
     else if (context.entryTotal > limits.sizeLimitMb * MIB) {
       reason = `udmabuf size_limit_mb ${limits.sizeLimitMb} < ${Math.ceil(context.entryTotal / MIB)} MiB`;
-    } else reason = `udmabuf ${made.errno}: ${made.why}`;
+    } else reason = `udmabuf ${refused.errno}: ${refused.why}`;
     // Other errors are final: a VFIO device would not do better.
-    if (made.errno !== 'EINVAL' && made.errno !== 'EBADFD') return reason;
+    if (refused.errno !== 'EINVAL' && refused.errno !== 'EBADFD') return reason;
   }
   const region = context.options.space.regions[context.entryRegion[0]];
   const owner = region === null || region === undefined ? null : ownerOf(context, region.id);
@@ -89,16 +88,23 @@ function tryImport(context: Context, resource: Resource, count: number): string 
     made.value.put();
     return `vfio ${owner.name} ${attached.errno}: ${attached.why}`;
   }
-  imported(context, resource, made.value, attached.value);
-  return null;
+  const refused = imported(context, resource, made.value, attached.value);
+  return refused === null ? null : `vfio ${owner.name} ${refused.errno}: ${refused.why}`;
 }
 
-function imported(context: Context, resource: Resource, dmabuf: DmaBuf, attachment: Attachment | null): void {
-  resource.buffer = { state: 'imported', dmabuf, attachment };
+/** @returns null; or why its pages cannot be shown, and the dma-buf is dropped */
+function imported(context: Context, resource: Resource, dmabuf: DmaBuf, attachment: Attachment | null): Failure | null {
   const { pages } = dmabuf;
   const region = pages.count > 1 ? (context.options.sideBySide?.map(pages) ?? null) : null;
+  if (region !== null && 'errno' in region) {
+    if (attachment !== null) dmabuf.detach(attachment);
+    dmabuf.put();
+    return region;
+  }
+  resource.buffer = { state: 'imported', dmabuf, attachment };
   resource.view = region === null ? null : { region, pages };
   setPixels(resource, region === null ? pages : wholeRegion(region, pages.length));
+  return null;
 }
 
 /** Of a buffer that no sink reads any more, or whose memory goes: what is mapped side by side would outlive it. */

@@ -1,3 +1,4 @@
+import type { Failure } from '../dmabuf/errno.ts';
 import type { Memfd, UdmabufLimits } from '../dmabuf/udmabuf.ts';
 import type { VfioDevice } from '../dmabuf/vfio.ts';
 import type { Clock } from '../measure/clock.ts';
@@ -14,8 +15,11 @@ import type { Sink } from '../sink/sink.ts';
 
 /** Scattered pages of guest memory mapped side by side: what a udmabuf's vmap gives. */
 export interface SideBySide {
-  /** The pages in one region with an id of 1000 or more, without a copy; null: not these, or no more now. */
-  map(pages: SegmentList): MemoryRegion | null;
+  /**
+   * The pages in one region with an id of 1000 or more, without a copy.
+   * @returns null: not these, or no more now, and they are read piece by piece; a failure: the import is refused
+   */
+  map(pages: SegmentList): MemoryRegion | Failure | null;
   /** Ends it; nobody may read it any more. */
   unmap(view: MemoryRegion): void;
 }

@@ -14,11 +14,19 @@ export const COPIES: Readonly<Record<Path, number>> = { vfio: 0, udmabuf: 0, 're
 
 export const pathUsesBlob = (path: Path): boolean => path === 'vfio' || path === 'udmabuf' || path === 'readback-blob';
 
-/** Layouts of the virtqueues. */
 /** What the guest's memory is: shared between threads alone, or also a sealed file, as other processes could have it. */
 export const MEMORIES = ['shared', 'memfd'] as const;
 export type Memory = (typeof MEMORIES)[number];
 
+/**
+ * How the scattered pages of an import, where they are files', become one range for whoever reads them: by /dev/udmabuf, whose
+ * refusal refuses the import; remapped by mremap(2), else piece by piece; by their list, piece by piece; `auto`: the first of
+ * these that can.
+ */
+export const IMPORT_BY = ['auto', 'udmabuf', 'remap', 'list'] as const;
+export type ImportBy = (typeof IMPORT_BY)[number];
+
+/** Layouts of the virtqueues. */
 export const RINGS = ['split', 'packed'] as const;
 export type Ring = (typeof RINGS)[number];
 
@@ -69,6 +77,7 @@ export interface MachineOptions {
   readonly handicapPercent: number;
   readonly ring: Ring;
   readonly memory: Memory;
+  readonly importBy: ImportBy;
   /** VIRTIO_F_IN_ORDER: buffers return in the order they were sent. */
   readonly inOrder: boolean;
   /** Frame log rows a head, a power of two. */
@@ -106,6 +115,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   handicapPercent: 0,
   ring: 'split',
   memory: 'shared',
+  importBy: 'auto',
   inOrder: false,
   logCapacity: 65536,
   faults: [],

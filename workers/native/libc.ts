@@ -26,6 +26,7 @@ const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const EFD_CLOEXEC = 0x80000;
 const EFD_NONBLOCK = 0x800;
+const F_DUPFD_CLOEXEC = 1030;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0x800;
@@ -112,6 +113,17 @@ export class Libc {
   seals(fd: number): number {
     const seals = this.#call('fcntl', fd, F_GET_SEALS, 'int', 0);
     return seals < 0 ? 0 : seals;
+  }
+
+  /** Another descriptor of the same file. */
+  duplicate(fd: number): number {
+    return this.#check('fcntl', this.#call('fcntl', fd, F_DUPFD_CLOEXEC, 'int', 0));
+  }
+
+  /** ioctl(2). @returns what it answers, or an errno name */
+  ioctl(fd: number, request: number, argument: Uint8Array): number | string {
+    const answer = this.#call('ioctl', fd, request, 'void *', argument);
+    return answer < 0 ? this.#errno() : answer;
   }
 
   /** A counter to wait for with poll(2). */
@@ -214,6 +226,7 @@ const PROTOTYPES = [
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t bytes)',
   'int fcntl(int fd, int command, ...)',
+  'int ioctl(int fd, unsigned long request, ...)',
   'int eventfd(unsigned int value, int flags)',
   'int close(int fd)',
   'intptr_t write(int fd, const void *bytes, size_t count)',

@@ -10,6 +10,13 @@ const MOST_BYTES = 65536 * 65536;
 /** The size of memory that so many bytes are mapped in. */
 const classOf = (bytes: number): number => Math.max(LEAST_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 
+/** Where a region's bytes lie. */
+export interface BackingFile {
+  readonly fd: number;
+  /** Of the region's first byte. */
+  readonly offset: number;
+}
+
 /** What a file is, whatever descriptor names it. */
 export function fileIdentity(fd: number): string {
   const { dev, ino } = fstatSync(fd, { bigint: true });
@@ -26,10 +33,17 @@ export class FileMappings {
   readonly #libc: Libc;
   /** Memories without a file, by their size. */
   readonly #free = new Map<number, WebAssembly.Memory[]>();
-  readonly #mapped = new Set<WebAssembly.Memory>();
+  /** With the file, where it is kept open. */
+  readonly #mapped = new Map<WebAssembly.Memory, BackingFile | null>();
+  #keepsFiles = false;
 
   constructor(libc: Libc) {
     this.#libc = libc;
+  }
+
+  /** Files mapped from now on are kept open for `fileOf`: a mapping itself needs none. */
+  keepFiles(): void {
+    this.#keepsFiles = true;
   }
 
   /** Files mapped now. */
@@ -64,18 +78,25 @@ export class FileMappings {
     const memory = this.#take(bytes);
     try {
       this.#libc.mmapFixed(this.#address(memory), bytes, MAP_SHARED, fd, offset);
+      this.#mapped.set(memory, this.#keepsFiles ? { fd: this.#libc.duplicate(fd), offset } : null);
     } catch (error) {
       this.#keep(memory, bytes);
       throw error;
     }
-    this.#mapped.add(memory);
     return memory;
   }
 
   /** Puts private zero pages in the file's place. Nobody may use its bytes any more. @param bytes as it was mapped */
   unmap(memory: WebAssembly.Memory, bytes: number): void {
+    const file = this.#mapped.get(memory);
     if (!this.#mapped.delete(memory)) return;
     this.#keep(memory, bytes);
+    if (file) this.#libc.close(file.fd);
+  }
+
+  /** The file that is mapped there; null: none is, or it is not kept open. */
+  fileOf(memory: WebAssembly.Memory): BackingFile | null {
+    return this.#mapped.get(memory) ?? null;
   }
 
   #take(bytes: number): WebAssembly.Memory {

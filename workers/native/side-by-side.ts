@@ -1,14 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { SideBySide } from '../../core/host/options.ts';
 import { PAGE_SIZE } from '../../core/memory/address.ts';
-import { createSharedMemory, MemoryRegion } from '../../core/memory/region.ts';
+import type { MemoryRegion } from '../../core/memory/region.ts';
 import type { SegmentList } from '../../core/memory/segments.ts';
 import { type Libc, NativeError } from './libc.ts';
+import { ViewMemory } from './view-memory.ts';
 
-/** Ids of the views: above those of the host's other memory. */
-const FIRST_ID = 1_000_000;
-/** Memory of views that have ended is kept for the next of its size, up to so much. */
-const KEPT_BYTES = 512 * 1024 * 1024;
 /** Of the maps that a process may have, the part that views take at most. */
 const SHARE_OF_MAPS = 0.5;
 const USUAL_MAX_MAPS = 65530;
@@ -29,16 +26,14 @@ export function maxMaps(): number {
 export class MappedSideBySide implements SideBySide {
   readonly #libc: Libc;
   readonly #mostMaps: number;
-  readonly #addresses = new WeakMap<WebAssembly.Memory, bigint>();
-  readonly #free = new Map<number, WebAssembly.Memory[]>();
-  #freeBytes = 0;
+  readonly #memories: ViewMemory;
   readonly #maps = new Map<MemoryRegion, number>();
   #mapsUsed = 0;
-  #nextId = FIRST_ID;
 
-  constructor(libc: Libc, mostMaps: number = Math.floor(maxMaps() * SHARE_OF_MAPS)) {
+  constructor(libc: Libc, mostMaps: number = Math.floor(maxMaps() * SHARE_OF_MAPS), memories: ViewMemory = new ViewMemory(libc)) {
     this.#libc = libc;
     this.#mostMaps = mostMaps;
+    this.#memories = memories;
   }
 
   /** Views there are. */
@@ -51,22 +46,21 @@ export class MappedSideBySide implements SideBySide {
     if (this.#mapsUsed + count > this.#mostMaps) return null;
     for (let i = 0; i < count; i++) if (pages.offset[i] % PAGE_SIZE !== 0 || pages.bytes[i] % PAGE_SIZE !== 0) return null;
     const size = pages.length;
-    const memory = this.#take(size);
+    const memory = this.#memories.take(size);
     if (memory === null) return null;
-    const at = this.#address(memory);
+    const at = this.#memories.addressOf(memory);
     try {
       for (let i = 0; i < count; i++) {
-        const from = this.#address(pages.region[i].memory) + BigInt(pages.offset[i]);
+        const from = this.#memories.addressOf(pages.region[i].memory) + BigInt(pages.offset[i]);
         this.#libc.mapAgain(from, pages.bytes[i], at + BigInt(pages.start[i]));
       }
     } catch (error) {
       // No more maps, or a region that is no mapped file.
-      this.#end(memory, size);
+      this.#memories.end(memory, size);
       if (error instanceof NativeError) return null;
       throw error;
     }
-    const id = this.#nextId++;
-    const view = new MemoryRegion({ id, name: `side-by-side-${id}`, kind: 'ram', gpa: 0, size, device: null, bar: null, memory });
+    const view = this.#memories.region(memory, size);
     this.#maps.set(view, count);
     this.#mapsUsed += count;
     return view;
@@ -77,37 +71,6 @@ export class MappedSideBySide implements SideBySide {
     if (maps === undefined) return;
     this.#maps.delete(view);
     this.#mapsUsed -= maps;
-    this.#end(view.memory, view.size);
-  }
-
-  #take(size: number): WebAssembly.Memory | null {
-    const kept = this.#free.get(size)?.pop();
-    if (kept !== undefined) {
-      this.#freeBytes -= size;
-      return kept;
-    }
-    try {
-      return createSharedMemory(size);
-    } catch {
-      return null;
-    }
-  }
-
-  #end(memory: WebAssembly.Memory, size: number): void {
-    this.#libc.mapZeros(this.#address(memory), size);
-    if (this.#freeBytes + size > KEPT_BYTES) return;
-    this.#freeBytes += size;
-    const free = this.#free.get(size);
-    if (free === undefined) this.#free.set(size, [memory]);
-    else free.push(memory);
-  }
-
-  #address(memory: WebAssembly.Memory): bigint {
-    let address = this.#addresses.get(memory);
-    if (address === undefined) {
-      address = this.#libc.addressOf(new Uint8Array(memory.buffer));
-      this.#addresses.set(memory, address);
-    }
-    return address;
+    this.#memories.end(view.memory, view.size);
   }
 }

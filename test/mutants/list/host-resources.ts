@@ -122,7 +122,7 @@ export const HOST_RESOURCES = [
     'several-regions-as-one': ['if (region !== null) oneRegion = false;', ''],
     'no-file-behind': ['if (region.id >= memfds.length || memfds[region.id] === null) allFds = false;', ''],
   }),
-  ...mutantsOf('host/import', 'core/host/import.ts', COMMANDS, {
+  ...mutantsOf('host/import', 'core/host/import.ts', [...COMMANDS, 'unit/host/side-by-side'], {
     'past-the-segments': ['if (!context.resources.chargeSegments(resource, count)) return', 'if (false) return'],
     'segments-kept-after-a-failure': 'if (code !== Response.OK_NODATA) context.resources.chargeSegments(resource, 0);',
     'direct-a-whole-page': ['context.entryTotal < DIRECT_BYTES', 'context.entryTotal <= DIRECT_BYTES'],
@@ -134,6 +134,9 @@ export const HOST_RESOURCES = [
     'entries-in-several-regions': ['if (!context.entriesInOneRegion) return', 'if (false) return'],
     'export-refused': ['if (!made.ok) return `vfio', 'if (false) return `vfio'],
     'attach-refused': 'if (!attached.ok)',
+    'refused-view-shown': ["if (region !== null && 'errno' in region) {", 'if (false) {'],
+    'refused-view-keeps-the-attachment': ['if (attachment !== null) dmabuf.detach(attachment);', ''],
+    'refused-view-keeps-the-dma-buf': ['dmabuf.put();\n    return region;', 'return region;'],
     'refused-export-kept': ['made.value.put();\n    return', 'return'],
     'device-of-another-name': ['if (device.name === region.device) return device;', 'return device;'],
     'copy-past-the-budget': ['if (image === null) return', 'if (false) return'],

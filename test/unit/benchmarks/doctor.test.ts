@@ -28,6 +28,7 @@ const FINDINGS: Findings = {
   memfd: null,
   udmabuf: { access: 'no permission', listLimit: 1024, sizeLimitMb: 64 },
   maxMapCount: 65530,
+  imports: 'remap',
 };
 
 const text = (findings: Findings) => factsOf(findings).flatMap(lines);
@@ -43,6 +44,8 @@ describe('doctor', () => {
     expect(line(FINDINGS, 'copier')).toBe('copier        wasm-memory-copy 8.0 GB/s (typed-array-set 6.0); 4K in 4.1 ms');
     expect(line(FINDINGS, 'compiler')).toMatch(/none; the C ping-pong will be unavailable/);
     expect(line(FINDINGS, 'max maps')).toMatch(/65530; enough to map 8 scattered 4K frames/);
+    expect(line(FINDINGS, 'imports')).toBe('imports       by remap, mremap makes them one range; for scattered pages of');
+    expect(line({ ...FINDINGS, imports: 'udmabuf' }, 'imports')).toMatch(/by udmabuf, the kernel makes them one range/);
     expect(line(FINDINGS, 'cores')).toMatch(/2; one each for guest and host/);
     expect(text(FINDINGS).join(' ')).toMatch(/no memcpy limit, no scanout host/);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { maxMapCount, parseCpuTimes, readEnvironment, StealMeter, udmabufAccess } from '../../../benchmarks/environment.ts';
+import { maxMapCount, parseCpuTimes, readEnvironment, StealMeter } from '../../../benchmarks/environment.ts';
 
 const STAT = 'cpu  100 5 50 800 20 0 5 20 7 0\ncpu0 50 2 25 400 10 0 2 10 3 0\nintr 1 2\n';
 
@@ -19,11 +19,6 @@ describe('environment', () => {
     expect(meter.percent({ total: 1000, steal: 20 })).toBeNull();
     expect(meter.percent(null)).toBeNull();
     expect(new StealMeter(null).percent({ total: 1, steal: 1 })).toBeNull();
-  });
-
-  it('a device that is not there is absent', () => {
-    expect(udmabufAccess('/dev/no-such-device')).toBe('absent');
-    expect(udmabufAccess('/dev/null')).toBe('usable');
   });
 
   it('has every field of the run document, with real values', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { fail } from '../../../core/dmabuf/errno.ts';
 import { Counter } from '../../../core/measure/counters.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
 import type { SegmentList } from '../../../core/memory/segments.ts';
@@ -11,10 +12,11 @@ const OK = Response.OK_NODATA;
 /** Four pages that lie apart. */
 const ENTRIES = [0, 2, 4, 6].map((page) => ({ address: HIGH + PIXELS + page * 4096, length: 4096 }));
 
-/** A system that can map side by side, `most` views at a time, and a sink that notes what it is shown. */
-function setUp(most = 8, options: RigOptions = {}) {
+/** A system that can map side by side, `most` views at a time (below 0: it refuses each), and a sink that notes what it is shown. */
+function setUp(most = 8, options: RigOptions = {}, refusal = fail('EINVAL', 'no pages')) {
   const views = new Set<MemoryRegion>();
   const mapped: SegmentList[] = [];
+  const refused: SegmentList[] = [];
   const shown: (ScanoutImage | null)[] = [];
   class Noting extends LatchSink {
     override setScanout(scanout: number, image: ScanoutImage | null): void {
@@ -27,6 +29,10 @@ function setUp(most = 8, options: RigOptions = {}) {
     makeSink: (heads, counters) => new Noting({ heads, periodNs: 0, phaseNs: 0, scanoutNs: 1000, counters }),
     sideBySide: {
       map(pages) {
+        if (most < 0) {
+          refused.push(pages);
+          return refusal;
+        }
         if (views.size === most) return null;
         const size = pages.length;
         const id = 2000 + mapped.length;
@@ -39,7 +45,7 @@ function setUp(most = 8, options: RigOptions = {}) {
       unmap: (view) => void views.delete(view),
     },
   });
-  return { rig, views, mapped, shown };
+  return { rig, views, mapped, refused, shown };
 }
 
 describe('an import whose pages can be mapped side by side', () => {
@@ -69,6 +75,32 @@ describe('an import whose pages can be mapped side by side', () => {
     expect(rig.createBlob(2, ENTRIES)).toBe(OK);
     expect(rig.setScanoutBlob(0, 2)).toBe(OK);
     expect(shown.at(-1)?.segments.count).toBe(4);
+  });
+
+  test('is no import where its pages are refused: copied, and why is said', () => {
+    const { rig, refused, shown } = setUp(-1, {}, fail('EMFILE', 'too many'));
+    expect(rig.createBlob(2, ENTRIES)).toBe(OK);
+    // Given back with the dma-buf that had them.
+    expect(refused.map(({ count }) => count)).toEqual([0]);
+    expect(rig.setScanoutBlob(0, 2)).toBe(OK);
+    expect(shown.at(-1)?.imported).toBe(false);
+    expect(rig.counters.get(Counter.imports)).toBe(0);
+    expect(rig.device.fallbacks).toEqual([{ resourceId: 2, reason: 'udmabuf EMFILE: too many' }]);
+  });
+
+  test('is no import where its pages are refused: by the policy an error', () => {
+    const { rig } = setUp(-1, { policy: 'error' });
+    expect(rig.createBlob(2, ENTRIES)).toBe(Response.ERR_UNSPEC);
+    expect(rig.createBlob(2, frame(HIGH + PIXELS))).toBe(OK);
+  });
+
+  test('of a VFIO device is no import where its pages are refused, and the device revokes nothing then', () => {
+    const { rig, shown } = setUp(-1);
+    const entries = [0, 2, 4, 6].map((page) => ({ address: BAR + PIXELS + page * 4096, length: 4096 }));
+    expect(rig.createBlob(2, entries)).toBe(OK);
+    expect(rig.setScanoutBlob(0, 2)).toBe(OK);
+    expect(shown.at(-1)?.imported).toBe(false);
+    expect(rig.device.fallbacks[0].reason).toMatch(/^vfio \S+ EINVAL: no pages$/);
   });
 
   const ends: [how: string, end: (rig: Rig) => void][] = [
