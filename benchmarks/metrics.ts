@@ -1,6 +1,6 @@
 import { frameBytes, type MachinePlan } from '../core/machine/plan.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
-import { COPY_STAGES, CopyStage, Ledger } from '../core/memory/ledger.ts';
+import { CopyStage, Ledger } from '../core/memory/ledger.ts';
 import type { FrameTrace, Metrics, Repetition, StageBytes } from '../reports/run-document.ts';
 import type { GuestReport, HostReport } from '../workers/task.ts';
 import type { ThreadUsage } from '../workers/thread-usage.ts';
@@ -105,7 +105,7 @@ function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Tota
   const hostCounters = new Counters(plan.hostCounters);
   const ledgers = [new Ledger(plan.guestLedger), new Ledger(plan.hostLedger)];
   const bytesByStage: StageBytes = { readback: 0, transfer: 0, fallback: 0, upload: 0, migrate: 0, cursor: 0 };
-  for (const name of COPY_STAGES) for (const ledger of ledgers) bytesByStage[name] += ledger.bytesCopied(CopyStage[name]);
+  for (const name of STAGES) for (const ledger of ledgers) bytesByStage[name] += ledger.bytesCopied(CopyStage[name]);
   let copies = 0;
   for (const stage of FRAME_STAGES) for (const ledger of ledgers) copies += ledger.copies(CopyStage[stage]);
   const sum = (usage: readonly ThreadUsage[], of: (u: ThreadUsage) => number | null): number | null => {
@@ -155,13 +155,15 @@ function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Tota
   };
 }
 
+/** Stages of guest and host; what an encode sink copies is told with its own figures. */
+const STAGES = ['readback', 'transfer', 'fallback', 'upload', 'migrate', 'cursor'] as const;
 /** Stages that copy a whole frame on its way. */
 const FRAME_STAGES = ['readback', 'transfer', 'fallback', 'upload'] as const;
 
 export function addTotals(a: Totals, b: Totals): Totals {
   const both = (x: number | null, y: number | null): number | null => (x === null || y === null ? null : x + y);
   const bytesByStage = { ...a.bytesByStage };
-  for (const name of COPY_STAGES) bytesByStage[name] += b.bytesByStage[name];
+  for (const name of STAGES) bytesByStage[name] += b.bytesByStage[name];
   return {
     heads: a.heads,
     paced: a.paced,

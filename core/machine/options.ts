@@ -45,13 +45,16 @@ export interface MachineOptions {
   /** Guest vblank and sink rate, Hz; null: as fast as the host answers. */
   readonly rateHz: number | null;
   readonly renderer: 'stamp' | 'paint';
-  readonly sink: 'latch' | 'verify' | 'display';
+  /** `encode` reads on a thread of its own, which whoever runs the machine starts. */
+  readonly sink: 'latch' | 'verify' | 'display' | 'encode';
   /** From when the sink begins to show a frame to its last read, µs. */
   readonly scanoutUs: number;
   /** The sink's vblank after the guest's, as a part of the period, 0 … 1. */
   readonly sinkPhase: number;
   /** verify: CRC of one frame in N; 0: none. */
   readonly crcEvery: number;
+  /** encode: frames a second and head that are encoded at most; null: as many as it can. */
+  readonly maxRefreshHz: number | null;
   /** What the host does when an import is impossible. */
   readonly policy: 'copy' | 'error';
   readonly profile: 'series' | 'qemu-10.2';
@@ -99,6 +102,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   scanoutUs: 0,
   sinkPhase: 0.5,
   crcEvery: 0,
+  maxRefreshHz: 30,
   policy: 'copy',
   profile: 'series',
   listLimit: 1024,

@@ -12,9 +12,13 @@ export const CopyStage = {
   migrate: 4,
   /** A cursor image. */
   cursor: 5,
+  /** A sink that reads one range only put scattered pieces together. */
+  gather: 6,
+  /** An encoder's library took the converted picture into memory of its own. */
+  encoder: 7,
 } as const;
 export type CopyStage = (typeof CopyStage)[keyof typeof CopyStage];
-export const COPY_STAGES = ['readback', 'transfer', 'fallback', 'upload', 'migrate', 'cursor'] as const;
+export const COPY_STAGES = ['readback', 'transfer', 'fallback', 'upload', 'migrate', 'cursor', 'gather', 'encoder'] as const;
 
 /**
  * The account of every pixel copy, by stage: the proof that zero-copy was zero-copy. One ledger a thread, in
