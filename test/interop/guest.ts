@@ -20,8 +20,11 @@ export interface Frame {
   readonly resource: number;
   readonly imported: boolean;
   readonly segments: number;
-  /** `0x…` */
+  /** The first one, `0x…`. */
   readonly pixel: string;
+  /** Different ones of 256 pixels all over the frame, and their hash. */
+  readonly colours: number;
+  readonly hash: string;
 }
 
 /** What a host says of a session at its end. */
@@ -101,28 +104,36 @@ export interface GuestOptions {
 
 const PC = ['-machine', 'pc,memory-backend=mem', '-cpu', 'max'];
 
+/** The prepared QEMU with an emulated CPU, no devices but the machine's own, and its guest's serial console for its lines. */
+export function startQemu(flags: readonly string[]): Process {
+  if (cache === null) throw new Error('nothing is prepared');
+  const root = join(cache, 'root');
+  const own = [
+    ['--library-path', LIBRARIES.map((library) => join(root, library)).join(':'), join(root, 'usr/bin/qemu-system-x86_64')],
+    ['-L', join(root, 'usr/share/qemu'), '-L', join(root, 'usr/share/seabios')],
+    ['-accel', 'tcg', '-nodefaults', '-vga', 'none', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
+  ];
+  const loader = join(root, 'lib64/ld-linux-x86-64.so.2');
+  return new Process('the guest', loader, [...own.flat(), ...flags], { QEMU_MODULE_DIR: join(root, LIBRARIES[0], 'qemu') });
+}
+
 /** QEMU with a Linux guest whose virtio-gpu device is at the end of a socket. The lines are those of its serial console. */
 export function startGuest(
   socket: string,
   { commands, machine = PC, bus, old = false, kernel = '', listens = false, memoryMB = 512 }: GuestOptions,
 ): Process {
   if (cache === null) throw new Error('nothing is prepared');
-  const root = join(cache, 'root');
   const suffix = old ? '-old' : '';
   const append = `console=ttyS0 quiet panic=-1 ${kernel} scanout="${commands}"`;
   const device = 'vhost-user-test-device-pci,chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,config_size=16';
   const qemu = [
-    ['--library-path', LIBRARIES.map((library) => join(root, library)).join(':'), join(root, 'usr/bin/qemu-system-x86_64')],
-    ['-L', join(root, 'usr/share/qemu'), '-L', join(root, 'usr/share/seabios')],
-    ['-accel', 'tcg', '-m', `${memoryMB}`, '-nodefaults', '-vga', 'none', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
-    ['-object', `memory-backend-memfd,id=mem,size=${memoryMB}M,share=on`],
+    ['-m', `${memoryMB}`, '-object', `memory-backend-memfd,id=mem,size=${memoryMB}M,share=on`],
     machine,
     ['-kernel', join(cache, `vmlinuz${suffix}`), '-initrd', join(cache, `initrd${suffix}.gz`), '-append', append],
     ['-chardev', `socket,id=gpu,path=${socket}${listens ? ',server=on,wait=on' : ''}`],
     ['-device', bus === undefined ? device : `${device},bus=${bus}`],
   ];
-  const loader = join(root, 'lib64/ld-linux-x86-64.so.2');
-  return new Process('the guest', loader, qemu.flat(), { QEMU_MODULE_DIR: join(root, LIBRARIES[0], 'qemu') });
+  return startQemu(qemu.flat());
 }
 
 /** What one test has started, and its folder. */

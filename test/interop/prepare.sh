@@ -111,13 +111,14 @@ prepared_kernel() {
 	[ -n "$kernel" ] || cannot "there is no kernel in $root$folder"
 	cp -u "$kernel" "$cache/vmlinuz$suffix"
 	initrd=$cache/initrd$suffix.gz
-	if [ -e "$initrd" ] && [ -z "$(find "$cache/client" "$here/guest/init" "$here/prepare.sh" -newer "$initrd")" ]; then return; fi
+	if [ -e "$initrd" ] && [ -z "$(find "$cache/client" "$here/guest" "$here/prepare.sh" -newer "$initrd")" ]; then return; fi
 	tree=$root/initrd
 	rm -rf "$tree"
 	mkdir -p "$tree/bin" "$tree/lib/modules" "$tree/proc" "$tree/sys" "$tree/dev"
 	cp "$root/bin/busybox" "$tree/bin/busybox"
 	cp "$cache/client" "$tree/bin/client"
 	cp "$here/guest/init" "$tree/init"
+	cp "$here/guest/weston.sh" "$tree/bin/weston.sh"
 	release=$(basename "$(dirname "$(find "$root$folder/lib/modules/" -maxdepth 2 -name kernel | sort | tail -1)")")
 	chroot "$root" depmod -b "$folder/" "$release" 2>"$cache/depmod.log"
 	# In the order in which they are loaded, with what each needs before it; one that is built in is no file.
@@ -138,7 +139,7 @@ prepared_kernel() {
 	mv "$initrd.new" "$initrd"
 	rm -rf "$tree"
 }
-prepared_kernel '' '' virtio-gpu bochs vfio_iommu_type1 vfio-pci
+prepared_kernel '' '' virtio-gpu bochs vfio_iommu_type1 vfio-pci virtio_blk ext4
 # It has no udmabuf; vgem is a GPU that has nothing but buffers.
 [ ! -e "$cache/old-kernel-$version" ] || prepared_kernel -old /old-kernel virtio_pci virtio-gpu vgem
 echo "$cache"

@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
+import { prepared, saySkipped } from './prepared.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -10,22 +9,11 @@ declare module 'vitest' {
   }
 }
 
-/** prepare.sh's exit code where the machine lacks what the tests need. */
-const CANNOT = 3;
+const SKIPPED = 'THE TESTS WITH A REAL GUEST ARE';
 
 /** Prepares the guest before the first test, or says in one line why the tests are skipped. */
-export default function setup(project: TestProject): void {
+export default async function setup(project: TestProject): Promise<void> {
   const missing = whyNoVhostUser();
-  let cache: string | null = null;
-  let why = missing ?? '';
-  if (missing === null) {
-    const script = join(import.meta.dirname, 'prepare.sh');
-    const { status, stdout, error } = spawnSync('sh', [script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-    if (error !== undefined) throw error;
-    if (status === 0) cache = stdout.trim();
-    else if (status === CANNOT) why = stdout.trim();
-    else throw new Error(`prepare.sh ended with ${status}`);
-  }
-  if (cache === null) process.stderr.write(`\n*** THE TESTS WITH A REAL GUEST ARE SKIPPED: ${why} ***\n\n`);
-  project.provide('interopCache', cache);
+  if (missing !== null) saySkipped(SKIPPED, missing);
+  project.provide('interopCache', missing === null ? await prepared('prepare.sh', [], SKIPPED) : null);
 }
