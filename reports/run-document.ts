@@ -13,8 +13,8 @@ export type Path = (typeof PATHS)[number];
 /** What importing replaces: the path that headline savings are counted against. */
 export const REPLACED_PATH: Path = 'readback-blob';
 
-/** `socket`: each frame whole, through a GPU socket. `memory`: another process looks at it where it lies. */
-export type SinkName = 'latch' | 'verify' | 'display' | 'socket' | 'memory';
+/** `encode`: a video encoder. `socket`: each frame whole, through a GPU socket. `memory`: another process looks at it where it lies. */
+export type SinkName = 'latch' | 'verify' | 'display' | 'encode' | 'socket' | 'memory';
 export type RingName = 'split' | 'packed';
 export type LayoutName = 'contiguous' | '2m' | '64k' | '4k';
 export type RendererName = 'stamp' | 'paint';

@@ -4,6 +4,7 @@ import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
 import { Alive } from '../core/ring/registers.ts';
 import { ClockCheck } from './clock-check.ts';
+import { openEncodeEnd } from './encode/host-end.ts';
 import { hostFaults } from './faults.ts';
 import { Phase } from './guest-side.ts';
 import { runLoop, type Side } from './loop.ts';
@@ -18,7 +19,9 @@ export function runHost(task: SideTask): HostReport {
   const { options } = plan;
   const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'host');
   registers.hostAlive = Alive.starting;
-  const host = new HostMachine(plan, clock, guestBell, plannedCopier, undefined, hostFaults(plan, counters));
+  const encode = task.encode === undefined ? null : openEncodeEnd(plan, task.encode);
+  const wrapSink = encode === null ? undefined : () => encode.sink;
+  const host = new HostMachine(plan, clock, guestBell, plannedCopier, wrapSink, hostFaults(plan, counters), encode?.view);
   const check = new ClockCheck(clock, counters);
   const { device } = host;
   const remote = task.remote === undefined ? null : new HostRemote(task.remote, host, plannedDisplays(options));
@@ -74,7 +77,11 @@ export function runHost(task: SideTask): HostReport {
     prepareSleep: () => device.prepareSleep(),
     endSleep: () => device.endSleep(),
   };
-  runLoop(side, hostBell, clock, counters, options.spinUs * 1000);
+  try {
+    runLoop(side, hostBell, clock, counters, options.spinUs * 1000);
+  } finally {
+    encode?.close();
+  }
   check.end();
   registers.hostAlive = Alive.stopped;
   return {

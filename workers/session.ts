@@ -3,6 +3,8 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
+import { EncodeThread } from './encode/encode-thread.ts';
+import type { EncodeShare } from './encode/link.ts';
 import type { MemoryTask, ThreadMemory } from './memory.ts';
 import { Libc } from './native/libc.ts';
 import { MemfdMemory } from './native/memfd-memory.ts';
@@ -12,7 +14,13 @@ import { inlineRings } from './v8-flags.ts';
 
 /** A machine ran to its end, or why it did not. */
 export type SessionOutcome =
-  | { readonly kind: 'done'; readonly guest: GuestReport; readonly host: HostReport }
+  | {
+      readonly kind: 'done';
+      readonly guest: GuestReport;
+      readonly host: HostReport;
+      /** With the sink `encode`: what the encode thread wrote down, and the hardware that it could encode with. */
+      readonly encode?: { readonly share: EncodeShare; readonly devices: readonly string[] };
+    }
   | { readonly kind: 'failed'; readonly side: 'guest' | 'host' | 'session'; readonly reason: string }
   | { readonly kind: 'aborted' };
 
@@ -52,9 +60,13 @@ export class SessionRunner {
     remote?: SharedArrayBuffer,
   ): Promise<SessionOutcome> {
     const files = plan.options.memory === 'memfd' ? memfdMemory(plan) : null;
+    let encoder: EncodeThread | null = null;
     try {
-      return await this.#run(plan, window, timeoutMs, signal, remote);
+      encoder = plan.options.sink === 'encode' ? await encodeThread(plan) : null;
+      return await this.#run(plan, window, timeoutMs, signal, remote, encoder);
     } finally {
+      // Before the memory goes that it reads.
+      await encoder?.stop();
       files?.close();
     }
   }
@@ -65,6 +77,7 @@ export class SessionRunner {
     timeoutMs: number,
     signal: AbortSignal | undefined,
     remote: SharedArrayBuffer | undefined,
+    encoder: EncodeThread | null,
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return { kind: 'aborted' };
     const pool = this.#open();
@@ -90,7 +103,10 @@ export class SessionRunner {
       const task: SideTask = { role, plan, window, ...(remote === undefined ? {} : { remote }) };
       running.add(role);
       try {
-        return (await pool.run(task)) as SideReport | null;
+        if (encoder === null || role === 'guest') return (await pool.run(task)) as SideReport | null;
+        const { link } = encoder;
+        // A list, as Piscina wants it; its type was drawn from an overload of Node's that takes none.
+        return (await pool.run({ ...task, encode: link }, { transferList: [link.port] as never })) as SideReport | null;
       } catch (error) {
         if (await supervisor.mayReplace(role, error)) return await start(role);
         // The first to fail is the cause; the other side is told to end because of it.
@@ -102,9 +118,11 @@ export class SessionRunner {
     };
     const sides = Promise.all([start('host'), start('guest')]);
     void sides.then(([host, guest]) => {
-      if (host?.role === 'host' && guest?.role === 'guest') end({ kind: 'done', guest, host });
+      const encode = encoder === null ? {} : { encode: { share: encoder.link.share, devices: encoder.devices } };
+      if (host?.role === 'host' && guest?.role === 'guest') end({ kind: 'done', guest, host, ...encode });
       else end({ kind: 'failed', side: 'session', reason: 'a side ended without a report' });
     });
+    void encoder?.failed.then((why) => end({ kind: 'failed', side: 'session', reason: `the encode thread failed: ${why}` }));
     const outcome = await ended;
     clearTimeout(timer);
     supervisor.stop();
@@ -181,6 +199,12 @@ function delay(ms: number): Promise<void> {
     const timer = setTimeout(() => resolve(), ms);
     timer.unref();
   });
+}
+
+/** @throws Error why this machine cannot encode */
+async function encodeThread({ options, control, originNs }: MachinePlan): Promise<EncodeThread> {
+  const { heads, maxRefreshHz } = options;
+  return await EncodeThread.start({ heads, maxRefreshHz, originNs, wake: { kind: 'doorbell', control }, output: null });
 }
 
 /** Lays files under the guest's memory. @throws Error when this machine cannot */

@@ -1,4 +1,5 @@
 import type { MachinePlan } from '../core/machine/plan.ts';
+import type { EncodeLink } from './encode/encode-thread.ts';
 import type { ThreadUsage } from './thread-usage.ts';
 import type { TransportTask } from './vhost-user/guest-transport.ts';
 
@@ -21,8 +22,12 @@ export interface SideTask {
   readonly window: Window;
   /** A `Remote`'s buffer, where the machine is to be changed while it runs. */
   readonly remote?: SharedArrayBuffer;
+  /** The files of the plan's regions, in their order, where its memory is files. */
+  readonly files?: readonly number[];
   /** The guest's, where its host is another process: what it talks to that by. */
   readonly transport?: TransportTask;
+  /** The host's, with the sink `encode`: the encode thread that it presents to. */
+  readonly encode?: EncodeLink;
 }
 
 export interface GuestReport {

@@ -1,0 +1,196 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { FrameFlag } from '../../../core/measure/frame-log.ts';
+import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
+import { SegmentList } from '../../../core/memory/segments.ts';
+import type { ScanoutImage } from '../../../core/sink/sink.ts';
+import { EncodeSink } from '../../../workers/encode/encode-sink.ts';
+import { type EncodeShare, type ImageNews, MOST_IMAGES, RECORDS, shareFor } from '../../../workers/encode/link.ts';
+import { Offers } from '../../../workers/encode/offers.ts';
+
+const WIDTH = 32;
+const HEIGHT = 16;
+const BYTES = WIDTH * 4 * HEIGHT;
+const region = new MemoryRegion({
+  ...({ id: 0, name: 'ram', kind: 'ram', gpa: 0, size: 4096, device: null, bar: null } as const),
+  memory: createSharedMemory(4096),
+});
+
+function image(resourceId = 7, changes: Partial<ScanoutImage> = {}): ScanoutImage {
+  const segments = new SegmentList();
+  segments.append(region, 0, BYTES);
+  return { width: WIDTH, height: HEIGHT, stride: WIDTH * 4, offset: 0, format: 2, segments, imported: true, resourceId, ...changes };
+}
+
+/** The test is the encode thread: it takes a frame when it likes. */
+describe('a sink whose encoder is another thread', () => {
+  let share: EncodeShare;
+  let offers: Offers;
+  let news: ImageNews[];
+  let rung: number;
+  const now = new Float64Array([1000]);
+  const make = (everyFrame: boolean, heads = 2): EncodeSink => {
+    share = shareFor(heads);
+    offers = new Offers(share);
+    news = [];
+    rung = 0;
+    return new EncodeSink({ share, bell: { ring: () => void rung++ }, post: (one) => void news.push(one), everyFrame });
+  };
+  const released = (sink: EncodeSink): [number, number, number][] => {
+    const all: [number, number, number][] = [];
+    for (let count = sink.pollReleases(now); count > 0; count = sink.pollReleases(now)) {
+      for (let i = 0; i < count; i++) all.push([sink.releasedScanout[i], sink.releasedFrame[i], sink.releasedFlags[i]]);
+    }
+    return all;
+  };
+  let sink: EncodeSink;
+  beforeEach(() => {
+    sink = make(false);
+  });
+
+  test('an encoder that never takes a frame slows no guest: each frame is given back when the next one comes', () => {
+    sink.setScanout(0, image());
+    for (let frame = 0; frame < 5000; frame++) {
+      sink.present(0, frame, now);
+      expect(released(sink)).toEqual(frame === 0 ? [] : [[0, frame - 1, FrameFlag.superseded]]);
+    }
+    expect([sink.holds(7), rung > 5000]).toEqual([true, true]);
+  });
+
+  test('however many frames come before the releases are polled, all but the latest are given back', () => {
+    sink.setScanout(0, image());
+    for (let frame = 0; frame < 3 * RECORDS; frame++) sink.present(0, frame, now);
+    expect(sink.deadline[0]).toBe(0);
+    expect(released(sink)).toEqual(Array.from({ length: 3 * RECORDS - 1 }, (_, frame) => [0, frame, FrameFlag.superseded]));
+    expect(sink.deadline[0]).toBe(Number.POSITIVE_INFINITY);
+    expect([offers.take(now), offers.frame]).toEqual([true, 3 * RECORDS - 1]);
+  });
+
+  test('a frame that is being read is held until it is read, and those after it give way to the latest', () => {
+    sink.setScanout(0, image());
+    sink.present(0, 0, now);
+    expect(offers.take(now)).toBe(true);
+    for (const frame of [1, 2, 3]) sink.present(0, frame, now);
+    expect(released(sink)).toEqual([1, 2].map((frame) => [0, frame, FrameFlag.superseded]));
+    now[0] = 3000;
+    offers.release(true, now);
+    expect(sink.deadline[0]).toBe(0);
+    expect(sink.pollReleases(new Float64Array([5000]))).toBe(1);
+    expect([sink.releasedFrame[0], sink.releasedFlags[0], sink.presentedNs[0], sink.releasedNs[0]]).toEqual([0, 0, 1000, 3000]);
+    expect([sink.deadline[0], offers.take(now), offers.frame]).toEqual([Number.POSITIVE_INFINITY, true, 3]);
+    now[0] = 1000;
+  });
+
+  test('with every frame wanted none gives way, and they are taken in order', () => {
+    sink = make(true);
+    sink.setScanout(0, image());
+    for (let frame = 0; frame < RECORDS; frame++) sink.present(0, frame, now);
+    expect(released(sink)).toEqual([]);
+    // One more than there is room for.
+    sink.present(0, RECORDS, now);
+    expect(released(sink)).toEqual([[0, RECORDS, FrameFlag.superseded]]);
+    for (let frame = 0; frame < RECORDS; frame++) {
+      expect([offers.take(now), offers.frame]).toEqual([true, frame]);
+      offers.release(true, now);
+      expect(released(sink)).toEqual([[0, frame, 0]]);
+    }
+    expect([offers.take(now), sink.holds(7)]).toEqual([false, false]);
+  });
+
+  test('heads are served in turn', () => {
+    sink = make(true, 3);
+    for (let head = 0; head < 3; head++) {
+      sink.setScanout(head, image(head + 1));
+      for (const frame of [0, 1]) sink.present(head, frame, now);
+    }
+    const order: [number, number][] = [];
+    while (offers.take(now)) {
+      order.push([offers.head, offers.frame]);
+      offers.release(true, now);
+    }
+    expect(order).toEqual([1, 2, 0, 1, 2, 0].map((head, i) => [head, i < 3 ? 0 : 1]));
+  });
+
+  test('a head whose next frame is not due yet is left, and it is known when it is', () => {
+    sink.setScanout(0, image());
+    sink.setScanout(1, image(8));
+    sink.present(0, 0, now);
+    offers.notBefore[0] = 9000;
+    expect([offers.take(now), offers.due[0]]).toEqual([false, 9000]);
+    sink.present(1, 5, now);
+    expect([offers.take(now), offers.head]).toEqual([true, 1]);
+    offers.release(true, now);
+    expect([offers.take(new Float64Array([9000])), offers.head]).toEqual([true, 0]);
+  });
+
+  test('an image is announced once, before the first frame of it is offered, and again when it was forgotten', () => {
+    const first = image();
+    sink.setScanout(0, first);
+    sink.present(0, 0, now);
+    sink.setScanout(0, first);
+    expect(news).toHaveLength(1);
+    expect(news[0]).toMatchObject({
+      kind: 'image',
+      width: WIDTH,
+      height: HEIGHT,
+      stride: WIDTH * 4,
+      segments: [{ offset: 0, bytes: BYTES }],
+    });
+    for (let i = 0; i < MOST_IMAGES; i++) sink.setScanout(1, image(100 + i));
+    expect(news.filter(({ kind }) => kind === 'gone')).toEqual([{ kind: 'gone', id: news[0].id }]);
+    sink.present(0, 1, now);
+    expect(news.at(-1)).toMatchObject({ kind: 'image', id: MOST_IMAGES + 2 });
+    expect([offers.take(now), offers.image]).toEqual([true, MOST_IMAGES + 2]);
+  });
+
+  test.each([
+    ['reaches past its buffer', { stride: WIDTH * 4 + 4 }],
+    ['begins past its buffer', { offset: BYTES }],
+    ['has a format that the protocol does not know', { format: 5 }],
+    ['is smaller than a macroblock', { width: 8 }],
+  ])('an image that %s is not read: its frames are given back at once', (_why, changes) => {
+    sink.setScanout(0, image(7, changes));
+    sink.present(0, 3, now);
+    expect([news, offers.take(now)]).toEqual([[], false]);
+    expect(released(sink)).toEqual([[0, 3, FrameFlag.superseded]]);
+  });
+
+  test('a scanout that goes off gives back what waits, and what is being read may be read to its end', () => {
+    sink.setScanout(0, image());
+    sink.present(0, 0, now);
+    offers.take(now);
+    sink.present(0, 1, now);
+    sink.setScanout(0, null);
+    expect(released(sink)).toEqual([[0, 1, FrameFlag.superseded]]);
+    sink.present(0, 2, now);
+    expect(released(sink)).toEqual([[0, 2, FrameFlag.superseded]]);
+    expect(sink.holds(7)).toBe(true);
+    offers.release(true, now);
+    expect(released(sink)).toEqual([[0, 0, 0]]);
+  });
+
+  test('a stop takes back what waits of that resource alone, and tells that its image is gone', () => {
+    sink.setScanout(0, image());
+    sink.setScanout(1, image(8));
+    sink.present(0, 0, now);
+    sink.present(1, 1, now);
+    sink.stop(7);
+    expect(released(sink)).toEqual([[0, 0, FrameFlag.superseded]]);
+    expect([sink.holds(7), sink.holds(8), news.at(-1)?.kind]).toEqual([false, true, 'gone']);
+    expect([offers.take(now), offers.head, offers.frame]).toEqual([true, 1, 1]);
+    // Shown again only when the scanout is set again.
+    sink.present(0, 2, now);
+    expect(released(sink)).toEqual([[0, 2, FrameFlag.superseded]]);
+  });
+
+  test('an encode thread that is gone holds nothing', () => {
+    sink.setScanout(0, image());
+    sink.present(0, 0, now);
+    offers.take(now);
+    sink.present(0, 1, now);
+    offers.end();
+    expect(sink.deadline[0]).toBe(0);
+    expect(released(sink).map(([, frame, flags]) => [frame, flags])).toEqual([0, 1].map((frame) => [frame, FrameFlag.superseded]));
+    sink.present(0, 2, now);
+    expect(released(sink)).toEqual([[0, 2, FrameFlag.superseded]]);
+  });
+});

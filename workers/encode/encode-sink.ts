@@ -1,0 +1,248 @@
+import { FrameFlag } from '../../core/measure/frame-log.ts';
+import { formatBytesPerPixel } from '../../core/protocol/constants.ts';
+import type { Doorbell } from '../../core/ring/doorbell.ts';
+import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
+import {
+  type EncodeShare,
+  type ImageNews,
+  LinkWord,
+  MOST_IMAGES,
+  offeredWord,
+  RECORDS,
+  RecordState,
+  RecordTime,
+  RecordWord,
+  recordAt,
+  timesAt,
+} from './link.ts';
+
+/** Releases that one `pollReleases` reports. */
+const RELEASES = 64;
+/** Numbers that stand for a frame that is lost. */
+const LOST = 3;
+/** What cannot be encoded: an image that reaches past its buffer, or of no known format. */
+const UNREADABLE = -1;
+const LEAST_SIDE = 16;
+const MOST_SIDE = 16384;
+/** A stop waits for the slice that is being read; then in steps of 1 ms, so many at most. */
+const STOP_STEPS = 2000;
+
+export interface EncodeSinkOptions {
+  readonly share: EncodeShare;
+  /** The encode thread's. */
+  readonly bell: Pick<Doorbell, 'ring'>;
+  readonly post: (news: ImageNews) => void;
+  /** True: every frame is encoded, and the guest waits for it. False: the latest of each head; those before it are superseded. */
+  readonly everyFrame: boolean;
+}
+
+/**
+ * The host's side of an encoder on a thread of its own. Frames are offered through shared memory; one that was not taken yet gives
+ * way to the next (latest frame wins). A frame is released when the encode thread has read it, before its packet is out. Nothing
+ * waits but `stop`, for the slice of the picture that is being read: after it returns its buffer may go.
+ */
+export class EncodeSink implements Sink {
+  readonly releasedScanout = new Int32Array(RELEASES);
+  readonly releasedFrame = new Int32Array(RELEASES);
+  readonly releasedFlags = new Int32Array(RELEASES);
+  readonly presentedNs = new Float64Array(RELEASES);
+  readonly releasedNs = new Float64Array(RELEASES);
+  readonly vblank = new Float64Array(RELEASES);
+  readonly #deadline = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
+  readonly #heads: number;
+  readonly #words: Int32Array;
+  readonly #times: Float64Array;
+  readonly #bell: Pick<Doorbell, 'ring'>;
+  readonly #post: (news: ImageNews) => void;
+  readonly #everyFrame: boolean;
+  /** By head. */
+  readonly #current: (ScanoutImage | null)[];
+  /** By head: records ever used, and of these the oldest that may not be free. */
+  readonly #offered: Int32Array;
+  readonly #oldest: Int32Array;
+  /** By head and slot. */
+  readonly #resource: Int32Array;
+  /** Announced images, the oldest announcement in front. */
+  readonly #images = new Map<ScanoutImage, number>();
+  #nextImage = 1;
+  /** Frames that are released without having been read, each head, frame and resource, from `#lostFirst` on. */
+  readonly #lost: number[] = [];
+  #lostFirst = 0;
+  #seen = 0;
+
+  constructor({ share, bell, post, everyFrame }: EncodeSinkOptions) {
+    this.#heads = share.heads;
+    this.#words = new Int32Array(share.words);
+    this.#times = new Float64Array(share.times);
+    this.#bell = bell;
+    this.#post = post;
+    this.#everyFrame = everyFrame;
+    this.#current = new Array<ScanoutImage | null>(share.heads).fill(null);
+    this.#offered = new Int32Array(share.heads);
+    this.#oldest = new Int32Array(share.heads);
+    this.#resource = new Int32Array(share.heads * RECORDS);
+  }
+
+  /** 0 as soon as the encode thread is done with a frame: looks at its counter. */
+  get deadline(): Float64Array {
+    const words = this.#words;
+    if (Atomics.load(words, LinkWord.done) !== this.#seen || Atomics.load(words, LinkWord.ended) !== 0) this.#deadline[0] = 0;
+    return this.#deadline;
+  }
+
+  setScanout(scanout: number, image: ScanoutImage | null): void {
+    this.#current[scanout] = image;
+    if (image === null) this.#withdraw(scanout, null);
+    else this.#idOf(image);
+  }
+
+  present(scanout: number, frame: number, _now: Float64Array): void {
+    const image = this.#current[scanout];
+    if (!this.#everyFrame) this.#withdraw(scanout, null);
+    const id = image === null ? UNREADABLE : this.#idOf(image);
+    const words = this.#words;
+    const slot = this.#offered[scanout] & (RECORDS - 1);
+    const at = recordAt(scanout, slot);
+    if (image === null || id === UNREADABLE || Atomics.load(words, at) !== RecordState.free || Atomics.load(words, LinkWord.ended) !== 0) {
+      this.#lose(scanout, frame, image?.resourceId ?? 0);
+      return;
+    }
+    this.#resource[scanout * RECORDS + slot] = image.resourceId;
+    // RACE: the encode thread reads these after it has taken the record; ordered by the state's store.
+    words[at + RecordWord.frame] = frame;
+    words[at + RecordWord.image] = id;
+    words[at + RecordWord.abort] = 0;
+    words[at + RecordWord.read] = 0;
+    this.#offered[scanout] = (this.#offered[scanout] + 1) | 0;
+    Atomics.store(words, at, RecordState.offered);
+    Atomics.store(words, offeredWord(scanout), this.#offered[scanout]);
+    this.#bell.ring();
+  }
+
+  pollReleases(now: Float64Array): number {
+    const words = this.#words;
+    this.#deadline[0] = Number.POSITIVE_INFINITY;
+    this.#seen = Atomics.load(words, LinkWord.done);
+    const ended = Atomics.load(words, LinkWord.ended) !== 0;
+    let count = 0;
+    while (this.#lostFirst < this.#lost.length && count < RELEASES) {
+      this.releasedScanout[count] = this.#lost[this.#lostFirst];
+      this.releasedFrame[count] = this.#lost[this.#lostFirst + 1];
+      this.releasedFlags[count] = FrameFlag.superseded;
+      this.presentedNs[count] = 0;
+      this.releasedNs[count++] = now[0];
+      this.#lostFirst += LOST;
+    }
+    if (this.#lostFirst === this.#lost.length) {
+      this.#lost.length = 0;
+      this.#lostFirst = 0;
+    }
+    for (let head = 0; head < this.#heads; head++) {
+      for (let i = this.#oldest[head]; i !== this.#offered[head] && count < RELEASES; i = (i + 1) | 0) {
+        const slot = i & (RECORDS - 1);
+        const at = recordAt(head, slot);
+        const state = Atomics.load(words, at);
+        if (state === RecordState.done || (ended && state !== RecordState.free)) {
+          const read = state === RecordState.done && words[at + RecordWord.read] === 1;
+          const times = timesAt(head, slot);
+          this.releasedScanout[count] = head;
+          this.releasedFrame[count] = words[at + RecordWord.frame];
+          this.releasedFlags[count] = read ? 0 : FrameFlag.superseded;
+          this.presentedNs[count] = read ? this.#times[times + RecordTime.taken] : 0;
+          this.releasedNs[count++] = read ? this.#times[times + RecordTime.released] : now[0];
+          Atomics.store(words, at, RecordState.free);
+        }
+        if (i === this.#oldest[head] && Atomics.load(words, at) === RecordState.free) this.#oldest[head] = (i + 1) | 0;
+      }
+    }
+    if (count === RELEASES || this.#lost.length > 0) this.#deadline[0] = 0;
+    return count;
+  }
+
+  stop(resourceId: number): void {
+    const words = this.#words;
+    for (let head = 0; head < this.#heads; head++) {
+      if (this.#current[head]?.resourceId === resourceId) this.#current[head] = null;
+      this.#withdraw(head, resourceId);
+      for (let i = this.#oldest[head]; i !== this.#offered[head]; i = (i + 1) | 0) {
+        const slot = i & (RECORDS - 1);
+        const at = recordAt(head, slot);
+        if (this.#resource[head * RECORDS + slot] !== resourceId || Atomics.load(words, at) !== RecordState.taken) continue;
+        Atomics.store(words, at + RecordWord.abort, 1);
+        for (let step = 0; step < STOP_STEPS && Atomics.load(words, at) === RecordState.taken; step++) {
+          if (Atomics.load(words, LinkWord.ended) !== 0) break;
+          Atomics.wait(words, at, RecordState.taken, 1);
+        }
+      }
+    }
+    for (const [image, id] of this.#images) {
+      if (image.resourceId !== resourceId) continue;
+      this.#images.delete(image);
+      if (id !== UNREADABLE) this.#post({ kind: 'gone', id });
+    }
+    // The next `pollReleases` has them.
+    this.#deadline[0] = 0;
+  }
+
+  holds(resourceId: number): boolean {
+    for (let i = this.#lostFirst; i < this.#lost.length; i += LOST) if (this.#lost[i + 2] === resourceId) return true;
+    for (let head = 0; head < this.#heads; head++) {
+      for (let i = this.#oldest[head]; i !== this.#offered[head]; i = (i + 1) | 0) {
+        const slot = i & (RECORDS - 1);
+        if (this.#resource[head * RECORDS + slot] !== resourceId) continue;
+        if (Atomics.load(this.#words, recordAt(head, slot)) !== RecordState.free) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Takes back the head's frames that were offered and not taken; of one resource only, unless it is null. */
+  #withdraw(head: number, resourceId: number | null): void {
+    const words = this.#words;
+    for (let i = this.#oldest[head]; i !== this.#offered[head]; i = (i + 1) | 0) {
+      const slot = i & (RECORDS - 1);
+      if (resourceId !== null && this.#resource[head * RECORDS + slot] !== resourceId) continue;
+      const at = recordAt(head, slot);
+      if (Atomics.compareExchange(words, at, RecordState.offered, RecordState.free) !== RecordState.offered) continue;
+      this.#lose(head, words[at + RecordWord.frame], this.#resource[head * RECORDS + slot]);
+    }
+  }
+
+  #lose(head: number, frame: number, resourceId: number): void {
+    this.#lost.push(head, frame, resourceId);
+    this.#deadline[0] = 0;
+  }
+
+  #idOf(image: ScanoutImage): number {
+    const known = this.#images.get(image);
+    if (known !== undefined) return known;
+    if (this.#images.size === MOST_IMAGES) {
+      for (const [oldest, id] of this.#images) {
+        this.#images.delete(oldest);
+        if (id !== UNREADABLE) this.#post({ kind: 'gone', id });
+        break;
+      }
+    }
+    const id = isReadable(image) ? this.#nextImage++ : UNREADABLE;
+    this.#images.set(image, id);
+    if (id === UNREADABLE) return id;
+    this.#post(newsOf(image, id));
+    this.#bell.ring();
+    return id;
+  }
+}
+
+function isReadable({ width, height, stride, offset, format, segments }: ScanoutImage): boolean {
+  if (width < LEAST_SIDE || height < LEAST_SIDE || width > MOST_SIDE || height > MOST_SIDE || formatBytesPerPixel(format) !== 4)
+    return false;
+  return offset + (height - 1) * stride + width * 4 <= segments.length;
+}
+
+function newsOf({ width, height, stride, offset, format, segments }: ScanoutImage, id: number): ImageNews {
+  const pieces = Array.from({ length: segments.count }, (_, i) => ({
+    memory: segments.region[i].memory,
+    offset: segments.offset[i],
+    bytes: segments.bytes[i],
+  }));
+  return { kind: 'image', id, width, height, stride, offset, format, segments: pieces };
+}

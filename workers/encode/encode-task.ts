@@ -1,0 +1,44 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { EncodeShare } from './link.ts';
+
+/** What the encode thread wakes the host by. */
+export type HostWake =
+  /** The control block of a machine: its host's doorbell. */
+  { readonly kind: 'doorbell'; readonly control: SharedArrayBuffer } | { readonly kind: 'eventfd'; readonly fd: number };
+
+/** Encodes what the host offers. */
+export interface ServeTask {
+  readonly kind: 'serve';
+  readonly share: EncodeShare;
+  /** Images are announced there. */
+  readonly port: MessagePort;
+  readonly wake: HostWake;
+  /** Of the session's timeline: `monotonicNowNs()` at its start. */
+  readonly originNs: number;
+  /** Frames a second and head at most; null: no bound. */
+  readonly maxRefreshHz: number | null;
+  /** The packets are written there, one after the other (of head 0); null: nowhere. */
+  readonly output: string | null;
+}
+
+/** Encodes one picture again and again: what the encoder can do by itself. */
+export interface AloneTask {
+  readonly kind: 'alone';
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly forMs: number;
+}
+
+export type EncodeTask = ServeTask | AloneTask;
+
+export interface AloneReport {
+  readonly frames: number;
+  readonly ns: number;
+}
+
+/** What the thread tells. */
+export type EncodeNews =
+  | { readonly kind: 'ready'; readonly devices: readonly string[] }
+  | { readonly kind: 'alone'; readonly report: AloneReport }
+  | { readonly kind: 'failed'; readonly message: string };

@@ -1,0 +1,124 @@
+/** The encode thread: a worker's entry file. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type Clock, MonotonicClock, monotonicNowNs } from '../../core/measure/clock.ts';
+import { Counter, Counters } from '../../core/measure/counters.ts';
+import { Copier, copyKernels } from '../../core/memory/copier.ts';
+import { Ledger } from '../../core/memory/ledger.ts';
+import { createSharedMemory } from '../../core/memory/region.ts';
+import { Format } from '../../core/protocol/constants.ts';
+import { AtomicsDoorbell, type Doorbell } from '../../core/ring/doorbell.ts';
+import { DeviceRegisters } from '../../core/ring/registers.ts';
+import { ONE_EVENT } from '../native/event-fd.ts';
+import { Libc } from '../native/libc.ts';
+import { EncodeLog } from './encode-log.ts';
+import type { AloneReport, AloneTask, EncodeNews, EncodeTask, HostWake, ServeTask } from './encode-task.ts';
+import { Encoder, slicesOf } from './encoder.ts';
+import { FrameEncoder } from './frame-encoder.ts';
+import { type ImageNews, LinkWord } from './link.ts';
+import { hardwareDevices, loadNodeAv, type NodeAv } from './node-av.ts';
+import { Offers } from './offers.ts';
+import { Pictures } from './pictures.ts';
+
+/** Of the encoder alone, before it is measured: its first frame is a key frame, and code is not compiled yet. */
+const WARM_UP_FRAMES = 8;
+
+const tell = (news: EncodeNews): void => parentPort?.postMessage(news);
+
+try {
+  const task = workerData as EncodeTask;
+  const av = loadNodeAv();
+  if (typeof av === 'string') throw new Error(av);
+  if (task.kind === 'alone') tell({ kind: 'alone', report: encodeAlone(av, task) });
+  else serve(av, task);
+} catch (error) {
+  tell({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+}
+
+/** Encodes until a stop is asked for. */
+function serve(av: NodeAv, task: ServeTask): void {
+  const offers = new Offers(task.share);
+  const clock = new MonotonicClock(task.originNs);
+  const bell = doorbell(new Int32Array(task.share.words), LinkWord.doorbell, clock);
+  const pictures = new Pictures();
+  const ledger = new Ledger(task.share.ledger);
+  const output = task.output === null ? null : openSync(task.output, 'w');
+  const wakeHost = wakeOf(task.wake, clock);
+  const frames = new FrameEncoder({
+    ...{ av, offers, pictures, clock, ledger, wakeHost },
+    copier: new Copier(copyKernels()[0], ledger),
+    log: new EncodeLog(task.share.log),
+    take: output === null ? null : (head, packet) => void (head === 0 && writeSync(output, packet)),
+  });
+  const intervalNs = task.maxRefreshHz === null ? 0 : 1e9 / task.maxRefreshHz;
+  try {
+    tell({ kind: 'ready', devices: hardwareDevices(av) });
+    while (!offers.stopRequested) {
+      const sample = bell.sample();
+      clock.read();
+      const taken = offers.take(clock.slot);
+      // Now: an image is announced before a frame of it is offered.
+      hear(task, pictures);
+      if (taken) {
+        offers.notBefore[offers.head] = clock.slot[0] + intervalNs;
+        frames.encodeTaken();
+        continue;
+      }
+      bell.deadline[0] = offers.due[0];
+      bell.blockUntilDeadline(sample);
+    }
+  } finally {
+    offers.end();
+    wakeHost();
+    frames.close();
+    task.port.close();
+    if (output !== null) closeSync(output);
+  }
+}
+
+function hear({ port }: ServeTask, pictures: Pictures): void {
+  for (let got = receiveMessageOnPort(port); got !== undefined; got = receiveMessageOnPort(port)) pictures.hear(got.message as ImageNews);
+}
+
+function doorbell(cells: Int32Array, index: number, clock: Clock): AtomicsDoorbell {
+  const counters = new Counters(new SharedArrayBuffer(Counters.bytes));
+  return new AtomicsDoorbell(cells, index, clock, counters, {
+    rangCounter: Counter.wakeUps,
+    suppressedCounter: Counter.wakeUpsSuppressed,
+    spinNs: 0,
+  });
+}
+
+function wakeOf(wake: HostWake, clock: Clock): () => void {
+  if (wake.kind === 'doorbell') {
+    const cells = new Int32Array(wake.control);
+    const bell: Doorbell = doorbell(cells, new DeviceRegisters(cells).hostDoorbell, clock);
+    return () => bell.ring();
+  }
+  const libc = Libc.load();
+  if (typeof libc === 'string') throw new Error(libc);
+  return () => void libc.write(wake.fd, ONE_EVENT);
+}
+
+/** How many frames of one still picture this encoder makes in a time. */
+function encodeAlone(av: NodeAv, { width, height, forMs }: AloneTask): AloneReport {
+  const encoder = new Encoder(av, width, height, Format.B8G8R8X8);
+  const memory = createSharedMemory(width * 4 * height);
+  const slices = slicesOf(memory, 0, encoder.width, encoder.height, width * 4);
+  if (slices === null) throw new RangeError(`a still picture of ${width}x${height} cannot be read in place`);
+  const encodeOne = (): void => {
+    for (let i = 0; i < slices.rows.length; i++) encoder.convert(slices, i);
+    encoder.encode(null);
+  };
+  for (let i = 0; i < WARM_UP_FRAMES; i++) encodeOne();
+  const start = monotonicNowNs();
+  let frames = 0;
+  let ns = 0;
+  while (ns < forMs * 1e6) {
+    encodeOne();
+    frames++;
+    ns = monotonicNowNs() - start;
+  }
+  encoder.close();
+  return { frames, ns };
+}

@@ -1,0 +1,43 @@
+/** FFmpeg through node-av: an optional dependency. Without it everything but encoding works. */
+import { createRequire } from 'node:module';
+
+type Library = typeof import('node-av/lib');
+type Constants = typeof import('node-av/constants');
+export type NodeAv = Library & Constants;
+
+/** Of this thread. */
+let loaded: NodeAv | string | null = null;
+
+/** @returns the library, or why it cannot be had and what to do */
+export function loadNodeAv(): NodeAv | string {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NodeAv | string {
+  const require = createRequire(import.meta.url);
+  try {
+    const library = { ...(require('node-av/lib') as Library), ...(require('node-av/constants') as Constants) };
+    library.Log.setLevel(library.AV_LOG_QUIET);
+    if (library.Codec.findEncoderByName(library.FF_ENCODER_LIBX264) === null) return 'the FFmpeg of node-av has no libx264';
+    return library;
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND';
+    if (missing) return 'node-av is not installed: npm install node-av';
+    return `node-av cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split('\n')[0]}`;
+  }
+}
+
+/** Hardware that FFmpeg can open here, such as vaapi or cuda; it is told, and not encoded with. */
+export function hardwareDevices(av: NodeAv): string[] {
+  const found: string[] = [];
+  for (const [name, type] of [
+    ['vaapi', av.AV_HWDEVICE_TYPE_VAAPI],
+    ['cuda', av.AV_HWDEVICE_TYPE_CUDA],
+  ] as const) {
+    const device = new av.HardwareDeviceContext();
+    if (device.create(type, null, null) >= 0) found.push(name);
+    device.free();
+  }
+  return found;
+}
