@@ -29,18 +29,31 @@ export function whyNoImports(by: ImportBy): string | null {
 export interface Imports {
   /** Absent: they do not, and are read piece by piece. */
   readonly sideBySide?: SideBySide;
-  /** When the last view has ended. */
+  /** Ends what views are left. Nobody may read them any more. */
   close(): void;
 }
+
+/** Of this thread: views that have ended leave their address space to those of the next host. */
+const MEMORIES = new WeakMap<Libc, ViewMemory>();
 
 /** @param fileOf the file behind a region's bytes; needed by udmabuf alone @throws Error where `whyNoImports` says why */
 export function openImports(libc: Libc, by: ImportBy, fileOf: (region: MemoryRegion) => BackingFile | null): Imports {
   const chosen = importsHere(by);
   if (chosen === 'list') return { close() {} };
-  const memories = new ViewMemory(libc);
+  const memories = MEMORIES.get(libc) ?? new ViewMemory(libc);
+  MEMORIES.set(libc, memories);
   const remap = new MappedSideBySide(libc, undefined, memories);
-  if (chosen === 'remap') return { sideBySide: remap, close() {} };
+  if (chosen === 'remap') return { sideBySide: remap, close: () => remap.close() };
+  const why = whyNoImports(chosen);
+  if (why !== null) throw new Error(why);
   const device = openSync(UDMABUF_DEVICE, 'r+');
-  const options = by === 'auto' ? { memories, otherwise: remap } : { memories };
-  return { sideBySide: new UdmabufSideBySide(libc, device, fileOf, options), close: () => closeSync(device) };
+  const udmabuf = new UdmabufSideBySide(libc, device, fileOf, by === 'auto' ? { memories, otherwise: remap } : { memories });
+  return {
+    sideBySide: udmabuf,
+    close() {
+      udmabuf.close();
+      remap.close();
+      closeSync(device);
+    },
+  };
 }

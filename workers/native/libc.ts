@@ -105,8 +105,13 @@ export class Libc {
   memfd(name: string, bytes: number): number {
     const fd = this.#check('memfd_create', this.#call('memfd_create', name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     this.#check('ftruncate', this.#call('ftruncate', fd, bytes));
-    this.#check('fcntl', this.#call('fcntl', fd, F_ADD_SEALS, 'int', Seal.SHRINK | Seal.GROW));
+    this.seal(fd, Seal.SHRINK | Seal.GROW);
     return fd;
+  }
+
+  /** Adds seals to a file in memory. */
+  seal(fd: number, seals: number): void {
+    this.#check('fcntl', this.#call('fcntl', fd, F_ADD_SEALS, 'int', seals));
   }
 
   /** A file's seals; 0 for one that has none. */

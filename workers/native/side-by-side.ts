@@ -73,4 +73,9 @@ export class MappedSideBySide implements SideBySide {
     this.#mapsUsed -= maps;
     this.#memories.end(view.memory, view.size);
   }
+
+  /** Ends what views are left. Nobody may read them any more. */
+  close(): void {
+    for (const view of [...this.#maps.keys()]) this.unmap(view);
+  }
 }

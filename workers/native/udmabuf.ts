@@ -94,6 +94,11 @@ export class UdmabufSideBySide implements SideBySide {
     this.#libc.close(dmabuf);
   }
 
+  /** Ends what views are left, but those shown otherwise. Nobody may read them any more. */
+  close(): void {
+    for (const view of [...this.#dmabufs.keys()]) this.unmap(view);
+  }
+
   /** A device's memory is not udmabuf's, whatever file it lies in. */
   #hasFiles(pages: SegmentList): boolean {
     for (let i = 0; i < pages.count; i++) if (pages.region[i].kind !== 'ram' || this.#fileOf(pages.region[i]) === null) return false;

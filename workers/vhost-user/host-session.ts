@@ -9,10 +9,10 @@ import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
 import { runLoop, type Side } from '../loop.ts';
 import { EventSignals, eventFault } from '../native/event-fd.ts';
+import { type Imports, importsHere, openImports } from '../native/imports.ts';
 import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
 import { POLLOUT, PollSet } from '../native/poll.ts';
-import { MappedSideBySide } from '../native/side-by-side.ts';
 import { FdSocket } from '../native/socket.ts';
 import { BackEnd } from './back-end.ts';
 import { Connection } from './connection.ts';
@@ -42,6 +42,7 @@ export class HostSession {
   readonly #connection: Connection;
   readonly #machine: HostMachine;
   readonly #memory: GuestMemory;
+  readonly #imports: Imports;
   readonly #backEnd: BackEnd;
   readonly #polls: PollSet;
   readonly #signals: EventSignals;
@@ -74,6 +75,9 @@ export class HostSession {
     this.#isStopped = isStopped;
     this.#connection = new Connection(new FdSocket(libc, fd, VHOST_HEADER + MAX_PAYLOAD));
     this.#memory = new GuestMemory(mappings, fileIdentity, (one) => libc.close(one), task.devices, task.unsealed);
+    const { importBy } = plan.options;
+    if (importsHere(importBy) === 'udmabuf') mappings.keepFiles();
+    this.#imports = openImports(libc, importBy, ({ memory }) => mappings.fileOf(memory));
     this.#counters = new Counters(plan.hostCounters);
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
@@ -90,7 +94,7 @@ export class HostSession {
       plannedCopier,
       (sink) => (frames === null ? (sender ?? sink) : frames.around(sender ?? sink, plan.options.heads)),
       null,
-      viewOf(this.#memory, new MappedSideBySide(libc)),
+      viewOf(this.#memory, this.#imports),
       recorder === null && state === null
         ? undefined
         : (queue, chain) => {
@@ -141,6 +145,7 @@ export class HostSession {
       runLoop(side, bell, this.#clock, this.#counters, this.#task.plan.options.spinUs * 1000);
     } finally {
       this.#backEnd.close();
+      this.#imports.close();
       this.#connection.close();
       if (this.#gpuFd >= 0) this.#libc.close(this.#gpuFd);
       this.#recorder?.close();
@@ -235,10 +240,10 @@ export class HostSession {
   }
 }
 
-/** The guest's memory, and that scattered imports of it are mapped side by side. */
-function viewOf(memory: GuestMemory, sideBySide: MappedSideBySide): GuestView {
+/** The guest's memory, and how scattered imports of it become one range. */
+function viewOf(memory: GuestMemory, { sideBySide }: Imports): GuestView {
   const { space, regions, vfioDevices } = memory;
-  return { space, regions, vfioDevices, sideBySide, memfdOf: (region) => memory.memfdOf(region) };
+  return { space, regions, vfioDevices, ...(sideBySide === undefined ? {} : { sideBySide }), memfdOf: (region) => memory.memfdOf(region) };
 }
 
 function traceHeader({ options }: MachinePlan): ConstructorParameters<typeof Recorder>[1] {
