@@ -4,6 +4,7 @@ import { CopyStage, Ledger } from '../core/memory/ledger.ts';
 import type { FrameTrace, Metrics, Repetition, StageBytes } from '../reports/run-document.ts';
 import type { GuestReport, HostReport } from '../workers/task.ts';
 import type { ThreadUsage } from '../workers/thread-usage.ts';
+import type { EncodeFigures } from './encode/figures.ts';
 import { type FaultFigures, faultFigures } from './faults.ts';
 import { traceFrames } from './frame-trace.ts';
 import { type FrameSamples, sampleFrames } from './samples.ts';
@@ -17,6 +18,8 @@ export interface MeasuredRepetition {
   readonly faults: FaultFigures;
   /** null: too few frames, or a verify repetition. */
   readonly trace: FrameTrace | null;
+  /** With the sink `encode`. */
+  readonly encode?: EncodeFigures;
 }
 
 /** What is added up over repetitions before anything is divided. */

@@ -16,6 +16,7 @@ import {
 import { SessionRunner } from '../workers/session.ts';
 import type { Window } from '../workers/task.ts';
 import { checkRun } from './checks.ts';
+import { encodeRecord, measureAlone, withEncode } from './encode/repetitions.ts';
 import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
@@ -246,6 +247,7 @@ async function runRepetition(
   const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
   const startedAt = new Date();
   let plan: MachinePlan;
+  const alone = await measureAlone(options, kind, timing);
   try {
     plan = planMachine(options, monotonicNowNs());
   } catch (error) {
@@ -255,7 +257,7 @@ async function runRepetition(
   const outcome = await sessions.run(plan, window, expectedMs * 4 + GRACE_MS, signal);
   if (outcome.kind === 'aborted') return null;
   if (outcome.kind === 'failed') return `the ${outcome.side} failed: ${outcome.reason}`;
-  return measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt);
+  return withEncode(measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt), plan, outcome, alone);
 }
 
 /** At most two seconds' worth, where a slow rate would make a long wait of it. */
@@ -332,6 +334,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     options,
     [...timed, ...verified].map((r) => r.faults),
   );
+  const { encode } = encodeRecord(options, used);
   const repetitions: Repetition[] = [...timed, ...verified].map((r) => r.repetition);
   return {
     id: scenario.id,
@@ -352,6 +355,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
       framesVerified,
       framesTorn: framesVerified > 0 ? looked.reduce((sum, r) => sum + (r.framesTorn ?? 0), 0) : null,
       disturbed: good.length === 0,
+      ...encode?.results,
     },
     repetitions,
     ratios: {
@@ -365,6 +369,7 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
         limits.jsPingPongNs === null ? null : limits.jsPingPongNs / 1000,
       ),
     },
+    ...(encode === undefined ? {} : { encoder: encode.encoder }),
     workerFailures: failures,
     ...(faults === null ? {} : { faults }),
     ...(used[0].trace === null ? {} : { frameTrace: used[0].trace }),

@@ -4,6 +4,7 @@ import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/
 import { memoryNeeded } from '../core/machine/plan.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
 import { PAGE_LAYOUTS, type PageLayout } from '../core/memory/allocator.ts';
+import { loadNodeAv } from '../workers/encode/node-av.ts';
 
 /** A wrong name or number in a command line or suite: one clear line. */
 export class ScenarioError extends Error {
@@ -89,6 +90,8 @@ export function scenarioId(options: MachineOptions): string {
   if (options.buffers !== DEFAULT_OPTIONS.buffers) parts.push(`${options.buffers}buf`);
   if (options.heads !== 1) parts.push(`${options.heads}heads`);
   if (options.sink !== 'latch') parts.push(options.sink);
+  if (options.sink === 'encode' && options.maxRefreshHz !== DEFAULT_OPTIONS.maxRefreshHz)
+    parts.push(`refresh${options.maxRefreshHz ?? 'max'}`);
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) parts.push(`scanout${options.scanoutUs}us`);
   if (options.renderer !== 'stamp') parts.push(options.renderer);
   if (options.damage !== null) parts.push(damageWord(options.damage));
@@ -113,6 +116,8 @@ function faultWord({ name, frame }: Fault): string {
   return frame === DEFAULT_FRAME ? name : `${name}@${frame}`;
 }
 
+const SINKS = ['verify', 'display', 'encode'] as const;
+
 /** The bounds are those of the flags of `scanout run`. @throws ScenarioError */
 function bounded(text: string, what: string, least: number, most: number): number {
   const value = Number(text);
@@ -125,7 +130,8 @@ const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<Machi
   [`(${PAGE_LAYOUTS.join('|')})`, (text) => ({ layout: PAGE_LAYOUTS.find((layout) => layout === text) ?? DEFAULT_OPTIONS.layout })],
   ['([0-9]+)buf', (count) => ({ buffers: bounded(count, 'buffers', 1, 16) })],
   ['([0-9]+)heads', (count) => ({ heads: bounded(count, 'heads', 1, 16) })],
-  ['(verify|display)', (sink) => ({ sink: sink === 'verify' ? 'verify' : 'display' })],
+  ['(verify|display|encode)', (sink) => ({ sink: SINKS.find((one) => one === sink) ?? DEFAULT_OPTIONS.sink })],
+  ['refresh(max|[0-9.]+)', (rate) => ({ maxRefreshHz: parseRate(rate) })],
   ['scanout([0-9]+)us', (us) => ({ scanoutUs: bounded(us, 'scanout µs', 0, 10_000_000) })],
   ['(paint)', () => ({ renderer: 'paint' })],
   ['damage([0-9x+]+)', (text) => ({ damage: parseDamage(text.includes('+') ? text : `${text}+0+0`) })],
@@ -224,6 +230,12 @@ export function checkScenario({ id, options }: Scenario, budgetBytes: number): v
   for (const fault of options.faults) {
     const why = unfitFault(fault, options.path);
     if (why !== null) throw new ScenarioError(`${why}: choose another --path`);
+  }
+  if (options.sink === 'encode') {
+    if (options.faults.length > 0 || !options.fences)
+      throw new ScenarioError('a sink that encodes is measured without faults, and with fences');
+    const missing = loadNodeAv();
+    if (typeof missing === 'string') throw new ScenarioError(`${id} has a sink that encodes: ${missing}`);
   }
   if (damage !== null && buffers !== 1)
     throw new ScenarioError(

@@ -4,6 +4,10 @@
  * changes its unit. `null` always means "not measured" or "does not apply", never zero.
  */
 
+import type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
+
+export type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
+
 export const SCHEMA_VERSION = 1;
 
 /** In the order in which every rendering shows them: fewest copies first, importing before copying. */
@@ -182,6 +186,8 @@ export interface Scenario {
   repetitions: Repetition[];
   /** Results over the machine's limits. */
   ratios: LimitRatios;
+  /** With the sink `encode`: its encoder. */
+  encoder?: ScenarioEncoder;
   /** Workers that ended without being asked to, one line each. */
   workerFailures: string[];
   /** Absent: no fault was injected, and no counter of faults was other than 0. */
@@ -356,6 +362,8 @@ export interface Metrics {
   notifications: { kicks: number; kicksSuppressed: number; interrupts: number; interruptsSuppressed: number } | null;
   /** Commands the host answered with an error. */
   errorResponses: number;
+  /** Absent: the sink encodes nothing. */
+  encode?: EncodeMetrics;
 }
 
 /** Drawn from the undisturbed timed repetitions together; `framesVerified` and `framesTorn` from the verify repetitions. */

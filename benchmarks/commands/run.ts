@@ -50,7 +50,9 @@ How each is run:
   --buffers N         1 to 16; 2: double (default), 3: triple buffering
   --layout NAME       how pages lie: ${PAGE_LAYOUTS.join(', ')}
   --heads N           scanouts, 1 to 16
-  --sink NAME         latch, display or verify
+  --sink NAME         latch, display, verify, or encode: H.264 (needs node-av)
+  --max-refresh HZ    encode so many frames a second and head at most (30), or
+                      max; with --rate max every frame is encoded then
   --renderer NAME     stamp (one word a row) or paint (every pixel)
   --scanout-us N      how long the sink reads a frame (2000 paced, 0 at max)
   --damage WxH+X+Y    each frame changes this rectangle only; needs --buffers 1
@@ -107,6 +109,7 @@ const OPTIONS = {
   layout: { type: 'string' },
   heads: { type: 'string' },
   sink: { type: 'string' },
+  'max-refresh': { type: 'string' },
   renderer: { type: 'string' },
   'scanout-us': { type: 'string' },
   damage: { type: 'string' },
@@ -261,7 +264,8 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     buffers: given('buffers', values, 1, 16),
     layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
     heads: given('heads', values, 1, 16),
-    sink: sink === undefined ? undefined : choiceFlag('sink', sink, ['latch', 'verify', 'display'] as const),
+    sink: sink === undefined ? undefined : choiceFlag('sink', sink, ['latch', 'verify', 'display', 'encode'] as const),
+    maxRefreshHz: values['max-refresh'] === undefined ? undefined : parseRate(values['max-refresh']),
     renderer: renderer === undefined ? undefined : choiceFlag('renderer', renderer, ['stamp', 'paint'] as const),
     scanoutUs: given('scanout-us', values, 0, 10_000_000),
     damage: damage === undefined ? undefined : parseDamage(damage),

@@ -1,0 +1,63 @@
+import type { MachineOptions } from '../../core/machine/options.ts';
+import type { MachinePlan } from '../../core/machine/plan.ts';
+import type { EncodeMetrics, ScenarioEncoder } from '../../reports/encode-document.ts';
+import { median, ratioOfPairs } from '../../reports/statistics.ts';
+import type { AloneReport } from '../../workers/encode/encode-task.ts';
+import { encodeAlone } from '../../workers/encode/encode-thread.ts';
+import { ENCODER } from '../../workers/encode/encoder.ts';
+import type { SessionOutcome } from '../../workers/session.ts';
+import type { MeasuredRepetition } from '../metrics.ts';
+import type { Timing } from '../timing.ts';
+import { EncodeFigures, encodeFigures } from './figures.ts';
+
+/** Part of a repetition's time that the encoder by itself is measured for, before it. */
+const ALONE_SHARE = 0.5;
+
+/** @returns what the encoder does by itself with the scenario's size; null: it is not asked for @throws Error why it cannot be had here */
+export async function measureAlone(options: MachineOptions, kind: 'timed' | 'verify', timing: Timing): Promise<AloneReport | null> {
+  if (options.sink !== 'encode' || kind === 'verify') return null;
+  return await encodeAlone(options.width, options.height, Math.max(50, timing.measureMs * ALONE_SHARE));
+}
+
+/** The repetition with the figures of its encode thread, where it had one. */
+export function withEncode(
+  measured: MeasuredRepetition,
+  plan: MachinePlan,
+  outcome: SessionOutcome & { kind: 'done' },
+  alone: AloneReport | null,
+): MeasuredRepetition {
+  if (outcome.encode === undefined) return measured;
+  const { samples, totals, repetition } = measured;
+  const readback = totals.bytesByStage.readback > 0 ? samples.submitNs : 0;
+  const { share, devices } = outcome.encode;
+  const encode = encodeFigures(plan, outcome.guest, share, alone, readback + samples.transferNs, samples.presented);
+  encode.devices = devices;
+  return { ...measured, encode, repetition: { ...repetition, encode: encode.metrics() } };
+}
+
+/** Of the repetitions that a scenario's results are drawn from; empty where nothing is encoded. */
+export function encodeRecord(
+  options: MachineOptions,
+  used: readonly MeasuredRepetition[],
+): { encode?: { results: { encode: EncodeMetrics }; encoder: ScenarioEncoder } } {
+  const all = used.flatMap(({ encode }) => encode ?? []);
+  if (all.length === 0) return {};
+  const pooled = new EncodeFigures();
+  for (const figures of all) pooled.add(figures);
+  const alone = all.flatMap(({ aloneFps }) => aloneFps ?? []);
+  const pairs = all.flatMap((figures) => {
+    const { fps, aloneFps } = figures.metrics();
+    return aloneFps === null || aloneFps <= 0 || fps <= 0 ? [] : [[fps, aloneFps] as const];
+  });
+  return {
+    encode: {
+      results: { encode: pooled.metrics(alone.length === 0 ? null : median(alone)) },
+      encoder: {
+        name: ENCODER,
+        devices: [...new Set(all.flatMap(({ devices }) => devices))],
+        maxRefreshHz: options.maxRefreshHz,
+        toAlone: pairs.length === 0 ? null : ratioOfPairs(pairs),
+      },
+    },
+  };
+}
