@@ -13,6 +13,7 @@ import {
   type Scenario as ScenarioRecord,
   type SkippedScenario,
 } from '../reports/run-document.ts';
+import { importsOf } from '../workers/native/imports.ts';
 import { SessionRunner } from '../workers/session.ts';
 import type { Window } from '../workers/task.ts';
 import { checkRun } from './checks.ts';
@@ -310,6 +311,7 @@ function unusualSettings(options: MachineOptions): Record<string, string | numbe
   ] as const) {
     if (options[name] !== DEFAULT_OPTIONS[name]) settings[name] = options[name];
   }
+  if (options.memory === 'memfd') settings['importBy'] = importsOf(options);
   if (options.faults.length > 0) settings['faults'] = options.faults.map(faultText).join(', ');
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) settings['scanoutUs'] = options.scanoutUs;
   const { damage } = options;

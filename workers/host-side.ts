@@ -1,4 +1,4 @@
-import { HostMachine, plannedDisplays } from '../core/machine/host-machine.ts';
+import { HostMachine, hostView, plannedDisplays } from '../core/machine/host-machine.ts';
 import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
@@ -8,6 +8,7 @@ import { openEncodeEnd } from './encode/host-end.ts';
 import { hostFaults } from './faults.ts';
 import { Phase } from './guest-side.ts';
 import { runLoop, type Side } from './loop.ts';
+import { openImportsOf } from './native/imports.ts';
 import { HostRemote } from './remote.ts';
 import { openSide } from './side.ts';
 import type { HostReport, SideTask } from './task.ts';
@@ -19,9 +20,12 @@ export function runHost(task: SideTask): HostReport {
   const { options } = plan;
   const { clock, cells, registers, counters, hostBell, guestBell } = openSide(plan, 'host');
   registers.hostAlive = Alive.starting;
+  const imports = task.files === undefined ? null : openImportsOf(plan, task.files);
+  // Whoever reads scattered pages of files sees one range, without a copy.
+  const view = { ...hostView(plan.regions), ...(imports?.sideBySide === undefined ? {} : { sideBySide: imports.sideBySide }) };
   const encode = task.encode === undefined ? null : openEncodeEnd(plan, task.encode);
   const wrapSink = encode === null ? undefined : () => encode.sink;
-  const host = new HostMachine(plan, clock, guestBell, plannedCopier, wrapSink, hostFaults(plan, counters), encode?.view);
+  const host = new HostMachine(plan, clock, guestBell, plannedCopier, wrapSink, hostFaults(plan, counters), view);
   const check = new ClockCheck(clock, counters);
   const { device } = host;
   const remote = task.remote === undefined ? null : new HostRemote(task.remote, host, plannedDisplays(options));
@@ -81,6 +85,7 @@ export function runHost(task: SideTask): HostReport {
     runLoop(side, hostBell, clock, counters, options.spinUs * 1000);
   } finally {
     encode?.close();
+    imports?.close();
   }
   check.end();
   registers.hostAlive = Alive.stopped;

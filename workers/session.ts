@@ -63,7 +63,7 @@ export class SessionRunner {
     let encoder: EncodeThread | null = null;
     try {
       encoder = plan.options.sink === 'encode' ? await encodeThread(plan) : null;
-      return await this.#run(plan, window, timeoutMs, signal, remote, encoder);
+      return await this.#run(plan, window, timeoutMs, signal, remote, encoder, files?.fds);
     } finally {
       // Before the memory goes that it reads.
       await encoder?.stop();
@@ -78,6 +78,7 @@ export class SessionRunner {
     signal: AbortSignal | undefined,
     remote: SharedArrayBuffer | undefined,
     encoder: EncodeThread | null,
+    files: readonly number[] | undefined,
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return { kind: 'aborted' };
     const pool = this.#open();
@@ -100,7 +101,8 @@ export class SessionRunner {
     const running = new Set<Role>();
     const supervisor = new Supervisor(plan, pool);
     const start = async (role: Role): Promise<SideReport | null> => {
-      const task: SideTask = { role, plan, window, ...(remote === undefined ? {} : { remote }) };
+      const extras = { ...(remote === undefined ? {} : { remote }), ...(files === undefined ? {} : { files }) };
+      const task: SideTask = { role, plan, window, ...extras };
       running.add(role);
       try {
         if (encoder === null || role === 'guest') return (await pool.run(task)) as SideReport | null;

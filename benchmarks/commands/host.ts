@@ -1,8 +1,10 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { DEFAULT_OPTIONS, type MachineOptions, RINGS } from '../../core/machine/options.ts';
+import { createInterface } from 'node:readline';
+import { DEFAULT_OPTIONS, IMPORT_BY, type MachineOptions, RINGS } from '../../core/machine/options.ts';
 import { planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
+import { whyNoImports } from '../../workers/native/imports.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
@@ -33,6 +35,10 @@ Flags:
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
   --list-limit N        udmabuf's (1024); more segments are copied
+  --import-by NAME      how scattered pages become one range: udmabuf, the
+                        kernel's; remap, by mremap; list, not at all; auto, the
+                        first that can (auto). With udmabuf what it refuses is
+                        no import
   --policy copy|error   when an import is impossible (copy)
   --device-region NAME=ADDRESS[+SIZE],...
                         guest-physical ranges that are PCI devices' memory, such
@@ -78,6 +84,7 @@ export const hostCommand: Command = {
         ring: { type: 'string', default: 'split' },
         'no-blob': { type: 'boolean', default: false },
         'list-limit': { type: 'string', default: String(DEFAULT_OPTIONS.listLimit) },
+        'import-by': { type: 'string', default: 'auto' },
         policy: { type: 'string', default: 'copy' },
         'device-region': { type: 'string' },
         unsealed: { type: 'boolean', default: false },
@@ -106,6 +113,7 @@ export const hostCommand: Command = {
       sink: sink === 'socket' ? 'latch' : sink,
       ring: choiceFlag('ring', values.ring, RINGS),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
+      importBy: choiceFlag('import-by', values['import-by'], IMPORT_BY),
       policy: choiceFlag('policy', values.policy, ['copy', 'error'] as const),
       spinUs: integerFlag('spin-us', values['spin-us'], 0, 1_000_000),
       logCapacity: 4096,
@@ -117,6 +125,8 @@ export const hostCommand: Command = {
     }
     const missing = whyNoVhostUser();
     if (missing !== null) throw new UsageError(missing);
+    const noImports = whyNoImports(options.importBy);
+    if (noImports !== null) throw new UsageError(`--import-by ${options.importBy}: ${noImports}`);
 
     const plan = planParts(options, [], monotonicNowNs());
     const terminal = process.stderr.isTTY === true;

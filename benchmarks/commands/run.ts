@@ -1,12 +1,22 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fault, parseFaults } from '../../core/machine/faults.ts';
-import { type MachineOptions, MEMORIES, type Memory, PATHS, type Path, RINGS } from '../../core/machine/options.ts';
+import {
+  IMPORT_BY,
+  type ImportBy,
+  type MachineOptions,
+  MEMORIES,
+  type Memory,
+  PATHS,
+  type Path,
+  RINGS,
+} from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
 import { invalidates } from '../../reports/checks.ts';
 import { type HistoryPlace, keepRun } from '../../reports/history/history.ts';
 import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReports } from '../../reports/index.ts';
 import { wrap } from '../../reports/terminal.ts';
+import { whyNoImports } from '../../workers/native/imports.ts';
 import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import { Progress } from '../progress.ts';
@@ -63,6 +73,9 @@ How each is run:
   --ring NAME         layout of the virtqueues: ${RINGS.join(' or ')}
   --memory NAME       of the guest: ${MEMORIES.join(' or ')}, a file that other processes
                       could share (Linux, koffi)
+  --import-by NAME    how scattered pages of such files become one range:
+                      ${IMPORT_BY.join(', ')}
+                      (auto: udmabuf where it can, else as they lie)
   --in-order          the device returns buffers in the order they were sent
   --migrate N         move a buffer VRAM <-> system memory every N frames
   --linux-pacing      without blob: flip without waiting, as Linux does
@@ -119,6 +132,7 @@ const OPTIONS = {
   profile: { type: 'string' },
   ring: { type: 'string' },
   memory: { type: 'string' },
+  'import-by': { type: 'string' },
   'in-order': { type: 'boolean', default: false },
   migrate: { type: 'string' },
   'linux-pacing': { type: 'boolean', default: false },
@@ -275,6 +289,7 @@ function machineOverrides(values: Values): Partial<MachineOptions> {
     profile: profile === undefined ? undefined : choiceFlag('profile', profile, ['series', 'qemu-10.2'] as const),
     ring: ring === undefined ? undefined : choiceFlag('ring', ring, RINGS),
     memory: memory === undefined ? undefined : memoryFlag(memory),
+    importBy: importByFlag(values['import-by'], memory),
     inOrder: values['in-order'] ? true : undefined,
     migrateEvery: given('migrate', values, 1, 1_000_000),
     spinUs: given('spin-us', values, 0, 1_000_000),
@@ -291,6 +306,16 @@ function memoryFlag(text: string): Memory {
   const missing = memory === 'memfd' ? whyNoVhostUser() : null;
   if (missing !== null) throw new UsageError(`--memory memfd: ${missing}`);
   return memory;
+}
+
+/** @throws UsageError also where this machine has no such way, or the memory no files */
+function importByFlag(text: string | undefined, memory: string | undefined): ImportBy | undefined {
+  if (text === undefined) return undefined;
+  const by = choiceFlag('import-by', text, IMPORT_BY);
+  if (memory !== 'memfd') throw new UsageError('--import-by is for memory that is files: give --memory memfd too');
+  const missing = whyNoImports(by);
+  if (missing !== null) throw new UsageError(`--import-by ${by}: ${missing}`);
+  return by;
 }
 
 /** @throws UsageError */

@@ -173,6 +173,8 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
     [['run', '--sink', 'x'], /--sink takes latch or verify or display/],
     [['run', '--renderer', 'x'], /--renderer takes stamp or paint/],
     [['run', '--policy', 'x'], /--policy takes copy or error/],
+    [['run', '--import-by', 'x'], /--import-by takes auto or udmabuf or remap or list/],
+    [['run', '--import-by', 'list'], /give --memory memfd too/],
     [['run', '--profile', 'x'], /--profile takes series or qemu-10\.2/],
     [['run', '--damage', '64x64'], /unknown rectangle '64x64': use WxH\+X\+Y/],
     [['run', '--damage', '64x64+0+0'], /needs --buffers 1/],

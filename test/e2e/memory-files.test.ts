@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFAULT_OPTIONS } from '../../core/machine/options.ts';
+import { DEFAULT_OPTIONS, IMPORT_BY } from '../../core/machine/options.ts';
 import { planMachine } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
+import { importsOf, whyNoImports } from '../../workers/native/imports.ts';
 import { Libc } from '../../workers/native/libc.ts';
 import { SessionRunner } from '../../workers/session.ts';
 
@@ -38,4 +40,31 @@ describe.skipIf(typeof loaded === 'string')('a machine whose memory is files', (
       expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before);
     },
   );
+
+  test.each(IMPORT_BY.filter((by) => whyNoImports(by) === null))(
+    'shows scattered pages by %s: the frames are whole, and a machine that is stopped leaves no mapping',
+    async (importBy) => {
+      const options = { ...DEFAULT_OPTIONS, width: 640, height: 480, layout: '4k', sink: 'verify', crcEvery: 4, memory: 'memfd' } as const;
+      const plan = planMachine({ ...options, importBy }, monotonicNowNs());
+      const counters = new Counters(plan.hostCounters);
+      const window = { warmupMs: 0, warmupFrames: 2, measureMs: 0, measureFrames: 1e9, usageWindows: 1 };
+      const stop = new AbortController();
+      const run = sessions.run(plan, window, 20_000, stop.signal);
+      // 300 pages a buffer, each a mapping of its own where they are remapped.
+      const least = importsOf(plan.options) === 'remap' ? 300 : 0;
+      let most = 0;
+      while (counters.get(Counter.framesVerified) < FRAMES || most < least) {
+        most = Math.max(most, mappings());
+        await setImmediate();
+      }
+      stop.abort();
+      expect(await run).toEqual({ kind: 'aborted' });
+      expect(counters.get(Counter.framesTorn)).toBe(0);
+      if (least === 0) expect(most).toBeLessThanOrEqual(plan.regions.length);
+      expect(mappings()).toBe(0);
+    },
+  );
 });
+
+/** Of files in memory. */
+const mappings = (): number => readFileSync('/proc/self/maps', 'utf8').split('memfd:scanout-').length - 1;

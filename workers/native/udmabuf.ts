@@ -78,8 +78,9 @@ export class UdmabufSideBySide implements SideBySide {
   /** @returns a failure as the model's udmabuf answers (core/dmabuf/udmabuf.ts); ENOMEM, EMFILE and ENFILE, of which it has no limits */
   map(pages: SegmentList): MemoryRegion | Failure | null {
     const made = this.#hasFiles(pages) ? this.#map(pages) : null;
-    if (made !== null && !('errno' in made)) return made;
-    return this.#otherwise === null ? made : this.#otherwise.map(pages);
+    if (made !== null && typeof made !== 'string' && !('errno' in made)) return made;
+    if (this.#otherwise !== null) return this.#otherwise.map(pages);
+    return typeof made === 'string' ? this.#refusal(made, pages) : made;
   }
 
   unmap(view: MemoryRegion): void {
@@ -105,10 +106,11 @@ export class UdmabufSideBySide implements SideBySide {
     return true;
   }
 
-  #map(pages: SegmentList): MemoryRegion | Failure {
+  /** @returns the errno's name where the driver refuses */
+  #map(pages: SegmentList): MemoryRegion | Failure | string {
     if (this.#dmabufs.size >= this.#mostViews) return fail('EMFILE', `${this.#mostViews} udmabufs are open already`);
     const made = this.#libc.ioctl(this.#device, UDMABUF_CREATE_LIST, this.#request(pages));
-    if (typeof made === 'string') return this.#refusal(made, pages);
+    if (typeof made === 'string') return made;
     const memory = this.#memories.take(pages.length);
     if (memory === null) {
       this.#libc.close(made);

@@ -76,8 +76,9 @@ export class HostSession {
     this.#connection = new Connection(new FdSocket(libc, fd, VHOST_HEADER + MAX_PAYLOAD));
     this.#memory = new GuestMemory(mappings, fileIdentity, (one) => libc.close(one), task.devices, task.unsealed);
     const { importBy } = plan.options;
-    if (importsHere(importBy) === 'udmabuf') mappings.keepFiles();
-    this.#imports = openImports(libc, importBy, ({ memory }) => mappings.fileOf(memory));
+    const way = importsHere(importBy);
+    if (way === 'udmabuf') mappings.keepFiles();
+    this.#imports = openImports(libc, way, importBy === 'auto' ? 'remap' : 'refuse', ({ memory }) => mappings.fileOf(memory));
     this.#counters = new Counters(plan.hostCounters);
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);

@@ -44,6 +44,19 @@ describe('the checks of a run', () => {
     expect(statusOf([], /^the copier reaches 0\.9/, limits)).toEqual([status]);
   });
 
+  it('importing single pages at 4K fails over 1000 µs, but where the kernel maps them too', () => {
+    const check = (us: number, options: Partial<Scenario['options']>): (string | undefined)[] => {
+      const entry = measured(scenario({ path: 'udmabuf', ...UHD, rateHz: null, layout: '4k', ...options }), [1, 1]);
+      for (const { repetition: one } of entry.timed) Object.assign(one, { importUs: { mean: us } });
+      return statusOf([entry], /^udmabuf-4k-max-4k.* imports /);
+    };
+    expect(check(1000, {})).toEqual(['pass']);
+    expect(check(1001, {})).toEqual(['fail']);
+    expect(check(1001, { importBy: 'remap' })).toEqual(['fail']);
+    expect(check(1001, { memory: 'memfd', importBy: 'list' })).toEqual(['fail']);
+    expect(check(1001, { memory: 'memfd', importBy: 'remap' })).toEqual([]);
+  });
+
   it('host service at 4K fails over 1.1 times that at 1080p only with its whole interval, from 15 pairs', () => {
     const check = (large: readonly number[]): (string | undefined)[] => {
       const small = measured(
