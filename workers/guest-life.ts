@@ -8,7 +8,7 @@ import { Counter, type Counters } from '../core/measure/counters.ts';
 export type MakeGuest = () => GuestMachine;
 
 /** A guest that has probed its device, however often that was lost meanwhile. */
-export function openGuest(make: MakeGuest, counters: Counters): GuestMachine {
+export function openGuest<G>(make: () => G, counters: Counters): G {
   for (;;) {
     try {
       return make();
@@ -23,7 +23,7 @@ export function openGuest(make: MakeGuest, counters: Counters): GuestMachine {
  * After the device was lost: resets it, which ends all fences `cancelled`, and sets everything up anew: queues, resources,
  * scanouts. No descriptor and no page of the old driver is used again before the reset was answered; no resource id ever.
  */
-export function reopenGuest(lost: GuestMachine, make: MakeGuest, counters: Counters): GuestMachine {
+export function reopenGuest<G extends { readonly driver: { reset(): void } }>(lost: G, make: () => G, counters: Counters): G {
   counters.add(Counter.reinitialisations, 1);
   lost.driver.reset();
   return openGuest(make, counters);

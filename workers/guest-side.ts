@@ -2,6 +2,7 @@ import { GuestMachine } from '../core/machine/guest-machine.ts';
 import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { openDriverQueue } from '../core/machine/queues.ts';
+import { WorkloadGuest } from '../core/machine/workload-guest.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
 import type { Doorbell } from '../core/ring/doorbell.ts';
 import { Alive } from '../core/ring/registers.ts';
@@ -23,34 +24,59 @@ export function runGuest(task: SideTask): GuestReport {
   const { plan } = task;
   const faults = guestFaults(plan, new Counters(plan.guestCounters));
   const parts = openSide(plan, 'guest', (real) => faults?.clock(real) ?? real);
-  const { clock, registers, counters } = parts;
-  if (task.transport === undefined) return runGuestWith(task, parts, faults, parts.hostBell, parts.guestBell, null);
+  const { clock, registers, counters, hostBell, guestBell } = parts;
+  const { workload } = plan;
+  if (workload !== undefined) {
+    const makeWorkload = (): WorkloadGuest => new WorkloadGuest(plan, workload, clock, hostBell, guestBell);
+    return runGuestWith(task, parts, hostBell, guestBell, makeWorkload, () => null);
+  }
+  const run = (ownHostBell: Doorbell, ownGuestBell: Doorbell & Bell, cursorBell: Doorbell | null): GuestReport => {
+    const make: MakeGuest = () =>
+      new GuestMachine(plan, clock, ownHostBell, ownGuestBell, openDriverQueue, plannedCopier, faults, cursorBell);
+    const openRemote = (guest: GuestMachine) => (task.remote === undefined ? null : new GuestRemote(task.remote, guest));
+    return runGuestWith(task, parts, ownHostBell, ownGuestBell, make, openRemote);
+  };
+  if (task.transport === undefined) return run(hostBell, guestBell, null);
   const transport = new GuestTransport(task.transport, registers, clock, counters);
   try {
-    return runGuestWith(task, parts, faults, transport, transport, transport.cursorDoorbell);
+    return run(transport, transport, transport.cursorDoorbell);
   } finally {
     transport.close();
   }
 }
 
-function runGuestWith(
+/** A guest as its loop needs it: this project's own, or a recorded one. */
+interface Guest {
+  readonly compositor: Pick<
+    GuestMachine['compositor'],
+    'deadline' | 'busyNs' | 'committed' | 'committedOf' | 'failed' | 'running' | 'idle' | 'start'
+  >;
+  readonly driver: Pick<GuestMachine['driver'], 'prepareSleep' | 'endSleep' | 'reset'> & {
+    readonly commands: { readonly inFlight: number };
+  };
+  readonly gpu: { readonly buffers: readonly unknown[] };
+  readonly segments: number;
+  readonly heldBytes: number;
+  poll(): boolean;
+  shutDown(): void;
+}
+
+function runGuestWith<G extends Guest>(
   task: SideTask,
   { clock, cells, registers, counters }: SideParts,
-  faults: ReturnType<typeof guestFaults>,
   hostBell: Doorbell,
   guestBell: Doorbell & Bell,
-  cursorBell: Doorbell | null,
+  makeGuest: () => G,
+  openRemote: (guest: G) => GuestRemote | null,
 ): GuestReport {
   const { plan, window } = task;
   const { options } = plan;
   const check = new ClockCheck(clock, counters);
   registers.guestAlive = Alive.starting;
-  const makeGuest: MakeGuest = () => new GuestMachine(plan, clock, hostBell, guestBell, openDriverQueue, plannedCopier, faults, cursorBell);
   // Others when the device was lost.
   let guest = openGuest(makeGuest, counters);
-  let { compositor, driver } = guest;
-  const openRemote = () => (task.remote === undefined ? null : new GuestRemote(task.remote, guest));
-  let remote = openRemote();
+  let { compositor, driver }: Guest = guest;
+  let remote = openRemote(guest);
   registers.guestAlive = Alive.running;
 
   const meter = new UsageMeter();
@@ -161,7 +187,7 @@ function runGuestWith(
     firstFrame.fill(0);
     guest = reopenGuest(guest, makeGuest, counters);
     ({ compositor, driver } = guest);
-    remote = openRemote();
+    remote = openRemote(guest);
     stuck.reset();
     compositor.running = phase !== Phase.draining;
     compositor.start();

@@ -51,7 +51,8 @@ class Rows {
   }
 }
 
-function stamp(table: RowTable, value: number): void {
+/** Writes `value` into the first word of each row. */
+export function stamp(table: RowTable, value: number): void {
   const { rows, word, view, views } = table;
   if (views.length === 1) {
     const only = views[0];

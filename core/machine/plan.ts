@@ -6,6 +6,7 @@ import { createSharedMemory, type RegionPlan } from '../memory/region.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
 import { faultsMove } from './faults.ts';
 import { COPIES, type MachineOptions, pathUsesBlob } from './options.ts';
+import type { Workload } from './workload.ts';
 
 const MIB = 1024 * 1024;
 /** Guest RAM ends here and goes on above 4 GiB: the hole of PCI devices and firmware. */
@@ -31,6 +32,8 @@ export interface MachinePlan {
   readonly frameLog: SharedArrayBuffer;
   /** `monotonicNowNs()` at the session's start. */
   readonly originNs: number;
+  /** What its guest plays; absent: the guest is this project's own. */
+  readonly workload?: Workload;
 }
 
 /** Words of the control block after the registers. */

@@ -3,18 +3,16 @@ import { VfioDevice } from '../dmabuf/vfio.ts';
 import { HostDevice } from '../host/device.ts';
 import { VirtualClock } from '../measure/clock.ts';
 import { Counters } from '../measure/counters.ts';
-import { pageAlign } from '../memory/address.ts';
 import { AddressSpace } from '../memory/address-space.ts';
 import { Copier, type CopyKernel } from '../memory/copier.ts';
 import { Ledger } from '../memory/ledger.ts';
 import { createSharedMemory, MemoryRegion } from '../memory/region.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
-import { placeSplitQueue } from '../ring/split/layout.ts';
 import { LatchSink } from '../sink/latch.ts';
 import { TraceError, type TraceHeader } from '../trace/trace.ts';
 import { ImagePool } from './host-machine.ts';
-import { OFFERED_FEATURES, type ReplayPlan, type ReplayRegion, RING_BASE } from './replay-plan.ts';
+import { OFFERED_FEATURES, placeQueues, type QueuePlace, type ReplayPlan, type ReplayRegion, RING_BASE } from './replay-plan.ts';
 
 export interface ReplayOptions {
   readonly kernel: CopyKernel;
@@ -35,16 +33,6 @@ const SCANOUT_NS = 2e6;
 /** Entries of one command and host memory, as QEMU limits them. */
 const MAX_ENTRIES = 16384;
 const MAX_HOSTMEM = 256 * 2 ** 20;
-const DESCRIPTOR_BYTES = 16;
-
-/** Where the player's own memory is used for what. Addresses are guest-physical. */
-export interface QueuePlace {
-  readonly size: number;
-  readonly descriptorAddress: number;
-  readonly driverAddress: number;
-  readonly deviceAddress: number;
-  readonly tables: { readonly address: number; readonly descriptors: number };
-}
 
 /**
  * The host device of a replay and the guest memory that its trace names. Each region has memory of its own, zero until
@@ -67,18 +55,10 @@ export class ReplayMachine {
 
   /** @throws TraceError when there is no memory for a region */
   constructor(header: TraceHeader, plan: ReplayPlan, options: ReplayOptions) {
-    const queues: QueuePlace[] = [];
-    let next = RING_BASE;
-    for (let queue = 0; queue < plan.queueSize.length; queue++) {
-      const size = plan.queueSize[queue];
-      const descriptors = plan.tableDescriptors[queue];
-      const { end, ...areas } = placeSplitQueue(next, size);
-      queues.push({ size, ...areas, tables: { address: end, descriptors } });
-      next = RING_BASE + pageAlign(end - RING_BASE + size * descriptors * DESCRIPTOR_BYTES);
-    }
+    const { queues, end } = placeQueues(plan);
     this.queues = queues;
-    this.buffers = next;
-    const ringBytes = next - RING_BASE + plan.bufferBytes;
+    this.buffers = end;
+    const ringBytes = end - RING_BASE + plan.bufferBytes;
     const own = { name: 'rings', kind: 'ram', gpa: RING_BASE, size: ringBytes, device: null, bar: null } as const;
     this.rings = new MemoryRegion({ ...own, id: RING_REGION, memory: createSharedMemory(ringBytes) });
     const regions: MemoryRegion[] = [this.rings];

@@ -1,6 +1,7 @@
 import { PAGE_SIZE, pageAlign } from '../memory/address.ts';
 import { Feature } from '../protocol/constants.ts';
 import { MAX_CHAIN } from '../ring/chain.ts';
+import { placeSplitQueue } from '../ring/split/layout.ts';
 import { type ChainRecord, type FeaturesRecord, type Trace, TraceError, type TraceRegion } from '../trace/trace.ts';
 
 /** Bits 0–31 and 32–63 that the replaying host offers: all that it implements, so that it can agree to what a guest recorded. */
@@ -26,6 +27,7 @@ const MAX_REGIONS = 512;
 const MAX_CHAIN_BYTES = 64 * 2 ** 20;
 /** Buffers start on cache lines. */
 const BUFFER_ALIGN = 64;
+const DESCRIPTOR_BYTES = 16;
 /** Queue sizes of QEMU's device; a longer direct chain makes its queue larger. */
 const QUEUE_SIZES = [64, 16];
 
@@ -47,6 +49,32 @@ export interface ReplayPlan {
   readonly tableDescriptors: readonly number[];
   /** Bytes for the buffers of the largest chain. */
   readonly bufferBytes: number;
+}
+
+/** Where a queue lies in the player's own memory. Addresses are guest-physical. */
+export interface QueuePlace {
+  readonly size: number;
+  readonly descriptorAddress: number;
+  readonly driverAddress: number;
+  readonly deviceAddress: number;
+  readonly tables: { readonly address: number; readonly descriptors: number };
+}
+
+/** Places queues and their indirect tables from RING_BASE on. @returns also the first address behind them */
+export function placeQueues({ queueSize, tableDescriptors }: Pick<ReplayPlan, 'queueSize' | 'tableDescriptors'>): {
+  queues: QueuePlace[];
+  end: number;
+} {
+  const queues: QueuePlace[] = [];
+  let next = RING_BASE;
+  for (let queue = 0; queue < queueSize.length; queue++) {
+    const size = queueSize[queue];
+    const descriptors = tableDescriptors[queue];
+    const { end, ...areas } = placeSplitQueue(next, size);
+    queues.push({ size, ...areas, tables: { address: end, descriptors } });
+    next = RING_BASE + pageAlign(end - RING_BASE + size * descriptors * DESCRIPTOR_BYTES);
+  }
+  return { queues, end: next };
 }
 
 /** The line of a record: the header has the first, each record one. */

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { DriverError } from '../../../core/guest/errors.ts';
+import { planWorkload } from '../../../core/machine/workload-plan.ts';
+import { Counter } from '../../../core/measure/counters.ts';
+import { CopyStage } from '../../../core/memory/ledger.ts';
+import { Flag } from '../../../core/protocol/constants.ts';
+import { copying, flipping, HEIGHT, WIDTH } from '../../support/recorded-guest.ts';
+import { WorkloadRun } from '../../support/workload-run.ts';
+
+const EVERY_US = 16_667;
+/** Byte of a request that holds its fence's low byte. */
+const FENCE = 8;
+const FRAME = WIDTH * HEIGHT * 4;
+const blobs = planWorkload(flipping(5, EVERY_US).trace);
+const copies = planWorkload(copying(5, EVERY_US).trace);
+const differences = (list: readonly number[]): number[] => list.slice(1).map((value, i) => value - list[i]);
+
+describe('frames', () => {
+  it('are sent at their recorded times, cycle after cycle, the first of each on a tick of the display', () => {
+    const run = new WorkloadRun(blobs).frames(9);
+    const submitted = run.column('submit', 9);
+    for (const [i, at] of submitted.entries()) expect(at).toBeCloseTo(i, 3);
+    expect(run.column('scheduled', 9)).toEqual(submitted);
+    expect(submitted[4]).toBeCloseTo(4, 9);
+    expect(submitted[8]).toBeCloseTo(8, 9);
+  });
+
+  it('are all shown, at successive vblanks, where the host keeps up', () => {
+    const run = new WorkloadRun(blobs).frames(20).drain();
+    expect(differences(run.column('present', 20)).every((gap) => Math.abs(gap - 1) < 1e-6)).toBe(true);
+    expect(run.host.counters.get(Counter.framesImported)).toBe(run.guest.compositor.committed);
+    expect(run.host.ledger.bytesCopied(CopyStage.fallback)).toBe(0);
+  });
+
+  it('of a recording at half the rate are shown at every second vblank', () => {
+    const run = new WorkloadRun(planWorkload(flipping(5, 2 * EVERY_US).trace)).frames(9);
+    expect(differences(run.column('present', 9)).map((gap) => Math.round(gap))).toEqual(new Array(8).fill(2));
+  });
+
+  it('wait for the fence of the flip before, and count their latency from the recorded time', () => {
+    // Read for longer than a period: each flip has to wait.
+    const run = new WorkloadRun(blobs, { scanoutUs: 20_000 }).frames(8).drain();
+    const [submitted, seen, due] = [run.column('submit', 8), run.column('fenceSeen', 8), run.column('scheduled', 8)];
+    for (let i = 1; i < 8; i++) expect(submitted[i]).toBeGreaterThanOrEqual(seen[i - 1]);
+    expect(run.guest.driver.inFlight).toBe(0);
+    expect(submitted[1] - due[1]).toBeGreaterThan(0.5);
+    // A guest that waits does not catch up: no backlog grows.
+    for (let i = 0; i < 8; i++) expect(submitted[i] - due[i]).toBeLessThan(3);
+  });
+
+  it('wait 50 ms at most, as Linux does, and never draw into a buffer that the host still has', () => {
+    const run = new WorkloadRun(blobs, { scanoutUs: 120_000, sink: 'verify' }).frames(6).drain();
+    const guest = run.plan.guestCounters;
+    expect(new Float64Array(guest)[Counter.fencesTimedOut]).toBeGreaterThan(0);
+    expect(run.host.counters.get(Counter.framesTorn)).toBe(0);
+    expect(run.host.counters.get(Counter.framesVerified)).toBeGreaterThan(0);
+  });
+
+  it('without blobs wait for nothing, as Linux does, and each is copied once', () => {
+    const run = new WorkloadRun(copies).frames(10).drain();
+    const { committed } = run.guest.compositor;
+    expect(run.host.ledger.bytesCopied(CopyStage.transfer)).toBe(committed * FRAME);
+    expect(run.column('responseSeen', 10).every((at, i) => at >= i)).toBe(true);
+  });
+
+  it.each([
+    ['imported', blobs],
+    ['copied', copies],
+  ])('that are %s carry their number, which a sink finds whole', (_, workload) => {
+    const run = new WorkloadRun(workload, { sink: 'verify', crcEvery: 2 }).frames(12).drain();
+    expect(run.host.counters.get(Counter.framesVerified)).toBe(run.guest.compositor.committed);
+    expect(run.host.counters.get(Counter.framesTorn)).toBe(0);
+  });
+
+  it('past the list limit are copied, and counted so', () => {
+    const run = new WorkloadRun(blobs, { listLimit: 1 }).frames(6).drain();
+    expect(run.host.ledger.bytesCopied(CopyStage.fallback)).toBe(run.guest.compositor.committed * FRAME);
+    expect(run.host.device.fallbacks[0].reason).toMatch(/list_limit 1 < 2 entries/);
+  });
+});
+
+describe('chains', () => {
+  it('have the recorded bytes and descriptors; fence ids go on rising through the cycles', () => {
+    const { taken } = new WorkloadRun(blobs).frames(12);
+    const plain = (request: Uint8Array): Uint8Array => request.with(FENCE, 0);
+    const sent = [...blobs.setUp, ...blobs.steps, ...blobs.steps, ...blobs.steps].slice(0, taken.length);
+    expect(taken.length).toBeGreaterThan(blobs.setUp.length + 20);
+    expect(taken.map(({ request }) => plain(request))).toEqual(sent.map(({ request }) => plain(request)));
+    expect(taken.map(({ indirect, lengths }) => [indirect, lengths])).toEqual(
+      sent.map(({ indirect, readable, writable }) => [indirect, [...readable, ...writable]]),
+    );
+    const fences = taken.filter(({ request }) => request[4] === Flag.FENCE).map(({ request }) => request[FENCE]);
+    expect(fences).toEqual(fences.map((_, i) => i + 1));
+  });
+
+  it('that the host answers with an error end the run, by their line', () => {
+    const make = (): WorkloadRun => new WorkloadRun(blobs, { listLimit: 1, policy: 'error' });
+    expect(make).toThrow(DriverError);
+    expect(make).toThrow(/the host answers line 7 of the trace \(RESOURCE_CREATE_BLOB\) with ERR_UNSPEC/);
+  });
+});
