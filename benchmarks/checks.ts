@@ -3,7 +3,6 @@ import { bytesPerFrame, frameBytes } from '../core/machine/plan.ts';
 import type { Check, Limits, RatioInterval, SkippedScenario } from '../reports/run-document.ts';
 import { median, ratioOfPairs } from '../reports/statistics.ts';
 import { importsOf } from '../workers/native/imports.ts';
-import { encodeChecks } from './encode/checks.ts';
 import { faultChecks } from './faults.ts';
 import type { MeasuredRepetition } from './metrics.ts';
 import type { FrameSamples } from './samples.ts';

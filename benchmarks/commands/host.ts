@@ -1,6 +1,5 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { DEFAULT_OPTIONS, IMPORT_BY, type MachineOptions, RINGS } from '../../core/machine/options.ts';
 import { planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
