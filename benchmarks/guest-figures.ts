@@ -49,6 +49,12 @@ export function guestFigures({ offer, plan, meter, server }: GuestRun, report: G
     p50Us: Number.isNaN(p50) ? null : p50,
     p99Us: Number.isNaN(p99) ? null : p99,
     copiedBytes: meter.copiedBytes,
+    // Displays that changed meanwhile, what heads did then, and the modes that this guest's memory was not planned for.
+    displays: {
+      changes: counters.get(Counter.configChanges),
+      modeSets: counters.get(Counter.modeSets),
+      refused: counters.get(Counter.modesRefused),
+    },
     display: server === null ? null : displayFigures(server),
   };
 }
@@ -67,7 +73,7 @@ export const isRight = ({ failedFrames, errorResponses, display }: GuestFigures)
 
 /** The figures in lines of 80 columns at most. */
 export function guestTable(figures: GuestFigures): string {
-  const { path, width, height, buffers, ring, heads, frames, seconds, fps, p50Us, p99Us, display } = figures;
+  const { path, width, height, buffers, ring, heads, frames, seconds, fps, p50Us, p99Us, display, displays } = figures;
   const rows: [name: string, text: string][] = [
     ['back end', figures.backEnd === 'libvhost-user' ? 'on libvhost-user, as is vhost-user-gpu of QEMU' : 'not on libvhost-user'],
     ['negotiated', figures.features.join(' ')],
@@ -78,9 +84,15 @@ export function guestTable(figures: GuestFigures): string {
     rows.push([`to ${figures.submitTo}`, `p50 ${timeText(p50Us)}, p99 ${timeText(p99Us)} after the frame's submission`]);
   }
   rows.push(['copied', `${(figures.copiedBytes / 1e6).toFixed(1)} MB by the guest`]);
+  if (displays.changes > 0) {
+    const refused = displays.refused === 0 ? '' : `, ${displays.refused} refused: larger than --resolution`;
+    rows.push(['displays', `changed ${times(displays.changes)}, modes set ${times(displays.modeSets)}${refused}`]);
+  }
   if (display !== null) rows.push(['GPU socket', displayText(display)]);
   return rows.map(([name, text]) => `${name.padEnd(13)}${text}\n`).join('');
 }
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function troubles({ failedFrames, timedOutFrames, errorResponses }: GuestFigures): string {
   const parts: [number, string][] = [

@@ -1,4 +1,5 @@
 /** What the command line's commands have in common. */
+import type { Readable } from 'node:stream';
 import { plain } from '../../reports/format.ts';
 import { InputError } from '../../reports/index.ts';
 import { ScenarioError } from '../scenarios.ts';
@@ -6,6 +7,8 @@ import { ScenarioError } from '../scenarios.ts';
 export interface Io {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Absent: the process's own. */
+  readonly stdin?: Readable;
   /** Aborted by Ctrl-C: the command ends within a second, keeping what it has. */
   readonly signal: AbortSignal;
 }

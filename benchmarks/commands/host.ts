@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { DEFAULT_OPTIONS, IMPORT_BY, type MachineOptions, RINGS } from '../../core/machine/options.ts';
 import { planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
@@ -7,6 +8,7 @@ import { whyNoImports } from '../../workers/native/imports.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
+import { displayLine } from '../display-line.ts';
 import { HostMeter } from '../host-meter.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
@@ -50,6 +52,9 @@ Flags:
   --record FILE         write what the guest sends, a trace for scanout replay
   --frames FILE         write a line of JSON for each flush, its first pixel too
                         (both: of later sessions FILE.2, FILE.3, ...)
+  --control             change displays while it runs by lines on standard input,
+                        "display HEAD WxH" and "display HEAD off", each answered
+                        on standard output by "ok" or "error: ..." and why
   --once                end with the first session
   --help                this text
 
@@ -59,6 +64,8 @@ ${EXIT_INVALID} the session of --once ended by an error; ${EXIT_INTERRUPTED} sto
 Examples:
   scanout host --vhost-user /tmp/gpu.sock
   scanout host --vhost-user gpu.sock --resolution 4k --record guest.jsonl
+  mkfifo ctl; scanout host --vhost-user gpu.sock --heads 2 --control <>ctl &
+  echo display 1 2560x1440 >ctl
   qemu-system-x86_64 -m 512 -machine pc,memory-backend=mem \\
     -object memory-backend-memfd,id=mem,size=512M,share=on \\
     -chardev socket,id=gpu,path=/tmp/gpu.sock -device \\
@@ -91,6 +98,7 @@ export const hostCommand: Command = {
         state: { type: 'string' },
         record: { type: 'string' },
         frames: { type: 'string' },
+        control: { type: 'boolean', default: false },
         once: { type: 'boolean', default: false },
         help: HELP_FLAG,
       },
@@ -162,6 +170,13 @@ export const hostCommand: Command = {
       frames: values.frames ?? null,
     };
     const host = new VhostUserHost(task, onNews);
+    const control = values.control ? createInterface({ input: io.stdin ?? process.stdin }) : null;
+    control?.on('line', (line) => {
+      const answer = displayLine(line, options.heads, (head, display) => host.setDisplay(head, display));
+      if (answer !== null) io.stdout(`${answer}\n`);
+    });
+    // A standard input that fails has ended.
+    control?.on('error', () => {});
     const onAbort = (): void => host.stop();
     io.signal.addEventListener('abort', onAbort, { once: true });
     if (io.signal.aborted) onAbort();
@@ -176,6 +191,7 @@ export const hostCommand: Command = {
       throw new UsageError(error instanceof Error ? error.message : String(error));
     } finally {
       io.signal.removeEventListener('abort', onAbort);
+      control?.close();
     }
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     return failed ? EXIT_INVALID : 0;

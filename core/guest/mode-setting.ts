@@ -45,12 +45,24 @@ export class ModeSetting {
   readonly #targets: (Mode | null)[];
   /** What each display asked for last that this guest has no memory for; null: nothing. */
   readonly #unfit: (Mode | null)[];
+  /** What each display asked for at the start, for a head that keeps its size until that changes; undefined: it follows its display. */
+  readonly #kept: (Mode | null | undefined)[];
   readonly #tasks: Uint8Array;
   #pending = 0;
   #seen: number;
 
-  /** @param mode of the buffers that every head has now */
-  constructor(driver: VirtioGpuDriver, compositor: Compositor, heads: readonly HeadPlan[], mode: Mode, source: SurfaceSource) {
+  /**
+   * @param mode of the buffers that every head has now
+   * @param keeps whether each head keeps it until its display changes, whatever that prefers now
+   */
+  constructor(
+    driver: VirtioGpuDriver,
+    compositor: Compositor,
+    heads: readonly HeadPlan[],
+    mode: Mode,
+    source: SurfaceSource,
+    keeps = false,
+  ) {
     this.#driver = driver;
     this.#compositor = compositor;
     this.#heads = heads;
@@ -58,6 +70,7 @@ export class ModeSetting {
     this.#modes = heads.map(() => mode);
     this.#targets = heads.map(() => mode);
     this.#unfit = heads.map(() => null);
+    this.#kept = heads.map((_, head) => (keeps ? this.#asked(head) : undefined));
     this.#tasks = new Uint8Array(heads.length);
     // What the probe found is looked at once: a guest that was started anew finds the displays as they are by then.
     this.#seen = driver.display.generation - 1;
@@ -84,6 +97,7 @@ export class ModeSetting {
     if (generation !== this.#seen && !this.#driver.displayChanging) {
       this.#seen = generation;
       for (let head = 0; head < this.#heads.length; head++) {
+        if (this.#keeps(head)) continue;
         this.#targets[head] = this.#wanted(head);
         if (!same(this.#targets[head], this.#modes[head])) this.#assign(head, Task.follow);
       }
@@ -109,14 +123,26 @@ export class ModeSetting {
     if (this.#tasks[head] !== Task.follow) this.#tasks[head] = task;
   }
 
-  /** The head's preferred mode: the EDID's, else the display info's (virtgpu_display.c, virtio_gpu_conn_get_modes); null: no display. */
-  #wanted(head: number): Mode | null {
+  #keeps(head: number): boolean {
+    const kept = this.#kept[head];
+    if (kept !== undefined && !same(kept, this.#asked(head))) this.#kept[head] = undefined;
+    return this.#kept[head] !== undefined;
+  }
+
+  /** A display's preferred mode: the EDID's, else the display info's (virtgpu_display.c, virtio_gpu_conn_get_modes); null: no display. */
+  #asked(head: number): Mode | null {
     const { display } = this.#driver;
+    const info = display.heads[head];
+    return info?.enabled === true ? (display.modes[head] ?? info) : null;
+  }
+
+  /** What a head is to show. */
+  #wanted(head: number): Mode | null {
     const refused = this.#unfit[head];
     this.#unfit[head] = null;
-    const info = display.heads[head];
-    if (info?.enabled !== true) return null;
-    const { width, height } = display.modes[head] ?? info;
+    const asked = this.#asked(head);
+    if (asked === null) return null;
+    const { width, height } = asked;
     const valid = width >= MIN_SIDE && height >= MIN_SIDE && width <= MAX_SIDE && height <= MAX_SIDE;
     const mode = { width, height };
     if (valid && this.#source.fits(mode)) return mode;

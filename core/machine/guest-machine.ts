@@ -38,13 +38,12 @@ export class GuestMachine {
   readonly #allocators: readonly PageAllocator[];
   /** Free bytes of all allocators with the rings set up and no buffer made. */
   readonly #freeAtStart: number;
-  readonly #followsDisplays: boolean;
 
   /**
    * Probes the host: blocks on `guestDoorbell` until it answers.
    * @param faults that are injected
-   * @param cursorDoorbell kicks the cursor queue, where the host is another process; no config change comes from there, and the heads keep
-   *   the size they were planned for, whatever its displays prefer. null: `hostDoorbell` kicks both queues
+   * @param cursorDoorbell kicks the cursor queue, where the host is another process; each head then keeps the size it was planned for
+   *   until its display changes, whatever that prefers. null: `hostDoorbell` kicks both queues
    * @throws DriverError, RangeError when memory is short
    */
   constructor(
@@ -58,7 +57,6 @@ export class GuestMachine {
     cursorDoorbell: Doorbell | null = null,
   ) {
     const { options } = plan;
-    this.#followsDisplays = cursorDoorbell === null;
     const space = new AddressSpace();
     const regions = new Map<string, MemoryRegion>();
     for (const regionPlan of plan.regions) {
@@ -122,13 +120,13 @@ export class GuestMachine {
       damage: options.damage,
       ...this.#onFree(options, faults),
     });
-    this.modeSetting = new ModeSetting(this.driver, this.compositor, heads, options, this.surfaces);
+    this.modeSetting = new ModeSetting(this.driver, this.compositor, heads, options, this.surfaces, cursorDoorbell !== null);
   }
 
   /** Driver, mode setting and compositor, in that order. Never blocks but for a mode set. @returns whether anything progressed */
   poll(): boolean {
     const answered = this.driver.poll();
-    const set = this.#followsDisplays && this.modeSetting.poll();
+    const set = this.modeSetting.poll();
     return this.compositor.poll() || answered || set;
   }
 

@@ -30,6 +30,10 @@ export const VhostUser = {
 /** Requests of the back end, on the socket that SET_BACKEND_REQ_FD gave it. */
 export const VhostUserBackend = { CONFIG_CHANGE: 2 } as const;
 
+/** struct virtio_gpu_config (virtio 1.3 § 5.7.4): its bytes, and where its fields lie. */
+export const GPU_CONFIG_BYTES = 16;
+export const GpuConfig = { eventsRead: 0, eventsClear: 4, numScanouts: 8, numCapsets: 12 } as const;
+
 /** VHOST_USER_F_PROTOCOL_FEATURES, a feature bit of vhost-user's own. */
 export const PROTOCOL_FEATURES_BIT = 30;
 
@@ -134,6 +138,29 @@ export function replyFault(request: number, flags: number, size: number): string
   if (size > MAX_PAYLOAD) return `answer ${request} has ${size} bytes; ${MAX_PAYLOAD} are the most`;
   return null;
 }
+
+/** As `messageFault`, of a back end's own request, on the socket that SET_BACKEND_REQ_FD gave it: only CONFIG_CHANGE is one. */
+export function backEndMessageFault(request: number, flags: number, size: number): string | null {
+  if (request !== VhostUserBackend.CONFIG_CHANGE || size !== 0) return `the back end's request ${request} of ${size} bytes is unknown`;
+  const odd = (flags & (VHOST_VERSION_MASK | VHOST_REPLY)) !== VHOST_VERSION;
+  return odd ? `the back end's CONFIG_CHANGE has flags 0x${flags.toString(16)}` : null;
+}
+
+/** What may come on a socket. */
+export interface MessageRules {
+  /** Why a header cannot be one, or null. */
+  readonly fault: (request: number, flags: number, size: number) => string | null;
+  /** File descriptors that come with a message: least and most. */
+  readonly fds: (request: number) => { readonly leastFds: number; readonly mostFds: number };
+}
+
+const NO_FDS = { leastFds: 0, mostFds: 0 };
+/** What a front end asks. */
+export const REQUESTS: MessageRules = { fault: messageFault, fds: (request) => SHAPES.get(request) ?? NO_FDS };
+/** What it is answered. */
+export const ANSWERS: MessageRules = { fault: replyFault, fds: () => NO_FDS };
+/** What a back end asks. */
+export const BACK_END_REQUESTS: MessageRules = { fault: backEndMessageFault, fds: () => NO_FDS };
 
 const sizes = ({ least, most }: MessageShape): string => (least === most ? String(least) : `${least} to ${most}`);
 

@@ -4,7 +4,6 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { dispatch } from '../../benchmarks/cli.ts';
 import type { Path, Ring } from '../../core/machine/options.ts';
 import { DEFAULT_OPTIONS } from '../../core/machine/options.ts';
 import { planMachine } from '../../core/machine/plan.ts';
@@ -14,34 +13,11 @@ import { message, pair, VHOST_REPLY, VhostUser } from '../../core/protocol/vhost
 import { Libc } from '../../workers/native/libc.ts';
 import { connectBackEnd } from '../../workers/vhost-user/guest-connect.ts';
 import { runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
+import { Running } from '../support/running-command.ts';
 
 const loaded = Libc.load();
 const QEMU = '/usr/lib/qemu/vhost-user-gpu';
 const FRAMES = 60;
-
-/** A command of this program that runs meanwhile: what it said, and its end. */
-class Running {
-  text = '';
-  readonly ended: Promise<number>;
-  readonly #stop = new AbortController();
-  #heard: (() => void)[] = [];
-
-  constructor(argv: string[]) {
-    const hear = (text: string): void => {
-      this.text += text;
-      for (const resolve of this.#heard.splice(0)) resolve();
-    };
-    this.ended = dispatch(argv, { stdout: hear, stderr: hear, signal: this.#stop.signal });
-  }
-
-  async says(words: string): Promise<void> {
-    while (!this.text.includes(words)) await new Promise<void>((resolve) => this.#heard.push(resolve));
-  }
-
-  stop(): void {
-    this.#stop.abort();
-  }
-}
 
 describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
   const libc = loaded as Libc;

@@ -48,7 +48,7 @@ export class Host {
     this.#record = join(folder, 'guest.jsonl');
     this.#frames = join(folder, 'frames.jsonl');
     const own = ['host', '--vhost-user', this.socket, '--record', this.#record, '--frames', this.#frames];
-    this.process = new Process('the host', process.execPath, [LAUNCHER, ...own, ...flags]);
+    this.process = new Process('the host', process.execPath, [LAUNCHER, ...own, ...flags], {}, true);
   }
 
   /** The end of session `number`, from 0; its trace and frames are written then. */

@@ -14,9 +14,13 @@ export class Process {
   #over = false;
   #waiting: (() => void)[] = [];
 
-  constructor(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  /** @param takesLines whether `write` may be called */
+  constructor(name: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, takesLines = false) {
     this.#name = name;
-    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const stdin = takesLines ? 'pipe' : 'ignore';
+    this.#child = spawn(command, args, { stdio: [stdin, 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    // Who has ended takes nothing.
+    this.#child.stdin?.on('error', () => {});
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
     this.ended = new Promise((resolve, reject) => {
@@ -33,6 +37,11 @@ export class Process {
   get pid(): number {
     if (this.#child.pid === undefined) throw new Error(`${this.#name} did not start`);
     return this.#child.pid;
+  }
+
+  /** To its standard input. */
+  write(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -92,6 +92,8 @@ export class TestGuest {
   readonly err: number[];
   readonly mappings: FileMappings;
   queues: (SplitDriver | PackedDriver)[] = [];
+  /** Where answers lie. */
+  readonly response = RESPONSE;
   /** Where the front end has its memory. */
   user = USER;
   features = 0;

@@ -1,6 +1,7 @@
 import type { HostDevice } from '../../core/host/device.ts';
 import { Feature } from '../../core/protocol/constants.ts';
 import {
+  GpuConfig,
   MAX_CONFIG,
   message,
   PROTOCOL_FEATURES_BIT,
@@ -23,9 +24,6 @@ import { PeerError } from './peer-error.ts';
 
 const OFFERED_PROTOCOL =
   (1 << ProtocolFeature.MQ) | (1 << ProtocolFeature.REPLY_ACK) | (1 << ProtocolFeature.BACKEND_REQ) | (1 << ProtocolFeature.CONFIG);
-/** Bytes of struct virtio_gpu_config (virtio 1.3 § 5.7.4), and of events_clear in it. */
-const GPU_CONFIG = 16;
-const EVENTS_CLEAR = 4;
 /** The base of a packed ring that begins. */
 export const PACKED_BEGIN = 0x80008000;
 
@@ -66,7 +64,7 @@ export interface BackEndHooks {
   features(lo: number, hi: number): void;
   /** The memory table was taken into use. */
   memory(): void;
-  /** Sends a message to the front end by itself; the socket is the session's from now on. */
+  /** For messages to the front end by itself, which it may not take; the socket is the session's from now on. */
   openRequests(fd: number): { send(bytes: Uint8Array): void; close(): void };
 }
 
@@ -240,9 +238,9 @@ export class BackEnd {
     if (offset + size > MAX_CONFIG || payload.byteLength !== 12 + size) return new Uint8Array(0);
     const config = new DataView(new ArrayBuffer(MAX_CONFIG));
     const registers = this.#registers;
-    config.setUint32(0, registers.eventsRead, true);
-    config.setUint32(8, registers.numScanouts, true);
-    config.setUint32(12, registers.numCapsets, true);
+    config.setUint32(GpuConfig.eventsRead, registers.eventsRead, true);
+    config.setUint32(GpuConfig.numScanouts, registers.numScanouts, true);
+    config.setUint32(GpuConfig.numCapsets, registers.numCapsets, true);
     const reply = new Uint8Array(12 + size);
     reply.set(new Uint8Array(payload.buffer, 0, 12));
     reply.set(new Uint8Array(config.buffer, offset, size), 12);
@@ -254,8 +252,8 @@ export class BackEnd {
     const size = payload.getUint32(4, true);
     if (offset + size > MAX_CONFIG || payload.byteLength !== 12 + size) throw new PeerError(`SET_CONFIG of ${size} bytes at ${offset}`);
     // events_clear is the only field that a driver may write.
-    if (offset > EVENTS_CLEAR || offset + size < GPU_CONFIG / 2) return;
-    this.#registers.clearEvents(payload.getUint32(12 + EVENTS_CLEAR - offset, true));
+    if (offset > GpuConfig.eventsClear || offset + size < GpuConfig.eventsClear + 4) return;
+    this.#registers.clearEvents(payload.getUint32(12 + GpuConfig.eventsClear - offset, true));
   }
 
   #vring(request: number, payload: DataView, fds: readonly number[]): Uint8Array | null {

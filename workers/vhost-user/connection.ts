@@ -1,8 +1,10 @@
-import { MAX_PAYLOAD, messageFault, SHAPES, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
+import { MAX_PAYLOAD, type MessageRules, REQUESTS, SHAPES, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import { NativeError } from '../native/libc.ts';
 import type { FdSocket } from '../native/socket.ts';
 import { PeerError } from './peer-error.ts';
 
+/** A PeerError's message where the other end has closed the socket between two messages. */
+export const HUNG_UP = 'hung up';
 const GONE = new Set(['EPIPE', 'ECONNRESET']);
 
 /** A whole message. Its file descriptors are the taker's. */
@@ -19,13 +21,13 @@ export class Connection {
   readonly #bytes = new Uint8Array(VHOST_HEADER + MAX_PAYLOAD);
   readonly #view = new DataView(this.#bytes.buffer);
   #filled = 0;
-  readonly #faultOf: (request: number, flags: number, size: number) => string | null;
+  readonly #rules: MessageRules;
   #fds: number[] = [];
 
-  /** @param faultOf what a header cannot be: `messageFault` at the back end, `replyFault` at the front end */
-  constructor(socket: FdSocket, faultOf: (request: number, flags: number, size: number) => string | null = messageFault) {
+  /** @param rules of what comes: a front end's requests, their answers, or a back end's own requests */
+  constructor(socket: FdSocket, rules: MessageRules = REQUESTS) {
     this.#socket = socket;
-    this.#faultOf = faultOf;
+    this.#rules = rules;
   }
 
   get fd(): number {
@@ -48,10 +50,10 @@ export class Connection {
         throw error;
       }
       if (got < 0) return null;
-      if (got === 0) throw new PeerError(this.#filled === 0 ? 'hung up' : `hung up in the middle of a message (${this.#filled} bytes)`);
+      if (got === 0) throw new PeerError(this.#filled === 0 ? HUNG_UP : `hung up in the middle of a message (${this.#filled} bytes)`);
       this.#filled += got;
       if (this.#filled === VHOST_HEADER) {
-        const fault = this.#faultOf(this.#view.getUint32(0, true), this.#view.getUint32(4, true), this.#view.getUint32(8, true));
+        const fault = this.#rules.fault(this.#view.getUint32(0, true), this.#view.getUint32(4, true), this.#view.getUint32(8, true));
         if (fault !== null) throw new PeerError(fault);
       }
     }
@@ -63,7 +65,7 @@ export class Connection {
       this.#socket.send(bytes, fds);
     } catch (error) {
       // Gone before the answer: no other end than that of one who is gone before asking.
-      if (error instanceof NativeError) throw new PeerError(GONE.has(error.code) ? 'hung up' : error.message);
+      if (error instanceof NativeError) throw new PeerError(GONE.has(error.code) ? HUNG_UP : error.message);
       throw error;
     }
   }
@@ -81,10 +83,10 @@ export class Connection {
     this.#fds = [];
     const payload = new DataView(this.#bytes.slice(VHOST_HEADER, this.#filled).buffer);
     this.#filled = 0;
-    const shape = SHAPES.get(request);
-    if (shape === undefined || fds.length < shape.leastFds || fds.length > shape.mostFds) {
+    const { leastFds, mostFds } = this.#rules.fds(request);
+    if (fds.length < leastFds || fds.length > mostFds) {
       this.#socket.closeAll(fds);
-      throw new PeerError(`${shape?.name ?? request} brings ${fds.length} file descriptors`);
+      throw new PeerError(`${SHAPES.get(request)?.name ?? `message ${request}`} brings ${fds.length} file descriptors`);
     }
     return { request, flags: this.#view.getUint32(4, true), payload, fds };
   }

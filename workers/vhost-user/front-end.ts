@@ -1,12 +1,15 @@
 import {
+  ANSWERS,
   MAX_PAYLOAD,
   memTable,
   message,
+  ProtocolFeature,
   pair,
-  replyFault,
+  readU64,
   SHAPES,
   type TableRegion,
   VHOST_HEADER,
+  VHOST_NEED_REPLY,
   VhostUser,
   writeU64,
 } from '../../core/protocol/vhost-user.ts';
@@ -38,17 +41,21 @@ export interface VringSetup {
 
 /** The front end of vhost-user: asks, and waits for the answers. Every call throws PeerError when the back end does not do its part. */
 export class FrontEnd {
+  readonly #libc: Libc;
   readonly #connection: Connection;
   readonly #polls: PollSet;
   readonly #patienceNs: () => number;
+  #protocol = 0;
+  #requests = -1;
 
   /**
    * @param socket connected to a back end; closed by `close`
    * @param patienceNs how long an answer is waited for; asked while it is
    */
   constructor(libc: Libc, socket: number, patienceNs: () => number = () => ANSWER_NS) {
+    this.#libc = libc;
     this.#patienceNs = patienceNs;
-    this.#connection = new Connection(new FdSocket(libc, socket, VHOST_HEADER + MAX_PAYLOAD), replyFault);
+    this.#connection = new Connection(new FdSocket(libc, socket, VHOST_HEADER + MAX_PAYLOAD), ANSWERS);
     this.#polls = new PollSet(libc, 1);
     this.#polls.set(0, socket);
   }
@@ -85,6 +92,28 @@ export class FrontEnd {
 
   setProtocolFeatures(bits: number): void {
     this.tell(VhostUser.SET_PROTOCOL_FEATURES, pair(bits, 0));
+    this.#protocol = bits;
+  }
+
+  /** Gives the back end a socket for requests of its own, which come at `requests` from then on. F_BACKEND_REQ was agreed on. */
+  openRequests(): void {
+    const { SET_BACKEND_REQ_FD } = VhostUser;
+    const [ours, theirs] = this.#libc.socketpair();
+    this.#requests = ours;
+    const acknowledged = (this.#protocol & (1 << ProtocolFeature.REPLY_ACK)) !== 0;
+    try {
+      this.#connection.send(message(SET_BACKEND_REQ_FD, acknowledged ? VHOST_NEED_REPLY : 0, new Uint8Array(0)), [theirs]);
+    } finally {
+      this.#libc.close(theirs);
+    }
+    if (!acknowledged) return;
+    const answer = this.answer(SET_BACKEND_REQ_FD);
+    if (answer.byteLength !== 8 || readU64(answer, 0) !== 0) throw new PeerError('the back end refuses a socket for its requests');
+  }
+
+  /** Where the back end's own requests come, closed by `close`; −1: it has none. */
+  get requests(): number {
+    return this.#requests;
   }
 
   setMemTable(regions: readonly SharedRegion[]): void {
@@ -167,6 +196,8 @@ export class FrontEnd {
 
   close(): void {
     this.#connection.close();
+    if (this.#requests >= 0) this.#libc.close(this.#requests);
+    this.#requests = -1;
   }
 
   #askPair(request: number): { lo: number; hi: number } {

@@ -1,12 +1,14 @@
 import { MAX_SCANOUTS } from '../../core/protocol/constants.ts';
-import { PROTOCOL_FEATURES_BIT, ProtocolFeature, VhostUser } from '../../core/protocol/vhost-user.ts';
+import { GPU_CONFIG_BYTES, GpuConfig, PROTOCOL_FEATURES_BIT, ProtocolFeature, VhostUser } from '../../core/protocol/vhost-user.ts';
 import { type Libc, NativeError } from '../native/libc.ts';
 import { FrontEnd } from './front-end.ts';
 import { PeerError } from './peer-error.ts';
 
 /** VHOST_F_LOG_ALL: offered by everything that is built on QEMU's libvhost-user, whatever the device. */
 const LOG_ALL_BIT = 26;
-const GPU_CONFIG = 16;
+/** What is agreed on where it is offered. */
+const WANTED =
+  (1 << ProtocolFeature.CONFIG) | (1 << ProtocolFeature.MQ) | (1 << ProtocolFeature.REPLY_ACK) | (1 << ProtocolFeature.BACKEND_REQ);
 /** Until the first answer; a back end that has given it answers the rest at once. */
 const FIRST_ANSWER_MS = 10_000;
 const ANSWER_NS = 1e9;
@@ -71,10 +73,11 @@ function greet(front: FrontEnd, lo: number, hi: number): BackEndOffer {
   if (((lo >>> PROTOCOL_FEATURES_BIT) & 1) === 0) throw new PeerError('the back end has no protocol features, so no configuration space');
   const protocol = front.protocolFeatures();
   if ((protocol & (1 << ProtocolFeature.CONFIG)) === 0) throw new PeerError('the back end has no configuration space (F_CONFIG)');
-  front.setProtocolFeatures(protocol & ((1 << ProtocolFeature.CONFIG) | (1 << ProtocolFeature.MQ)));
+  front.setProtocolFeatures(protocol & WANTED);
   front.tell(VhostUser.SET_OWNER);
-  const config = front.config(0, GPU_CONFIG);
-  const numScanouts = config.getUint32(8, true);
+  if ((protocol & (1 << ProtocolFeature.BACKEND_REQ)) !== 0) front.openRequests();
+  const config = front.config(0, GPU_CONFIG_BYTES);
+  const numScanouts = config.getUint32(GpuConfig.numScanouts, true);
   if (numScanouts > MAX_SCANOUTS) throw new PeerError(`the back end has ${numScanouts} scanouts; ${MAX_SCANOUTS} are the most`);
-  return { front, lo, hi, numScanouts, numCapsets: config.getUint32(12, true), isQemu: ((lo >>> LOG_ALL_BIT) & 1) === 1 };
+  return { front, lo, hi, numScanouts, numCapsets: config.getUint32(GpuConfig.numCapsets, true), isQemu: ((lo >>> LOG_ALL_BIT) & 1) === 1 };
 }

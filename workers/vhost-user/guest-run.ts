@@ -41,7 +41,7 @@ export async function runVhostUserGuest(
   if (signal.aborted) stop();
   try {
     const regions = plan.regions.map(({ gpa, size }, i) => ({ gpa, size, userAddress: gpa, fileOffset: 0, fd: memory.fds[i] }));
-    const task: SideTask = { role: 'guest', plan, window, transport: { socket: front.fd, regions } };
+    const task: SideTask = { role: 'guest', plan, window, transport: { socket: front.fd, requests: front.requests, regions } };
     const news = await runThread(task);
     if (news.kind === 'ended') return news.report?.role === 'guest' ? { kind: 'done', report: news.report } : { kind: 'stopped' };
     if (news.isPeer) return { kind: 'peer', why: news.message };

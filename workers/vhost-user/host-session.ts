@@ -1,4 +1,4 @@
-import { type GuestView, HostMachine } from '../../core/machine/host-machine.ts';
+import { type GuestView, HostMachine, plannedDisplays } from '../../core/machine/host-machine.ts';
 import { plannedCopier } from '../../core/machine/parts.ts';
 import type { MachinePlan } from '../../core/machine/plan.ts';
 import type { Clock } from '../../core/measure/clock.ts';
@@ -14,19 +14,21 @@ import type { Libc } from '../native/libc.ts';
 import { type FileMappings, fileIdentity } from '../native/mapping.ts';
 import { POLLOUT, PollSet } from '../native/poll.ts';
 import { FdSocket } from '../native/socket.ts';
+import { HostRemote } from '../remote.ts';
 import { BackEnd } from './back-end.ts';
 import { Connection } from './connection.ts';
 import { FrameList } from './frames.ts';
 import { GuestMemory } from './guest-memory.ts';
 import type { HostTask } from './host-task.ts';
 import { KeptState } from './kept-state.ts';
+import { OwnRequests } from './own-requests.ts';
 import { PeerError } from './peer-error.ts';
 import { Recorder } from './recorder.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** Places of the poll set; the queues' kicks follow. */
 const SOCKET = 0;
-const STOP = 1;
+const WAKE = 1;
 const GPU = 2;
 const FIRST_KICK = 3;
 /** Turns between two looks at the socket while there is work, and ns between two while there is none. */
@@ -51,20 +53,27 @@ export class HostSession {
   readonly #frames: FrameList | null;
   readonly #state: KeptState | null;
   readonly #sender: SocketSink | null;
+  readonly #remote: HostRemote;
+  readonly #wakeFd: number;
   #gpuFd = -1;
   readonly #isStopped: () => boolean;
   readonly #drain = new Uint8Array(8);
   #ended: string | null = null;
   #turns = 0;
 
-  /** @param fd the connection, closed at the end @param stopFd readable when it is to stop, which `isStopped` then says */
+  /**
+   * @param fd the connection, closed at the end
+   * @param wakeFd readable when it is to stop, which `isStopped` then says, or when a display was changed
+   * @param displays a `Remote`'s buffer
+   */
   constructor(
     libc: Libc,
     mappings: FileMappings,
     task: HostTask,
     clock: Clock,
     fd: number,
-    stopFd: number,
+    wakeFd: number,
+    displays: SharedArrayBuffer,
     isStopped: () => boolean,
     say: (line: string) => void,
   ) {
@@ -106,7 +115,8 @@ export class HostSession {
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
     this.#signals = new EventSignals(libc);
     this.#polls.set(SOCKET, fd);
-    this.#polls.set(STOP, stopFd);
+    this.#wakeFd = wakeFd;
+    this.#polls.set(WAKE, wakeFd);
     this.#backEnd = new BackEnd(this.#machine.device, this.#machine.registers, this.#memory, {
       queuesChanged: () => {
         this.#backEnd.queues.forEach(({ running, kick }, index) => {
@@ -124,8 +134,9 @@ export class HostSession {
       gpuSocket: (one) => this.#takeGpuSocket(one),
       features: (lo, hi) => recorder?.features(lo, hi),
       memory: () => recorder?.regions(),
-      openRequests: (requests) => new Connection(new FdSocket(libc, requests, VHOST_HEADER)),
+      openRequests: (requests) => new OwnRequests(new FdSocket(libc, requests, VHOST_HEADER), say),
     });
+    this.#remote = new HostRemote(displays, this.#machine, plannedDisplays(plan.options));
   }
 
   /** Serves until the front end goes, breaks the protocol, or a stop is asked for. @returns why it ended; null: it was stopped */
@@ -177,6 +188,7 @@ export class HostSession {
   #turn(): boolean {
     const { device } = this.#machine;
     let progressed = device.poll();
+    if (this.#remote.poll()) progressed = true;
     if (device.needsReset && this.#backEnd.queues.some(({ running }) => running)) {
       this.#backEnd.ringsBroken();
       progressed = true;
@@ -218,6 +230,7 @@ export class HostSession {
     for (let index = 0; index < QUEUES; index++) {
       if (this.#polls.isReady(FIRST_KICK + index)) this.#libc.read(this.#backEnd.queues[index].kick, this.#drain);
     }
+    if (this.#polls.isReady(WAKE)) this.#libc.read(this.#wakeFd, this.#drain);
     if (this.#polls.isReady(GPU)) this.#sender?.writable(clock.slot);
     if (this.#polls.isReady(SOCKET)) this.#messages();
     return true;
@@ -231,13 +244,7 @@ export class HostSession {
       const { call } = this.#backEnd.queues[index];
       if ((queues & (1 << index)) !== 0 && call >= 0) this.#signals.signal(call);
     }
-    if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) === 0 || device.needsReset) return;
-    try {
-      this.#backEnd.configChanged();
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#ended = error.message;
-    }
+    if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) !== 0 && !device.needsReset) this.#backEnd.configChanged();
   }
 }
 

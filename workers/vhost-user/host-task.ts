@@ -27,8 +27,10 @@ export interface HostTask {
 /** What the thread starts with. */
 export interface HostStart {
   readonly task: HostTask;
-  /** An eventfd of whoever started it: wakes the thread when a stop was asked for. */
-  readonly stopFd: number;
+  /** An eventfd of whoever started it: wakes the thread when a stop was asked for, or another display. */
+  readonly wakeFd: number;
+  /** A `Remote`'s buffer: the displays. */
+  readonly remote: SharedArrayBuffer;
 }
 
 /** What the thread tells. */

@@ -26,7 +26,7 @@ try {
 }
 
 /** Session after session, until a stop is asked for. */
-function serve({ task, stopFd }: HostStart): void {
+function serve({ task, wakeFd, remote }: HostStart): void {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
   const registers = new DeviceRegisters(new Int32Array(task.plan.control));
@@ -34,7 +34,7 @@ function serve({ task, stopFd }: HostStart): void {
   const clock = new MonotonicClock(task.plan.originNs);
   const mappings = new FileMappings(libc);
   const isStopped = (): boolean => registers.stopRequested;
-  const next = task.connect ? connecting(libc, task.socket, stopFd, isStopped) : listening(libc, task.socket, stopFd, isStopped);
+  const next = task.connect ? connecting(libc, task.socket, wakeFd, isStopped) : listening(libc, task.socket, wakeFd, isStopped);
   try {
     next.begin();
     tell({ kind: task.connect ? 'connecting' : 'listening' });
@@ -42,9 +42,8 @@ function serve({ task, stopFd }: HostStart): void {
     for (let fd = next.socket(); fd >= 0; fd = task.once ? -1 : next.socket()) {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
-      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, stopFd, isStopped, (text) =>
-        tell({ kind: 'line', text }),
-      );
+      const say = (text: string): void => tell({ kind: 'line', text });
+      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, wakeFd, remote, isStopped, say);
       const why = session.run();
       const commands = counters.get(Counter.commands) - before.commands;
       const errors = counters.get(Counter.errorResponses) - before.errors;
@@ -70,10 +69,11 @@ interface FrontEnds {
 }
 
 /** Front ends that connect. */
-function listening(libc: Libc, path: string, stopFd: number, isStopped: () => boolean): FrontEnds {
+function listening(libc: Libc, path: string, wakeFd: number, isStopped: () => boolean): FrontEnds {
   let fd = -1;
   const polls = new PollSet(libc, 2);
-  polls.set(1, stopFd);
+  const drain = new Uint8Array(8);
+  polls.set(1, wakeFd);
   return {
     begin() {
       fd = listenAt(libc, path);
@@ -81,7 +81,10 @@ function listening(libc: Libc, path: string, stopFd: number, isStopped: () => bo
     },
     socket() {
       while (!isStopped()) {
-        if (polls.wait(NEVER_NS) === 0 || !polls.isReady(0)) continue;
+        if (polls.wait(NEVER_NS) === 0) continue;
+        // A display that changed: the next session begins with it.
+        if (polls.isReady(1)) libc.read(wakeFd, drain);
+        if (!polls.isReady(0)) continue;
         const accepted = libc.accept(fd);
         if (accepted >= 0) return accepted;
       }
@@ -97,16 +100,17 @@ function listening(libc: Libc, path: string, stopFd: number, isStopped: () => bo
 }
 
 /** A front end that listens, such as a QEMU whose chardev is a server: one that is not there yet is waited for. */
-function connecting(libc: Libc, path: string, stopFd: number, isStopped: () => boolean): FrontEnds {
+function connecting(libc: Libc, path: string, wakeFd: number, isStopped: () => boolean): FrontEnds {
   const polls = new PollSet(libc, 1);
-  polls.set(0, stopFd);
+  const drain = new Uint8Array(8);
+  polls.set(0, wakeFd);
   let tried = false;
   return {
     begin: () => void socketAddress(path),
     socket() {
       while (!isStopped()) {
         // Also after a session: one that ends each at once is not connected to without a pause.
-        if (tried) polls.wait(RETRY_NS);
+        if (tried && polls.wait(RETRY_NS) > 0) libc.read(wakeFd, drain);
         tried = true;
         const fd = libc.socket();
         try {

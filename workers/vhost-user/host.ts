@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
 import { ONE_EVENT } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
+import { Remote } from '../remote.ts';
 import type { HostNews, HostStart, HostTask } from './host-task.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './host-worker.ts' : './host-worker.js', import.meta.url);
@@ -18,17 +20,24 @@ export class VhostUserHost {
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
   readonly #libc: Libc;
+  readonly #remote: Remote;
+  readonly #refreshHz: number;
   /** An eventfd; −1 when the thread has ended. */
-  #stopFd: number;
+  #wakeFd: number;
 
   /** @param onNews all that the thread tells but its end @throws Error where `whyNoVhostUser` says why */
   constructor(task: HostTask, onNews: (news: HostNews) => void) {
     const libc = Libc.load();
     if (typeof libc === 'string') throw new Error(libc);
     this.#libc = libc;
-    this.#stopFd = libc.eventfd();
+    this.#wakeFd = libc.eventfd();
+    const displays = plannedDisplays(task.plan.options);
+    this.#remote = new Remote(task.plan.control, displays);
+    this.#refreshHz = displays[0].refreshHz;
     this.#registers = new DeviceRegisters(new Int32Array(task.plan.control));
-    this.#worker = new Worker(ENTRY, { workerData: { task, stopFd: this.#stopFd } satisfies HostStart });
+    this.#worker = new Worker(ENTRY, {
+      workerData: { task, wakeFd: this.#wakeFd, remote: this.#remote.buffer } satisfies HostStart,
+    });
     this.#ended = new Promise((resolve, reject) => {
       let failure: string | null = null;
       this.#worker.on('message', (news: HostNews) => {
@@ -37,8 +46,8 @@ export class VhostUserHost {
       });
       this.#worker.on('error', reject);
       this.#worker.on('exit', () => {
-        libc.close(this.#stopFd);
-        this.#stopFd = -1;
+        libc.close(this.#wakeFd);
+        this.#wakeFd = -1;
         if (failure === null) resolve();
         else reject(new Error(failure));
       });
@@ -50,9 +59,19 @@ export class VhostUserHost {
     return this.#ended;
   }
 
+  /** Connects a display to a head, changes its size, or takes it away (null): of the session that runs, and of those after it. */
+  setDisplay(head: number, display: { readonly width: number; readonly height: number } | null): void {
+    this.#remote.setDisplay(head, display === null ? null : { ...display, refreshHz: this.#refreshHz });
+    this.#wake();
+  }
+
   /** Asks it to end; what was recorded is written. */
   stop(): void {
     this.#registers.requestStop();
-    if (this.#stopFd >= 0) this.#libc.write(this.#stopFd, ONE_EVENT);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#wakeFd >= 0) this.#libc.write(this.#wakeFd, ONE_EVENT);
   }
 }

@@ -165,6 +165,8 @@ export const GUEST = [
     'refused-twice': ['if (!same(mode, refused)) this', 'this'],
     'mode-too-large': ['valid && this.#source.fits(mode)', 'valid'],
     'mode-out-of-range': ['valid && this.#source.fits(mode)', 'this.#source.fits(mode)'],
+    'size-not-kept': 'if (this.#keeps(head)) continue;',
+    'size-kept-for-ever': 'if (kept !== undefined && !same(kept, this.#asked(head))) this.#kept[head] = undefined;',
     'scanout-of-freed-buffers': 'if (surfaces.length > 0) plane.disable();',
   }),
   ...mutantsOf('guest/surfaces', 'core/machine/surfaces.ts', ['unit/machine/surfaces', 'e2e/hotplug'], {

@@ -3,6 +3,8 @@ import { type Mutant, mutantsOf } from '../mutant.ts';
 
 const SESSION = ['unit/workers/vhost-user-session'];
 const ATTACK = ['unit/workers/vhost-user-attack'];
+const REQUESTS = ['unit/workers/vhost-user-requests'];
+const TRANSPORT = ['unit/workers/guest-transport'];
 const LIFE = ['unit/workers/vhost-user-life'];
 const NATIVE = ['unit/workers/native'];
 
@@ -16,6 +18,9 @@ const MESSAGES: readonly Mutant[] = [
     'unknown-request': ['if (known === undefined) return', 'if (known === undefined) return null;\n  if (false) return'],
     'size-too-small': ['size < known.least || ', ''],
     'size-too-large': [' || size > known.most', ''],
+    'any-request-of-a-back-end': ['request !== VhostUserBackend.CONFIG_CHANGE || size !== 0', 'size !== 0'],
+    'payload-of-a-config-change': ['VhostUserBackend.CONFIG_CHANGE || size !== 0', 'VhostUserBackend.CONFIG_CHANGE'],
+    'flags-of-a-config-change': ['(flags & (VHOST_VERSION_MASK | VHOST_REPLY)) !== VHOST_VERSION', 'false'],
     'answer-not-marked': 'if ((flags & VHOST_REPLY) === 0)',
     'answer-too-long': 'if (size > MAX_PAYLOAD)',
     'table-of-too-many-regions': 'if (count > MAX_REGIONS)',
@@ -59,13 +64,26 @@ const WORKERS: readonly Mutant[] = [
     'region-kept-twice': 'left.delete(mapped);',
     'files-left-open': 'for (const fd of fds) this.#close(fd);',
   }),
+  ...mutantsOf('vhost-user/own-requests', 'workers/vhost-user/own-requests.ts', REQUESTS, {
+    'full-socket-taken-for-a-closed-one': "if (error.code === 'EAGAIN') return;",
+    'closed-socket-said-each-time': 'this.#gone = true;',
+  }),
+  ...mutantsOf('vhost-user/host-session', 'workers/vhost-user/host-session.ts', REQUESTS, {
+    'display-not-looked-at': 'if (this.#remote.poll()) progressed = true;',
+  }),
+  ...mutantsOf('vhost-user/guest-transport', 'workers/vhost-user/guest-transport.ts', TRANSPORT, {
+    'change-unseen-while-there-is-work': 'if (++this.#turns % TURNS_PER_LOOK === 0 && this.#polls.wait(0) > 0) this.#look();',
+    'change-without-a-driver': ['came > 0 && this.#running', 'came > 0'],
+    'closed-requests-listened-to': 'this.#polls.set(REQUESTS, -1);',
+    'generation-not-counted': 'registers.bumpConfigGeneration();',
+  }),
   ...mutantsOf('vhost-user/connection', 'workers/vhost-user/connection.ts', ATTACK, {
     'descriptors-of-a-part-left-open': [
       'this.#socket.closeAll(this.#fds);\n    this.#fds = [];\n    this.#socket.close();',
       'this.#socket.close();',
     ],
     'descriptors-that-nobody-wants-left-open': ['this.#socket.closeAll(fds);\n      throw', 'throw'],
-    'gone-before-the-answer-is-an-error': ["GONE.has(error.code) ? 'hung up' : error.message", 'error.message'],
+    'gone-before-the-answer-is-an-error': ['GONE.has(error.code) ? HUNG_UP : error.message', 'error.message'],
   }),
   ...mutantsOf('vhost-user/native', 'workers/native/mapping.ts', NATIVE, {
     'file-that-can-shrink': ['if (!unsealed && (this.#libc.seals(fd) & Seal.SHRINK) === 0) {', 'if (false) {'],

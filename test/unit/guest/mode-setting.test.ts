@@ -60,7 +60,7 @@ class Source implements SurfaceSource {
   }
 }
 
-function desktop(options: RigOptions = {}, count = 1) {
+function desktop(options: RigOptions = {}, count = 1, keeps = false) {
   const rig = new Rig({ heads: Array.from({ length: count }, () => head(64, 32)), ...options });
   const source = new Source(rig);
   const log = new FrameLog(new SharedArrayBuffer(FrameLog.bytes(count, 64)), count, 64);
@@ -78,7 +78,7 @@ function desktop(options: RigOptions = {}, count = 1) {
     periodNs: 0,
     damage: null,
   });
-  const modeSetting = new ModeSetting(rig.driver, compositor, heads, SIZE, source);
+  const modeSetting = new ModeSetting(rig.driver, compositor, heads, SIZE, source, keeps);
   source.made.length = 0;
   const step = (times = 10): void => {
     for (let i = 0; i < times; i++) {
@@ -102,6 +102,27 @@ describe('mode setting after a config change (virtio-gpu §2, §4)', () => {
     expect(same.modeSetting.settled).toBe(true);
     const other = desktop({ heads: [head(80, 40)] });
     expect(other.modeSetting.modeOf(0)).toEqual({ width: 80, height: 40 });
+  });
+
+  it('a guest that keeps its size does so until that display changes, and follows it from then on', () => {
+    const { rig, modeSetting, step } = desktop({ heads: [head(80, 40), head(80, 40)] }, 2, true);
+    const modes = () => [modeSetting.modeOf(0), modeSetting.modeOf(1)];
+    expect(modes()).toEqual([SIZE, SIZE]);
+    const change = (...displays: Head[]): void => {
+      rig.host.changeDisplay(displays);
+      step(40);
+      expect(modeSetting.settled).toBe(true);
+    };
+    change(head(80, 40), head(96, 48));
+    expect(modes()).toEqual([SIZE, { width: 96, height: 48 }]);
+    change(head(80, 40, false), head(80, 40));
+    expect(modes()).toEqual([null, { width: 80, height: 40 }]);
+    // As it was at the start: a change all the same.
+    change(head(80, 40), head(80, 40));
+    expect(modes()).toEqual([
+      { width: 80, height: 40 },
+      { width: 80, height: 40 },
+    ]);
   });
 
   const NEW = ['RESOURCE_CREATE_BLOB', 'RESOURCE_CREATE_BLOB'];

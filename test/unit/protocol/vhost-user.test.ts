@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  backEndMessageFault,
   MAX_CONFIG,
   MAX_PAYLOAD,
   MAX_REGIONS,
@@ -16,6 +17,7 @@ import {
   VHOST_REPLY,
   VHOST_VERSION,
   VhostUser,
+  VhostUserBackend,
   writeU64,
 } from '../../../core/protocol/vhost-user.ts';
 
@@ -55,6 +57,22 @@ describe('a vhost-user message', () => {
     expect(replyFault(1, VHOST_VERSION, 8)).toBe('answer 1 is not marked as one');
     expect(replyFault(1, 2 | VHOST_REPLY, 8)).toBe('answer 1 is of version 2, not 1');
     expect(MAX_PAYLOAD).toBe(12 + MAX_CONFIG);
+  });
+
+  test("of a back end's own is a CONFIG_CHANGE without a payload, with or without a wish for an answer", () => {
+    const { CONFIG_CHANGE } = VhostUserBackend;
+    for (const flags of [VHOST_VERSION, VHOST_VERSION | VHOST_NEED_REPLY]) expect(backEndMessageFault(CONFIG_CHANGE, flags, 0)).toBe(null);
+    for (const [request, size] of [
+      [1, 0],
+      [3, 0],
+      [CONFIG_CHANGE, 1],
+      [CONFIG_CHANGE, 2 ** 32 - 1],
+    ]) {
+      expect(backEndMessageFault(request, VHOST_VERSION, size)).toBe(`the back end's request ${request} of ${size} bytes is unknown`);
+    }
+    for (const flags of [0, 2, VHOST_VERSION | VHOST_REPLY]) {
+      expect(backEndMessageFault(CONFIG_CHANGE, flags, 0)).toBe(`the back end's CONFIG_CHANGE has flags 0x${flags.toString(16)}`);
+    }
   });
 });
 

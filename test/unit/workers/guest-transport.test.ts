@@ -9,10 +9,12 @@ import {
   readMemTable,
   readU64,
   VHOST_HEADER,
+  VHOST_NEED_REPLY,
   VHOST_REPLY,
   VhostUser,
+  VhostUserBackend,
 } from '../../../core/protocol/vhost-user.ts';
-import { DeviceRegisters, QUEUES, Status } from '../../../core/ring/registers.ts';
+import { DeviceRegisters, Interrupt, QUEUES, Status } from '../../../core/ring/registers.ts';
 import { Libc } from '../../../workers/native/libc.ts';
 import { FdSocket } from '../../../workers/native/socket.ts';
 import { Connection, type Message } from '../../../workers/vhost-user/connection.ts';
@@ -33,6 +35,9 @@ describe.skipIf(typeof loaded === 'string')("a guest's transport", () => {
   let own: number;
   let memory: number;
   let backEnd: Connection;
+  let requests: number;
+  /** The back end's end of the socket for its own requests. */
+  let asks: FdSocket;
   /** File descriptors that the back end was given. */
   let given: number[];
 
@@ -89,12 +94,15 @@ describe.skipIf(typeof loaded === 'string')("a guest's transport", () => {
     registers = new DeviceRegisters(new Int32Array(new SharedArrayBuffer(DeviceRegisters.words * 4)));
     memory = libc.memfd('transport-test', 8192);
     const regions = [{ gpa: 0x100000000, size: 8192, userAddress: 0x100000000, fileOffset: 0, fd: memory }];
-    transport = new GuestTransport({ socket: own, regions }, registers, clock, new Counters());
+    const [ourRequests, theirRequests] = libc.socketpair();
+    requests = ourRequests;
+    asks = new FdSocket(libc, theirRequests, 65536);
+    transport = new GuestTransport({ socket: own, requests, regions }, registers, clock, new Counters());
   });
   afterEach(() => {
     registers.requestStop();
     transport.close();
-    for (const fd of [own, memory, ...given]) libc.close(fd);
+    for (const fd of [own, requests, asks.fd, memory, ...given]) libc.close(fd);
     if (!hungUp) hangUp();
     expect(openFiles()).toBe(files);
   });
@@ -167,6 +175,73 @@ describe.skipIf(typeof loaded === 'string')("a guest's transport", () => {
     hangUp();
     expect(() => sleep(60_000)).toThrow('the back end is gone');
     expect(() => write(0)).toThrow(/sendmsg|hung up/);
+  });
+
+  const CHANGE = message(VhostUserBackend.CONFIG_CHANGE, 0, new Uint8Array(0));
+  /** As the back end will answer the next GET_CONFIG. */
+  const answerConfig = (eventsRead: number): void => {
+    const config = new Uint8Array(12 + 16);
+    new DataView(config.buffer).setUint32(4, 16, true);
+    new DataView(config.buffer).setUint32(12, eventsRead, true);
+    backEnd.send(message(VhostUser.GET_CONFIG, VHOST_REPLY, config));
+  };
+
+  test('a change of the configuration ends a sleep and is a config interrupt, with the events that there are', () => {
+    start();
+    const before = registers.configGeneration;
+    asks.send(CHANGE);
+    asks.send(CHANGE);
+    answerConfig(1);
+    expect(sleep(60_000)).toBe(true);
+    // Once for both.
+    expect(came().map(({ request }) => request)).toEqual([VhostUser.GET_CONFIG]);
+    expect([registers.eventsRead, registers.configGeneration - before]).toEqual([1, 1]);
+    expect(registers.takeInterrupts()).toBe(Interrupt.CONFIG_CHANGE);
+    expect(sleep(0)).toBe(false);
+
+    // What the driver has seen goes back in the whole of the configuration.
+    registers.clearEvents(1);
+    transport.ring();
+    const [clear, ...rest] = came();
+    expect([clear.request, rest, registers.eventsRead]).toEqual([VhostUser.SET_CONFIG, [], 0]);
+    expect([...new Uint32Array(clear.payload.buffer)]).toEqual([0, 16, 0, 0, 1, 0, 0]);
+  });
+
+  test('a guest that never sleeps sees a change too', () => {
+    start();
+    asks.send(CHANGE);
+    answerConfig(1);
+    for (let turns = 0; turns < 64; turns++) transport.sample();
+    expect(registers.interruptStatus).toBe(Interrupt.CONFIG_CHANGE);
+  });
+
+  test('a change that wants to be answered is, once the configuration is known; before a driver runs it is none', () => {
+    asks.send(message(VhostUserBackend.CONFIG_CHANGE, VHOST_NEED_REPLY, new Uint8Array(0)));
+    sleep(0);
+    expect([came(), registers.interruptStatus]).toEqual([[], 0]);
+    start();
+    asks.send(message(VhostUserBackend.CONFIG_CHANGE, VHOST_NEED_REPLY, new Uint8Array(0)));
+    answerConfig(0);
+    sleep(60_000);
+    const bytes = new Uint8Array(64);
+    expect(asks.receive(bytes, 0, 64, [])).toBe(40);
+    expect([...bytes.subarray(0, 20)]).toEqual([2, 0, 0, 0, 5, 0, 0, 0, 8, ...new Array<number>(11).fill(0)]);
+  });
+
+  test('a back end that closes that socket alone is not listened to any more; one that says something else there is given up', () => {
+    start();
+    libc.write(asks.fd, CHANGE.subarray(0, 3));
+    asks.send(message(7, 0, new Uint8Array(0)));
+    expect(() => sleep(60_000)).toThrow("the back end's request");
+    const [ours, theirs] = libc.socketpair();
+    libc.close(theirs);
+    const other = new GuestTransport({ socket: own, requests: ours, regions: [] }, registers, clock, new Counters());
+    clock.read();
+    expect(other.sleep(0, clock.slot[0] + 60e9)).toBe(true);
+    clock.read();
+    expect(other.sleep(0, clock.slot[0])).toBe(false);
+    other.close();
+    libc.close(ours);
   });
 
   test('a reset stops both queues, waits for where they stand, and the next start begins anew', () => {
