@@ -9,7 +9,7 @@ const PROJECT = join(import.meta.dirname, '../..');
 const APP = 'app';
 /** Of the project: its sources, and koffi. */
 const FOLDERS = [
-  ...['core', 'workers', 'benchmarks', 'reports', 'test/interop/guest'],
+  ...['core', 'workers', 'benchmarks', 'reports', 'test/interop/guest', 'test/support'],
   ...['node_modules/koffi', 'node_modules/@koromix/koffi-linux-x64'],
 ];
 const MEMORY_MB = 1024;
@@ -17,14 +17,14 @@ const MEMORY_MB = 1024;
 /**
  * A Linux guest that has Node and this program in its initial file system, and no device of its own.
  * @param image where that is written: some 160 MB
- * @param command what Node is to run, with its arguments, from the project's folder
+ * @param commands what Node is to run one after the other, with their arguments, from the project's folder
  */
-export function startNodeGuest(image: string, command: string): Process {
+export function startNodeGuest(image: string, commands: readonly string[]): Process {
   if (cache === null) throw new Error('nothing is prepared');
   writeInitialFiles(image, join(cache, 'initrd.gz'), nodeAndProject());
   return startQemu([
     ...['-m', `${MEMORY_MB}`, '-smp', '2', '-machine', 'pc', '-cpu', 'max'],
-    ...['-kernel', join(cache, 'vmlinuz'), '-initrd', image, '-append', `console=ttyS0 quiet panic=-1 scanout="${command}"`],
+    ...['-kernel', join(cache, 'vmlinuz'), '-initrd', image, '-append', `console=ttyS0 quiet panic=-1 scanout="${commands.join(';')}"`],
   ]);
 }
 

@@ -45,7 +45,11 @@ describe.skipIf(cache === null)("a guest's own /dev/udmabuf", () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'scanout-udmabuf-'));
-    guest = startNodeGuest(join(folder, 'initrd'), `test/interop/guest/udmabuf.ts ${IMPORTS} ${CYCLES}`);
+    const scripts = [`udmabuf.ts ${IMPORTS} ${CYCLES}`, 'udmabuf-host.ts'];
+    guest = startNodeGuest(
+      join(folder, 'initrd'),
+      scripts.map((script) => `test/interop/guest/${script}`),
+    );
     await guest.until(/^GUEST ENDS$/);
   }, PATIENCE_MS);
   afterAll(async () => {
@@ -55,7 +59,7 @@ describe.skipIf(cache === null)("a guest's own /dev/udmabuf", () => {
   });
 
   test('is used to the end, and its kernel warns of nothing', () => {
-    expect(said('ENDED'), guest.lines.slice(-10).join('\n')).toEqual(['0']);
+    expect(said('ENDED'), guest.lines.slice(-10).join('\n')).toEqual(['0', '0']);
     expect(said('KERNEL')).toEqual([]);
   });
 
@@ -83,6 +87,19 @@ describe.skipIf(cache === null)("a guest's own /dev/udmabuf", () => {
 
   test.each(RULES)('%s: %s', (rule, answer) => {
     expect(said('RULE').filter((line) => line.startsWith(`${rule}: `))).toEqual([`${rule}: ${answer}`]);
+  });
+
+  test.each([
+    ['auto, list_limit 1024', 'imported, 1 pieces, 0xff123456; 1 dma-bufs mapped, then 0'],
+    ['udmabuf, list_limit 1024', 'imported, 1 pieces, 0xff123456; 1 dma-bufs mapped, then 0'],
+    ['remap, list_limit 1024', 'imported, 1 pieces, 0xff123456; 0 dma-bufs mapped, then 0'],
+    ['list, list_limit 1024', 'imported, 4 pieces, 0xff123456; 0 dma-bufs mapped, then 0'],
+    // The driver takes fewer than there are.
+    ['auto, list_limit 3', 'imported, 1 pieces, 0xff123456; 0 dma-bufs mapped, then 0'],
+    ['udmabuf, list_limit 3', 'copied, 1 pieces, 0xff123456; 0 dma-bufs mapped, then 0'],
+  ])("shows a front end's four scattered pages by %s: %s", (way, seen) => {
+    expect(said('HOST').filter((line) => line.startsWith(way))).toEqual([`${way}: ${seen}`]);
+    expect(said('HOSTS')).toEqual(['0 files more']);
   });
 
   test('has no rule that is not looked at here, and what was refused left nothing open', () => {
