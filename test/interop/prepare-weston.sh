@@ -34,7 +34,9 @@ say "fetching Weston (half a minute)"
 packages="weston seatd libgl1-mesa-dri base-files"
 rm -rf "$root/weston"
 mkdir -p "$root/weston/debs/partial" "$root/weston/tree"
-chroot "$root" sh -c "apt-get -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1; : >/weston/status
+: >"$root/weston/status"
+# A mirror may stand still; without a network it is this that fails, at once.
+chroot "$root" sh -c "apt-get -o Acquire::Check-Valid-Until=false -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update &&
 	apt-get -y --no-install-recommends -o Dir::State::Status=/weston/status -o Dir::Cache::Archives=/weston/debs --download-only \
 		install $packages" >"$cache/download-weston.log" 2>&1 ||
 	cannot "Weston cannot be fetched: $(tail -1 "$cache/download-weston.log")"

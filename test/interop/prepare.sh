@@ -81,7 +81,8 @@ fi
 if [ ! -e "$cache/peer-$version" ]; then
 	if [ "$(id -u)" = 0 ]; then
 		say "fetching QEMU's vhost-user-gpu"
-		if chroot "$root" sh -c "apt-get -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1; export DEBIAN_FRONTEND=noninteractive
+		if chroot "$root" sh -c "export DEBIAN_FRONTEND=noninteractive
+			apt-get -o Acquire::Check-Valid-Until=false -o APT::Update::Error-Mode=any -o Acquire::Retries=0 update &&
 			apt-get install -y --no-install-recommends libvirglrenderer1 libepoxy0 libgbm1 libnuma1 &&
 			rm -rf /peer && mkdir /peer && cd /peer && apt-get download qemu-system-gui && dpkg-deb -x ./*.deb . &&
 			mkdir -p /usr/lib/qemu && cp usr/lib/qemu/vhost-user-gpu /usr/lib/qemu/ && rm -rf /peer" >"$cache/download-peer.log" 2>&1; then
