@@ -3,6 +3,7 @@ import { bytesPerFrame, frameBytes } from '../core/machine/plan.ts';
 import type { Check, Limits, RatioInterval, SkippedScenario } from '../reports/run-document.ts';
 import { median, ratioOfPairs } from '../reports/statistics.ts';
 import { importsOf } from '../workers/native/imports.ts';
+import { encodeChecks } from './encode/checks.ts';
 import { faultChecks } from './faults.ts';
 import type { MeasuredRepetition } from './metrics.ts';
 import type { FrameSamples } from './samples.ts';
@@ -47,6 +48,7 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
     checks.push(...faultChecks(entry.scenario, figures));
     // Frames that a fault has lost were copied, or were not.
     if (entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
+    checks.push(...encodeChecks(entry));
     const imports = importsInTime(entry);
     if (imports !== null) checks.push(imports);
     const torn = tornFrames(entry);

@@ -17,7 +17,7 @@ import { importsOf } from '../workers/native/imports.ts';
 import { SessionRunner } from '../workers/session.ts';
 import type { Window } from '../workers/task.ts';
 import { checkRun } from './checks.ts';
-import { encodeRecord, measureAlone, withEncode } from './encode/repetitions.ts';
+import { beforeEncoding, encodeRecord, withEncode } from './encode/repetitions.ts';
 import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
@@ -248,7 +248,7 @@ async function runRepetition(
   const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
   const startedAt = new Date();
   let plan: MachinePlan;
-  const alone = await measureAlone(options, kind, timing);
+  const before = await beforeEncoding(options, kind, timing);
   try {
     plan = planMachine(options, monotonicNowNs());
   } catch (error) {
@@ -258,7 +258,7 @@ async function runRepetition(
   const outcome = await sessions.run(plan, window, expectedMs * 4 + GRACE_MS, signal);
   if (outcome.kind === 'aborted') return null;
   if (outcome.kind === 'failed') return `the ${outcome.side} failed: ${outcome.reason}`;
-  return withEncode(measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt), plan, outcome, alone);
+  return withEncode(measureRepetition(plan, outcome.guest, outcome.host, kind, startedAt), plan, outcome, before);
 }
 
 /** At most two seconds' worth, where a slow rate would make a long wait of it. */

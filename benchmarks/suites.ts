@@ -1,4 +1,5 @@
 import { PATHS } from '../core/machine/options.ts';
+import { ENCODE } from './encode/suite.ts';
 import { matrix, parseResolution, type Scenario, ScenarioError } from './scenarios.ts';
 import type { StudyPlan } from './study.ts';
 import { STUDIES } from './suites-studies.ts';
@@ -72,6 +73,7 @@ export const SUITES: readonly Suite[] = [
     timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120, maxSeconds: 900 },
   },
   ...STUDIES,
+  ENCODE,
 ];
 
 /** @throws ScenarioError naming the suites there are */

@@ -3,6 +3,8 @@ import type { Distribution, RatioInterval } from './run-document.ts';
 /** Frames that became packets at a sink `encode`. */
 export interface EncodeMetrics {
   framesEncoded: number;
+  /** Frames of the whole session that gave way to later ones before the encoder came to them. */
+  framesSuperseded: number;
   /** Packets over wall time. */
   fps: number;
   /** What the encoder reached by itself with a still picture just before; null: not measured. */

@@ -3,6 +3,7 @@ import { BREAK_EVEN_NOTE, BREAK_EVEN_TITLE, breakEvenSentences, breakEvenTable, 
 import { shownChecks } from './checks.ts';
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { LATENCY_TITLE, latencyTable } from './distribution.ts';
+import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
 import { plain } from './format.ts';
 import { WAY_TITLE, wayGroup, wayTable } from './hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
@@ -57,6 +58,9 @@ export function renderMarkdown(run: RunDocument): string {
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
   const imports = importRows(summary.groups);
+  const encoded = encodeRows(summary.groups);
+  if (encoded.length > 0)
+    blocks.push(`## ${ENCODE_TITLE}`, table(ENCODE_HEADS, encoded, ENCODE_WORDS), escapeMarkdown(encodeNotes(summary.groups).join(' ')));
   if (imports.length > 0) blocks.push(`## ${IMPORT_TITLE}`, table(IMPORT_HEADS, imports, IMPORT_WORDS), IMPORT_NOTE);
   if (savings !== null) blocks.push('## What importing saves, by size and rate', tableOf(savings.table));
   blocks.push(...breakEvenBlocks(summary.groups), ...wayBlocks(summary.groups), ...timeBlocks(summary.groups));

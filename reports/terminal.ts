@@ -1,5 +1,6 @@
 import { isRoutine, shownChecks } from './checks.ts';
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
+import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
 import { grouped, plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
@@ -47,6 +48,8 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
     lines.push('');
+    const encoded = encodeLines(summary.groups, paint);
+    if (encoded.length > 0) lines.push(...encoded, '');
     const imports = importLines(summary.groups, paint);
     if (imports.length > 0) lines.push(...imports, '');
     // The groups of a study are as many as its points.
@@ -85,6 +88,14 @@ function studyLines(study: Study, paint: Paint): string[] {
   const [head = '', ...body] = grid([heads, ...rows], 1);
   const marked = disturbed ? [paint.faint('* disturbed: its times are not to be trusted')] : [];
   return [...lines, '', ...wrap(plain(studyMeasure(study)), 0).map(paint.faint), paint.faint(head), ...body, ...marked];
+}
+
+function encodeLines(groups: readonly Group[], paint: Paint): string[] {
+  const rows = encodeRows(groups);
+  if (rows.length === 0) return [];
+  const [head = '', ...body] = grid([[...ENCODE_HEADS], ...rows], ENCODE_WORDS);
+  const notes = encodeNotes(groups).flatMap((note) => wrap(plain(note), 0));
+  return [paint.strong(ENCODE_TITLE), paint.faint(head), ...body, ...notes.map(paint.faint)];
 }
 
 function importLines(groups: readonly Group[], paint: Paint): string[] {

@@ -13,6 +13,7 @@ import type { GuestReport } from '../../workers/task.ts';
 export class EncodeFigures {
   /** Packets, and the time in which they came out. */
   packets = 0;
+  superseded = 0;
   wallNs = 0;
   bytes = 0;
   gatherNs = 0;
@@ -37,6 +38,7 @@ export class EncodeFigures {
 
   add(other: EncodeFigures): void {
     this.packets += other.packets;
+    this.superseded += other.superseded;
     this.wallNs += other.wallNs;
     this.bytes += other.bytes;
     this.gatherNs += other.gatherNs;
@@ -58,6 +60,7 @@ export class EncodeFigures {
     const each = (ns: number, frames: number): number => (frames === 0 ? 0 : ns / frames / 1000);
     return {
       framesEncoded: this.packets,
+      framesSuperseded: this.superseded,
       fps: this.wallNs === 0 ? 0 : (this.packets / this.wallNs) * 1e9,
       aloneFps,
       transferUs: each(this.transferNs, this.transferred),
@@ -108,6 +111,7 @@ export function encodeFigures(
     figures.held.record(Math.max(1, Math.round(released - at(EncodeColumn.taken))));
     if (submit > 0) figures.toPacket.record(Math.max(1, Math.round(packet - submit)));
   }
+  figures.superseded = Math.max(0, guest.totalFrames.reduce((a, b) => a + b, 0) - log.count);
   figures.wallNs = guest.endNs - guest.startNs;
   figures.transferNs = transferNs;
   figures.transferred = transferred;

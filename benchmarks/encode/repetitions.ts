@@ -9,14 +9,25 @@ import type { SessionOutcome } from '../../workers/session.ts';
 import type { MeasuredRepetition } from '../metrics.ts';
 import type { Timing } from '../timing.ts';
 import { EncodeFigures, encodeFigures } from './figures.ts';
+import { OtherLoad } from './other-load.ts';
 
 /** Part of a repetition's time that the encoder by itself is measured for, before it. */
 const ALONE_SHARE = 0.5;
 
-/** @returns what the encoder does by itself with the scenario's size; null: it is not asked for @throws Error why it cannot be had here */
-export async function measureAlone(options: MachineOptions, kind: 'timed' | 'verify', timing: Timing): Promise<AloneReport | null> {
+/** Other programs that take more than this part of the CPUs disturb a repetition, percent. */
+const MAX_OTHERS_PERCENT = 5;
+
+/** What is to be known of the encoder and the machine before a repetition with an encoder. */
+export interface BeforeEncoding {
+  readonly alone: AloneReport | null;
+  readonly others: OtherLoad;
+}
+
+/** Measures what the encoder does by itself with the scenario's size. @returns null: nothing will be encoded @throws Error why it cannot be */
+export async function beforeEncoding(options: MachineOptions, kind: 'timed' | 'verify', timing: Timing): Promise<BeforeEncoding | null> {
   if (options.sink !== 'encode' || kind === 'verify') return null;
-  return await encodeAlone(options.width, options.height, Math.max(50, timing.measureMs * ALONE_SHARE));
+  const alone = await encodeAlone(options.width, options.height, Math.max(50, timing.measureMs * ALONE_SHARE));
+  return { alone, others: new OtherLoad() };
 }
 
 /** The repetition with the figures of its encode thread, where it had one. */
@@ -24,15 +35,19 @@ export function withEncode(
   measured: MeasuredRepetition,
   plan: MachinePlan,
   outcome: SessionOutcome & { kind: 'done' },
-  alone: AloneReport | null,
+  before: BeforeEncoding | null,
 ): MeasuredRepetition {
   if (outcome.encode === undefined) return measured;
+  const others = before?.others.percent() ?? 0;
   const { samples, totals, repetition } = measured;
   const readback = totals.bytesByStage.readback > 0 ? samples.submitNs : 0;
   const { share, devices } = outcome.encode;
-  const encode = encodeFigures(plan, outcome.guest, share, alone, readback + samples.transferNs, samples.presented);
+  const encode = encodeFigures(plan, outcome.guest, share, before?.alone ?? null, readback + samples.transferNs, samples.presented);
   encode.devices = devices;
-  return { ...measured, encode, repetition: { ...repetition, encode: encode.metrics() } };
+  const said = { ...measured, encode, repetition: { ...repetition, encode: encode.metrics() } };
+  if (repetition.disturbed || others <= MAX_OTHERS_PERCENT) return said;
+  const disturbedReason = `other programs took ${others.toFixed(0)}% of the CPUs`;
+  return { ...said, repetition: { ...said.repetition, disturbed: true, disturbedReason } };
 }
 
 /** Of the repetitions that a scenario's results are drawn from; empty where nothing is encoded. */

@@ -46,7 +46,7 @@ export interface Sink {
   readonly vblank: Float64Array;
   /** Stop reading this resource now: its frames are released by the next `pollReleases`. */
   stop(resourceId: number): void;
-  /** True while a flush of this resource is held (not yet released). */
+  /** True while a flush of this resource is held (not yet released), or its buffer is read though its flush was released. */
   holds(resourceId: number): boolean;
   /** When `pollReleases` next has something to do by itself: in `deadline[0]`, ns; Infinity: never. */
   readonly deadline: Float64Array;

@@ -14,6 +14,7 @@ import { breakEvenSection } from './break-even-section.ts';
 import { rateCharts } from './charts.ts';
 import { curveSection } from './curve-section.ts';
 import { distributionSection } from './distribution-section.ts';
+import { encodeSection } from './encode-section.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
 import { pathDiagram } from './path-diagram.ts';
@@ -49,6 +50,7 @@ ${verdictSection(run, summary)}
 ${savingsSection(summary.groups)}
 ${waySection(summary.groups)}
 ${summarySection(summary)}
+${encodeSection(summary.groups)}
 ${importSection(summary.groups)}
 ${breakEvenSection(summary.groups)}
 ${curveSection(run.scenarios)}

@@ -20,12 +20,15 @@ import {
 const RELEASES = 64;
 /** Numbers that stand for a frame that is lost. */
 const LOST = 3;
+const ANSWERED = Number.NEGATIVE_INFINITY;
 /** What cannot be encoded: an image that reaches past its buffer, or of no known format. */
 const UNREADABLE = -1;
 const LEAST_SIDE = 16;
 const MOST_SIDE = 16384;
 /** A stop waits for the slice that is being read; then in steps of 1 ms, so many at most. */
 const STOP_STEPS = 2000;
+/** After so long a frame that the encoder has not begun is answered, ns. */
+const GRACE_NS = 1e6;
 
 export interface EncodeSinkOptions {
   readonly share: EncodeShare;
@@ -38,8 +41,11 @@ export interface EncodeSinkOptions {
 
 /**
  * The host's side of an encoder on a thread of its own. Frames are offered through shared memory; one that was not taken yet gives
- * way to the next (latest frame wins). A frame is released when the encode thread has read it, before its packet is out. Nothing
- * waits but `stop`, for the slice of the picture that is being read: after it returns its buffer may go.
+ * way to the next (latest frame wins). A frame is released when the encode thread has read it, before its packet is out. One that
+ * it does not begin, because it is busy or the next frame is not due, is answered all the same, or the encoder would set the
+ * guest's pace: where the guest flips between imported buffers it leaves the one alone that the scanout shows, and the next flip
+ * is not answered while that one is read. Nothing waits but `stop`, for the slice of the picture that is being read: after it
+ * returns its buffer may go.
  */
 export class EncodeSink implements Sink {
   readonly releasedScanout = new Int32Array(RELEASES);
@@ -57,11 +63,15 @@ export class EncodeSink implements Sink {
   readonly #everyFrame: boolean;
   /** By head. */
   readonly #current: (ScanoutImage | null)[];
+  /** By head: what was presented last. */
+  readonly #last: (ScanoutImage | null)[];
   /** By head: records ever used, and of these the oldest that may not be free. */
   readonly #offered: Int32Array;
   readonly #oldest: Int32Array;
   /** By head and slot. */
   readonly #resource: Int32Array;
+  /** By head and slot: when it is answered though it is not read, ns; Infinity: not before it is; ANSWERED: it was. */
+  readonly #answerAt: Float64Array;
   /** Announced images, the oldest announcement in front. */
   readonly #images = new Map<ScanoutImage, number>();
   #nextImage = 1;
@@ -81,6 +91,8 @@ export class EncodeSink implements Sink {
     this.#offered = new Int32Array(share.heads);
     this.#oldest = new Int32Array(share.heads);
     this.#resource = new Int32Array(share.heads * RECORDS);
+    this.#answerAt = new Float64Array(share.heads * RECORDS);
+    this.#last = new Array<ScanoutImage | null>(share.heads).fill(null);
   }
 
   /** 0 as soon as the encode thread is done with a frame: looks at its counter. */
@@ -96,8 +108,10 @@ export class EncodeSink implements Sink {
     else this.#idOf(image);
   }
 
-  present(scanout: number, frame: number, _now: Float64Array): void {
+  present(scanout: number, frame: number, now: Float64Array): void {
     const image = this.#current[scanout];
+    const flips = !this.#everyFrame && image !== null && image.imported && this.#last[scanout] !== null && image !== this.#last[scanout];
+    this.#last[scanout] = image;
     if (!this.#everyFrame) this.#withdraw(scanout, null);
     const id = image === null ? UNREADABLE : this.#idOf(image);
     const words = this.#words;
@@ -108,6 +122,8 @@ export class EncodeSink implements Sink {
       return;
     }
     this.#resource[scanout * RECORDS + slot] = image.resourceId;
+    this.#answerAt[scanout * RECORDS + slot] = flips ? now[0] + GRACE_NS : Number.POSITIVE_INFINITY;
+    if (flips && now[0] + GRACE_NS < this.#deadline[0]) this.#deadline[0] = now[0] + GRACE_NS;
     // RACE: the encode thread reads these after it has taken the record; ordered by the state's store.
     words[at + RecordWord.frame] = frame;
     words[at + RecordWord.image] = id;
@@ -126,11 +142,7 @@ export class EncodeSink implements Sink {
     const ended = Atomics.load(words, LinkWord.ended) !== 0;
     let count = 0;
     while (this.#lostFirst < this.#lost.length && count < RELEASES) {
-      this.releasedScanout[count] = this.#lost[this.#lostFirst];
-      this.releasedFrame[count] = this.#lost[this.#lostFirst + 1];
-      this.releasedFlags[count] = FrameFlag.superseded;
-      this.presentedNs[count] = 0;
-      this.releasedNs[count++] = now[0];
+      this.#report(count++, this.#lost[this.#lostFirst], this.#lost[this.#lostFirst + 1], FrameFlag.superseded, 0, now[0]);
       this.#lostFirst += LOST;
     }
     if (this.#lostFirst === this.#lost.length) {
@@ -138,20 +150,21 @@ export class EncodeSink implements Sink {
       this.#lostFirst = 0;
     }
     for (let head = 0; head < this.#heads; head++) {
+      let reading = false;
       for (let i = this.#oldest[head]; i !== this.#offered[head] && count < RELEASES; i = (i + 1) | 0) {
         const slot = i & (RECORDS - 1);
         const at = recordAt(head, slot);
+        const one = head * RECORDS + slot;
         const state = Atomics.load(words, at);
         if (state === RecordState.done || (ended && state !== RecordState.free)) {
-          const read = state === RecordState.done && words[at + RecordWord.read] === 1;
-          const times = timesAt(head, slot);
-          this.releasedScanout[count] = head;
-          this.releasedFrame[count] = words[at + RecordWord.frame];
-          this.releasedFlags[count] = read ? 0 : FrameFlag.superseded;
-          this.presentedNs[count] = read ? this.#times[times + RecordTime.taken] : 0;
-          this.releasedNs[count++] = read ? this.#times[times + RecordTime.released] : now[0];
+          if (this.#answerAt[one] !== ANSWERED) this.#reportEnd(count++, head, slot, state === RecordState.done, now);
           Atomics.store(words, at, RecordState.free);
-        }
+        } else if (state === RecordState.offered && !reading && this.#answerAt[one] !== ANSWERED) {
+          if (this.#answerAt[one] <= now[0]) {
+            this.#report(count++, head, words[at + RecordWord.frame], 0, now[0], now[0]);
+            this.#answerAt[one] = ANSWERED;
+          } else if (this.#answerAt[one] < this.#deadline[0]) this.#deadline[0] = this.#answerAt[one];
+        } else if (state === RecordState.taken) reading = true;
         if (i === this.#oldest[head] && Atomics.load(words, at) === RecordState.free) this.#oldest[head] = (i + 1) | 0;
       }
     }
@@ -204,8 +217,27 @@ export class EncodeSink implements Sink {
       if (resourceId !== null && this.#resource[head * RECORDS + slot] !== resourceId) continue;
       const at = recordAt(head, slot);
       if (Atomics.compareExchange(words, at, RecordState.offered, RecordState.free) !== RecordState.offered) continue;
-      this.#lose(head, words[at + RecordWord.frame], this.#resource[head * RECORDS + slot]);
+      const one = head * RECORDS + slot;
+      if (this.#answerAt[one] !== ANSWERED) this.#lose(head, words[at + RecordWord.frame], this.#resource[one]);
     }
+  }
+
+  /** A frame that the encode thread holds no more. */
+  #reportEnd(place: number, head: number, slot: number, done: boolean, now: Float64Array): void {
+    const at = recordAt(head, slot);
+    const times = timesAt(head, slot);
+    const frame = this.#words[at + RecordWord.frame];
+    if (done && this.#words[at + RecordWord.read] === 1)
+      this.#report(place, head, frame, 0, this.#times[times + RecordTime.taken], this.#times[times + RecordTime.released]);
+    else this.#report(place, head, frame, FrameFlag.superseded, 0, now[0]);
+  }
+
+  #report(place: number, head: number, frame: number, flags: number, presentedNs: number, releasedNs: number): void {
+    this.releasedScanout[place] = head;
+    this.releasedFrame[place] = frame;
+    this.releasedFlags[place] = flags;
+    this.presentedNs[place] = presentedNs;
+    this.releasedNs[place] = releasedNs;
   }
 
   #lose(head: number, frame: number, resourceId: number): void {

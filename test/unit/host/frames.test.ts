@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Counter } from '../../../core/measure/counters.ts';
 import { FrameColumn } from '../../../core/measure/frame-log.ts';
 import { CopyStage } from '../../../core/memory/ledger.ts';
@@ -376,4 +376,12 @@ test('a region that leaves takes no answer with it: a waiting request in it ends
   expect(() => {
     while (rig.device.poll());
   }).not.toThrow();
+});
+
+test('a resource that the sink reads on after its flush was answered is destroyed when the sink has been made to stop', () => {
+  const rig = withBlob();
+  const stop = vi.spyOn(rig.sink, 'stop');
+  expect([rig.unref(3), stop.mock.calls]).toEqual([OK, []]);
+  vi.spyOn(rig.sink, 'holds').mockImplementation((id) => id === 2);
+  expect([rig.unref(2), stop.mock.calls]).toEqual([OK, [[2]]]);
 });

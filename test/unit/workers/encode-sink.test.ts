@@ -44,6 +44,7 @@ describe('a sink whose encoder is another thread', () => {
   };
   let sink: EncodeSink;
   beforeEach(() => {
+    now[0] = 1000;
     sink = make(false);
   });
 
@@ -77,7 +78,87 @@ describe('a sink whose encoder is another thread', () => {
     expect(sink.pollReleases(new Float64Array([5000]))).toBe(1);
     expect([sink.releasedFrame[0], sink.releasedFlags[0], sink.presentedNs[0], sink.releasedNs[0]]).toEqual([0, 0, 1000, 3000]);
     expect([sink.deadline[0], offers.take(now), offers.frame]).toEqual([Number.POSITIVE_INFINITY, true, 3]);
-    now[0] = 1000;
+  });
+
+  describe('and a guest that flips between imported buffers', () => {
+    const buffers = [image(7), image(8)];
+    const flip = (frame: number, atNs: number): void => {
+      now[0] = atNs;
+      sink.setScanout(0, buffers[frame % 2]);
+      sink.present(0, frame, now);
+    };
+    const at = (ns: number): Float64Array => {
+      now[0] = ns;
+      return now;
+    };
+    beforeEach(() => {
+      // The first frame may be a single buffer's.
+      flip(0, 0);
+      offers.take(now);
+      offers.release(true, now);
+      expect(released(sink)).toEqual([[0, 0, 0]]);
+    });
+
+    test('a frame that the encoder does not begin is answered after 1 ms, and read when the encoder comes to it', () => {
+      flip(1, 1e6);
+      expect([released(sink), sink.deadline[0]]).toEqual([[], 2e6]);
+      at(2e6);
+      expect([released(sink), sink.presentedNs[0], sink.deadline[0]]).toEqual([[[0, 1, 0]], 2e6, Number.POSITIVE_INFINITY]);
+      expect([sink.holds(8), offers.take(at(9e6)), offers.frame]).toEqual([true, true, 1]);
+      offers.release(true, at(10e6));
+      expect([sink.deadline[0], released(sink), sink.holds(8)]).toEqual([0, [], false]);
+    });
+
+    test('the next flip is not answered while the buffer that was shown is read', () => {
+      flip(1, 1e6);
+      released(sink);
+      at(2e6);
+      released(sink);
+      expect(offers.take(now)).toBe(true);
+      flip(2, 3e6);
+      at(9e6);
+      expect(released(sink)).toEqual([]);
+      offers.release(true, now);
+      expect(sink.deadline[0]).toBe(0);
+      expect(released(sink)).toEqual([[0, 2, 0]]);
+    });
+
+    test('a frame that was answered and then gives way is not answered again', () => {
+      flip(1, 1e6);
+      at(2e6);
+      expect(released(sink)).toEqual([[0, 1, 0]]);
+      flip(2, 3e6);
+      expect(released(sink)).toEqual([]);
+      at(4e6);
+      expect(released(sink)).toEqual([[0, 2, 0]]);
+      sink.setScanout(0, null);
+      expect([released(sink), sink.holds(7), sink.holds(8)]).toEqual([[], false, false]);
+    });
+
+    test('a stop takes back one that was answered, too', () => {
+      flip(1, 1e6);
+      at(2e6);
+      released(sink);
+      sink.stop(8);
+      expect([sink.holds(8), offers.take(now), released(sink)]).toEqual([false, false, []]);
+    });
+
+    test('a single buffer, and a copy of the host, are not answered before they are read', () => {
+      flip(1, 1e6);
+      now[0] = 2e6;
+      sink.present(0, 2, now);
+      released(sink);
+      at(60e6);
+      expect(released(sink)).toEqual([]);
+      const copies = [image(9, { imported: false }), image(10, { imported: false })];
+      for (const [i, copy] of copies.entries()) {
+        sink.setScanout(0, copy);
+        sink.present(0, 3 + i, now);
+      }
+      released(sink);
+      at(90e6);
+      expect(released(sink)).toEqual([]);
+    });
   });
 
   test('with every frame wanted none gives way, and they are taken in order', () => {

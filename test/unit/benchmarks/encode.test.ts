@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest';
+import { encodeChecks } from '../../../benchmarks/encode/checks.ts';
+import { encodeFigures } from '../../../benchmarks/encode/figures.ts';
+import { encodeGain, predictedFps } from '../../../benchmarks/encode/gains.ts';
+import { OtherLoad } from '../../../benchmarks/encode/other-load.ts';
+import { ENCODE } from '../../../benchmarks/encode/suite.ts';
+import { scenario } from '../../../benchmarks/scenarios.ts';
+import { DEFAULT_OPTIONS, type MachineOptions } from '../../../core/machine/options.ts';
+import { planMachine } from '../../../core/machine/plan.ts';
+import { FrameColumn, FrameLog } from '../../../core/measure/frame-log.ts';
+import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
+import { EncodeColumn, EncodeLog } from '../../../workers/encode/encode-log.ts';
+import { type EncodeShare, shareFor } from '../../../workers/encode/link.ts';
+import type { GuestReport } from '../../../workers/task.ts';
+import { encodeMetrics } from '../../support/encode-metrics.ts';
+import { buildScenario } from '../../support/run-document.ts';
+
+const MS = 1e6;
+const GUEST = { startNs: 10 * MS, endNs: 110 * MS, totalFrames: [7] } as unknown as GuestReport;
+
+/** Rows of an encode log, times in ms. */
+function written(
+  rows: { frame: number; taken: number; released: number; packet: number }[],
+  bytes = { gather: 0, encoder: 0 },
+): EncodeShare {
+  const share = shareFor(1);
+  const log = new EncodeLog(share.log);
+  for (const { frame, taken, released, packet } of rows) {
+    const row = log.next;
+    log.cells[row + EncodeColumn.frame] = frame;
+    log.cells[row + EncodeColumn.taken] = taken * MS;
+    log.cells[row + EncodeColumn.released] = released * MS;
+    log.cells[row + EncodeColumn.packet] = packet * MS;
+    log.cells[row + EncodeColumn.convertNs] = 3 * MS;
+    log.cells[row + EncodeColumn.encodeNs] = 5 * MS;
+    log.cells[row + EncodeColumn.bytes] = 100;
+    log.added();
+  }
+  const ledger = new Ledger(share.ledger);
+  if (bytes.gather > 0) ledger.charge(CopyStage.gather, bytes.gather);
+  for (const _ of rows) ledger.charge(CopyStage.encoder, bytes.encoder);
+  return share;
+}
+
+function plan(options: Partial<MachineOptions> = {}) {
+  return planMachine({ ...DEFAULT_OPTIONS, width: 64, height: 32, sink: 'encode', maxRefreshHz: null, logCapacity: 64, ...options }, 0);
+}
+
+describe('the figures of an encode thread', () => {
+  test('are of the packets that came out in the measured time; latency counts from the submission', () => {
+    const of = plan();
+    const log = new FrameLog(of.frameLog, 1, 64);
+    for (const [frame, submit] of [
+      [0, 1],
+      [1, 12],
+      [2, 40],
+    ]) {
+      log.cells[log.row(0, frame) + FrameColumn.submit] = submit * MS;
+      log.cells[log.row(0, frame) + FrameColumn.fenceSeen] = (submit + 10) * MS;
+    }
+    const share = written([
+      { frame: 0, taken: 2, released: 4, packet: 8 },
+      { frame: 1, taken: 20, released: 24, packet: 32 },
+      { frame: 2, taken: 40, released: 44, packet: 45 },
+    ]);
+    const figures = encodeFigures(of, GUEST, share, { frames: 50, ns: 1e9 }, 8 * MS, 4);
+    const metrics = figures.metrics();
+    expect(metrics).toMatchObject({
+      framesEncoded: 2,
+      framesSuperseded: 4,
+      fps: 20,
+      aloneFps: 50,
+      transferUs: 2000,
+      packetBytes: 100,
+      releasedLate: 0,
+    });
+    expect([metrics.gatherCpuUs, metrics.conversionCpuUs, metrics.encodingCpuUs]).toEqual([0, 3000, 5000]);
+    // Of frame 2 the packet was out at 45 ms, and the guest saw its fence at 50.
+    expect(metrics.seenLate).toBe(1);
+    expect(metrics.submitToPacketUs?.max).toBeCloseTo(20_000, -2);
+    expect(metrics.heldUs?.p50).toBeCloseTo(4000, -1);
+  });
+
+  test('of a fixed rate count from when a frame was due', () => {
+    const of = plan({ rateHz: 60 });
+    const log = new FrameLog(of.frameLog, 1, 64);
+    log.cells[log.row(0, 5) + FrameColumn.scheduled] = 15 * MS;
+    log.cells[log.row(0, 5) + FrameColumn.submit] = 18 * MS;
+    const metrics = encodeFigures(of, GUEST, written([{ frame: 5, taken: 20, released: 24, packet: 30 }]), null, 0, 0).metrics();
+    expect(metrics.submitToPacketUs?.max).toBeCloseTo(15_000, -2);
+    expect([metrics.aloneFps, metrics.transferUs]).toEqual([null, 0]);
+  });
+});
+
+describe('the checks of a scenario with an encoder', () => {
+  const of = (options: Partial<MachineOptions>, rows: Parameters<typeof written>[0], gather = 0, encoder = (64 * 32 * 3) / 2) => {
+    const one = scenario({ width: 64, height: 32, sink: 'encode', maxRefreshHz: null, memory: 'memfd', ...options });
+    const encode = encodeFigures(plan(), GUEST, written(rows, { gather, encoder }), null, 0, 0);
+    const found = encodeChecks({ scenario: one, timed: [{ encode, repetition: { disturbed: false } }] as never });
+    return found.map(({ name, status }) => [name.replace(`${one.id} `, ''), status]);
+  };
+  const EARLY = 'gives every buffer back before its packet is out';
+  const NOTHING = "copies nothing before the encoder's own";
+  const good = [{ frame: 0, taken: 20, released: 24, packet: 30 }];
+
+  test('pass where buffers come back first and nothing was put together', () => {
+    expect(of({ path: 'vfio' }, good)).toEqual([
+      [EARLY, 'pass'],
+      [NOTHING, 'pass'],
+    ]);
+    expect(of({ path: 'copy' }, good)).toEqual([[EARLY, 'pass']]);
+  });
+
+  test('fail where a buffer comes back after its packet', () => {
+    expect(of({ path: 'copy' }, [{ frame: 0, taken: 20, released: 31, packet: 30 }])).toEqual([[EARLY, 'fail']]);
+  });
+
+  test('fail where an imported frame was put together of pages that are files, or the ledger lacks what the encoder takes', () => {
+    expect(of({ path: 'vfio' }, good, 8192)[1]).toEqual([NOTHING, 'fail']);
+    expect(of({ path: 'vfio', memory: 'shared' }, good, 8192)[1]).toEqual([NOTHING, 'inconclusive']);
+    expect(of({ path: 'vfio' }, good, 0, 0)[1]).toEqual([NOTHING, 'fail']);
+  });
+
+  test.each([
+    [95, 'pass'],
+    [80, 'fail'],
+  ])('hold 1080p against the encoder alone: %d of 100 frames a second', (fps, status) => {
+    const one = scenario({ path: 'udmabuf', sink: 'encode', maxRefreshHz: null, memory: 'memfd' });
+    const encode = Object.assign(encodeFigures(plan(), GUEST, written(good), null, 0, 0), {
+      metrics: () => ({ fps, aloneFps: 100 }),
+    });
+    const found = encodeChecks({ scenario: one, timed: new Array(5).fill({ encode, repetition: { disturbed: false } }) as never });
+    expect(found.find(({ name }) => name.includes('alone'))?.status).toBe(status);
+  });
+});
+
+describe('what importing gains', () => {
+  const encoded = (path: 'vfio' | 'copy', fps: number, cpuUs: number) => {
+    const one = buildScenario({ path, height: 1080, width: 1920, rateHz: null });
+    const encode = { ...encodeMetrics(), fps, conversionCpuUs: cpuUs / 2, encodingCpuUs: cpuUs / 2, gatherCpuUs: 0 };
+    one.results = { ...one.results, encode, hostCpuUsPerFrame: 2000, guestCpuUsPerFrame: 0 };
+    one.repetitions = one.repetitions.map((each) => ({ ...each, encode }));
+    return one;
+  };
+
+  test('is the ratio of repetitions in their order, with its interval', () => {
+    const gain = encodeGain(encoded('vfio', 120, 8000), encoded('copy', 100, 8000));
+    expect([gain?.median, gain?.pairs]).toEqual([expect.closeTo(1.2, 5), 3]);
+    expect(encodeGain(buildScenario({ path: 'vfio' }), buildScenario({ path: 'copy' }))).toBeNull();
+  });
+
+  test('is predicted from the CPU times: one thread encodes, and all have so many CPUs', () => {
+    expect(predictedFps(encoded('vfio', 120, 8000), 2)).toBe(125);
+    expect(predictedFps(encoded('vfio', 120, 8000), 1)).toBe(100);
+    expect(predictedFps(buildScenario({ path: 'vfio' }), 2)).toBeNull();
+  });
+
+  test('is told in sentences, with what was encoded', () => {
+    const answers = ENCODE.study?.answers(
+      [],
+      [
+        { options: scenario({ path: 'vfio' }).options, record: encoded('vfio', 120, 8000) },
+        { options: scenario({ path: 'copy' }).options, record: encoded('copy', 100, 8000) },
+      ],
+    );
+    expect(answers?.[0]).toMatch(/^vfio at 1080p: 120 frames a second; 1\.20 \[1\.20, 1\.20\] times copy, .* predict 1\.00: outside\)\.$/);
+    expect(answers?.[1]).toMatch(/^Encoded was stamp: /);
+  });
+});
+
+test('the load of other programs is what is busy and not this one', () => {
+  const load = new OtherLoad({ busy: 100, all: 1000, own: 50 });
+  expect(load.percent({ busy: 900, all: 3000, own: 650 })).toBe(10);
+  expect(load.percent({ busy: 100, all: 1000, own: 50 })).toBe(0);
+});
