@@ -2,9 +2,10 @@ import { accessSync, constants } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DEFAULT_OPTIONS, IMPORT_BY, type MachineOptions, RINGS } from '../../core/machine/options.ts';
-import { planParts } from '../../core/machine/plan.ts';
+import { type MachinePlan, planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { whyNoImports } from '../../workers/native/imports.ts';
+import { startVhostEncoder, type VhostEncoder } from '../../workers/encode/vhost-encoder.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
@@ -12,7 +13,7 @@ import { displayLine } from '../display-line.ts';
 import { HostMeter } from '../host-meter.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
-import { parseResolution } from '../scenarios.ts';
+import { parseRate, parseResolution } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, socketFlag } from './flags.ts';
 
@@ -32,7 +33,10 @@ Flags:
   --rate HZ|max         of the display's vblank (60); max: none
   --sink NAME           latch: reads nothing (default); display: draws copies;
                         socket: sends each frame through the front end's GPU
-                        socket, as QEMU's vhost-user-gpu does
+                        socket, as QEMU's vhost-user-gpu does; encode: H.264
+                        (needs node-av)
+  --max-refresh HZ|max  encode so many frames a second and head at most (30)
+  --encoded FILE        write the H.264 of head 0 there
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
   --list-limit N        udmabuf's (1024); more segments are copied
@@ -87,6 +91,8 @@ export const hostCommand: Command = {
         heads: { type: 'string', default: '1' },
         rate: { type: 'string', default: '60' },
         sink: { type: 'string', default: 'latch' },
+        'max-refresh': { type: 'string', default: '30' },
+        encoded: { type: 'string' },
         ring: { type: 'string', default: 'split' },
         'no-blob': { type: 'boolean', default: false },
         'list-limit': { type: 'string', default: String(DEFAULT_OPTIONS.listLimit) },
@@ -109,7 +115,7 @@ export const hostCommand: Command = {
     }
     const socket = socketFlag(values['vhost-user']);
     const { width, height } = parseResolution(values.resolution);
-    const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket'] as const);
+    const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket', 'encode'] as const);
     const options: MachineOptions = {
       ...DEFAULT_OPTIONS,
       path: values['no-blob'] ? 'copy' : 'udmabuf',
@@ -118,6 +124,7 @@ export const hostCommand: Command = {
       heads: integerFlag('heads', values.heads, 1, 16),
       rateHz: values.rate === 'max' ? null : integerFlag('rate', values.rate, 1, 1000),
       sink: sink === 'socket' ? 'latch' : sink,
+      maxRefreshHz: parseRate(values['max-refresh']),
       ring: choiceFlag('ring', values.ring, RINGS),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
       importBy: choiceFlag('import-by', values['import-by'], IMPORT_BY),
@@ -126,7 +133,8 @@ export const hostCommand: Command = {
       logCapacity: 4096,
     };
     const devices = deviceRanges(values['device-region']);
-    for (const flag of ['state', 'record', 'frames'] as const) {
+    if (values.encoded !== undefined && sink !== 'encode') throw new UsageError('--encoded is for --sink encode');
+    for (const flag of ['state', 'record', 'frames', 'encoded'] as const) {
       const path = values[flag];
       if (path !== undefined) writablePlace(flag, path);
     }
@@ -169,7 +177,9 @@ export const hostCommand: Command = {
       record: values.record ?? null,
       frames: values.frames ?? null,
     };
-    const host = new VhostUserHost(task, onNews);
+    const encoder = sink === 'encode' ? await encoderFor(plan, values.encoded ?? null) : null;
+    void encoder?.failed.then((why) => say(`the encoder has ended: ${why}`));
+    const host = new VhostUserHost(task, onNews, encoder);
     const control = values.control ? createInterface({ input: io.stdin ?? process.stdin }) : null;
     control?.on('line', (line) => {
       const answer = displayLine(line, options.heads, (head, display) => host.setDisplay(head, display));
@@ -192,7 +202,9 @@ export const hostCommand: Command = {
     } finally {
       io.signal.removeEventListener('abort', onAbort);
       control?.close();
+      await encoder?.stop();
     }
+    if (encoder !== null) say(`${encoder.encoded} frames encoded`);
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     return failed ? EXIT_INVALID : 0;
   },
@@ -209,6 +221,15 @@ function deviceRanges(text: string | undefined): DeviceRange[] {
     const [, name, address, size, unit] = match;
     return { name, gpa: Number.parseInt(address.slice(2), 16), size: size === undefined ? null : Number(size) * UNITS[unit] };
   });
+}
+
+/** @throws UsageError why this machine cannot encode */
+async function encoderFor(plan: MachinePlan, output: string | null): Promise<VhostEncoder> {
+  try {
+    return await startVhostEncoder(plan, output);
+  } catch (error) {
+    throw new UsageError(`--sink encode: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** @throws UsageError */

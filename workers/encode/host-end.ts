@@ -9,8 +9,12 @@ export interface EncodeEnd {
 }
 
 /** Every frame is encoded where neither guest nor encoder has a rate of its own: how many the whole way can then be measured. */
-export function openEncodeEnd({ options }: MachinePlan, { share, port }: EncodeLink): EncodeEnd {
-  const everyFrame = options.rateHz === null && options.maxRefreshHz === null;
+export function openEncodeEnd({ options }: MachinePlan, link: EncodeLink): EncodeEnd {
+  return openEncodeSink(link, options.rateHz === null && options.maxRefreshHz === null);
+}
+
+/** @param everyFrame as `EncodeSinkOptions`' */
+export function openEncodeSink({ share, port }: EncodeLink, everyFrame: boolean): EncodeEnd {
   const sink = new EncodeSink({ share, bell: encodeBell(share), post: (news) => port.postMessage(news), everyFrame });
   return { sink, close: () => port.close() };
 }

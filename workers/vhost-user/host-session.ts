@@ -7,6 +7,7 @@ import { Ledger } from '../../core/memory/ledger.ts';
 import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
+import type { Sink } from '../../core/sink/sink.ts';
 import { runLoop, type Side } from '../loop.ts';
 import { EventSignals, eventFault } from '../native/event-fd.ts';
 import { type Imports, importsHere, openImports } from '../native/imports.ts';
@@ -65,6 +66,7 @@ export class HostSession {
    * @param fd the connection, closed at the end
    * @param wakeFd readable when it is to stop, which `isStopped` then says, or when a display was changed
    * @param displays a `Remote`'s buffer
+   * @param encoder in place of the plan's sink; the same for all sessions
    */
   constructor(
     libc: Libc,
@@ -76,6 +78,7 @@ export class HostSession {
     displays: SharedArrayBuffer,
     isStopped: () => boolean,
     say: (line: string) => void,
+    encoder: Sink | null = null,
   ) {
     const { plan } = task;
     this.#libc = libc;
@@ -93,7 +96,7 @@ export class HostSession {
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
     this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
     this.#sender = task.sendFrames ? new SocketSink(libc, plan.options.heads, new Ledger(plan.hostLedger)) : null;
-    const sender = this.#sender;
+    const taker = encoder ?? this.#sender;
     const frames = this.#frames;
     const recorder = this.#recorder;
     const state = this.#state;
@@ -102,7 +105,7 @@ export class HostSession {
       clock,
       { ring: () => this.#interrupt(), sample: () => 0, sleep: () => true } satisfies Doorbell,
       plannedCopier,
-      (sink) => (frames === null ? (sender ?? sink) : frames.around(sender ?? sink, plan.options.heads)),
+      (sink) => (frames === null ? (taker ?? sink) : frames.around(taker ?? sink, plan.options.heads)),
       null,
       viewOf(this.#memory, this.#imports),
       recorder === null && state === null

@@ -1,4 +1,5 @@
 import type { MachinePlan } from '../../core/machine/plan.ts';
+import type { EncodeLink } from '../encode/encode-thread.ts';
 import type { DeviceRange } from './guest-memory.ts';
 
 /** What the thread of a vhost-user host is given. */
@@ -31,6 +32,8 @@ export interface HostStart {
   readonly wakeFd: number;
   /** A `Remote`'s buffer: the displays. */
   readonly remote: SharedArrayBuffer;
+  /** The encode thread that frames are presented to, in place of the plan's sink; null: none. */
+  readonly encode: EncodeLink | null;
 }
 
 /** What the thread tells. */

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { MonotonicClock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
+import { openEncodeSink } from '../encode/host-end.ts';
 import { Libc, NativeError, SOCK_DGRAM } from '../native/libc.ts';
 import { FileMappings } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
@@ -26,7 +27,7 @@ try {
 }
 
 /** Session after session, until a stop is asked for. */
-function serve({ task, wakeFd, remote }: HostStart): void {
+function serve({ task, wakeFd, remote, encode }: HostStart): void {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
   const registers = new DeviceRegisters(new Int32Array(task.plan.control));
@@ -34,6 +35,7 @@ function serve({ task, wakeFd, remote }: HostStart): void {
   const clock = new MonotonicClock(task.plan.originNs);
   const mappings = new FileMappings(libc);
   const isStopped = (): boolean => registers.stopRequested;
+  const encoder = encode === null ? null : openEncodeSink(encode, false);
   const next = task.connect ? connecting(libc, task.socket, wakeFd, isStopped) : listening(libc, task.socket, wakeFd, isStopped);
   try {
     next.begin();
@@ -43,7 +45,7 @@ function serve({ task, wakeFd, remote }: HostStart): void {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
       const say = (text: string): void => tell({ kind: 'line', text });
-      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, wakeFd, remote, isStopped, say);
+      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, wakeFd, remote, isStopped, say, encoder?.sink);
       const why = session.run();
       const commands = counters.get(Counter.commands) - before.commands;
       const errors = counters.get(Counter.errorResponses) - before.errors;
@@ -51,6 +53,7 @@ function serve({ task, wakeFd, remote }: HostStart): void {
     }
   } finally {
     next.end();
+    encoder?.close();
   }
 }
 

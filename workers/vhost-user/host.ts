@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
+import type { VhostEncoder } from '../encode/vhost-encoder.ts';
 import { ONE_EVENT } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
 import { Remote } from '../remote.ts';
@@ -25,18 +26,24 @@ export class VhostUserHost {
   /** An eventfd; −1 when the thread has ended. */
   #wakeFd: number;
 
-  /** @param onNews all that the thread tells but its end @throws Error where `whyNoVhostUser` says why */
-  constructor(task: HostTask, onNews: (news: HostNews) => void) {
+  /**
+   * @param onNews all that the thread tells but its end
+   * @param encoder that frames are presented to; null: none. It stays the caller's
+   * @throws Error where `whyNoVhostUser` says why
+   */
+  constructor(task: HostTask, onNews: (news: HostNews) => void, encoder: VhostEncoder | null = null) {
     const libc = Libc.load();
     if (typeof libc === 'string') throw new Error(libc);
     this.#libc = libc;
-    this.#wakeFd = libc.eventfd();
+    this.#wakeFd = encoder?.wakeFd ?? libc.eventfd();
+    const encode = encoder?.link ?? null;
     const displays = plannedDisplays(task.plan.options);
     this.#remote = new Remote(task.plan.control, displays);
     this.#refreshHz = displays[0].refreshHz;
     this.#registers = new DeviceRegisters(new Int32Array(task.plan.control));
     this.#worker = new Worker(ENTRY, {
-      workerData: { task, wakeFd: this.#wakeFd, remote: this.#remote.buffer } satisfies HostStart,
+      workerData: { task, wakeFd: this.#wakeFd, remote: this.#remote.buffer, encode } satisfies HostStart,
+      transferList: encode === null ? [] : [encode.port],
     });
     this.#ended = new Promise((resolve, reject) => {
       let failure: string | null = null;

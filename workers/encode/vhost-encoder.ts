@@ -1,0 +1,46 @@
+import type { MachinePlan } from '../../core/machine/plan.ts';
+import { Libc } from '../native/libc.ts';
+import { EncodeLog } from './encode-log.ts';
+import { type EncodeLink, EncodeThread } from './encode-thread.ts';
+
+/** The encode thread of a vhost-user host, for all its sessions. */
+export interface VhostEncoder {
+  readonly link: EncodeLink;
+  /** An eventfd that it writes: the host's own, which from then on belongs to the host. */
+  readonly wakeFd: number;
+  /** Why it cannot go on, when that is so. */
+  readonly failed: Promise<string>;
+  /** Frames encoded so far. */
+  readonly encoded: number;
+  stop(): Promise<void>;
+}
+
+/** @param output a file for the packets of head 0; null: none @throws Error why this machine cannot encode */
+export async function startVhostEncoder({ options, originNs }: MachinePlan, output: string | null): Promise<VhostEncoder> {
+  const libc = Libc.load();
+  if (typeof libc === 'string') throw new Error(libc);
+  const { heads, maxRefreshHz } = options;
+  const wakeFd = libc.eventfd();
+  // Of its own: the host closes the other at its end, and its number may then be another file's.
+  const fd = libc.duplicate(wakeFd);
+  try {
+    const thread = await EncodeThread.start({ heads, maxRefreshHz, originNs, output, wake: { kind: 'eventfd', fd } });
+    const log = new EncodeLog(thread.link.share.log);
+    return {
+      link: thread.link,
+      wakeFd,
+      failed: thread.failed,
+      get encoded() {
+        return log.count;
+      },
+      async stop() {
+        await thread.stop();
+        libc.close(fd);
+      },
+    };
+  } catch (error) {
+    libc.close(fd);
+    libc.close(wakeFd);
+    throw error;
+  }
+}
