@@ -45,7 +45,18 @@ function serve({ task, wakeFd, remote, encode }: HostStart): void {
       tell({ kind: 'connected' });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
       const say = (text: string): void => tell({ kind: 'line', text });
-      const session = new HostSession(libc, mappings, ofSession(task, ++sessions), clock, fd, wakeFd, remote, isStopped, say, encoder?.sink);
+      const session = new HostSession(
+        libc,
+        mappings,
+        ofSession(task, ++sessions),
+        clock,
+        fd,
+        wakeFd,
+        remote,
+        isStopped,
+        say,
+        encoder?.sink,
+      );
       const why = session.run();
       const commands = counters.get(Counter.commands) - before.commands;
       const errors = counters.get(Counter.errorResponses) - before.errors;
