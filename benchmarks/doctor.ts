@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
 import type { Environment } from '../reports/run-document.ts';
+import { hardwareDevices, loadNodeAv } from '../workers/encode/node-av.ts';
 import { importsHere } from '../workers/native/imports.ts';
 import { type DeviceAccess, udmabufAccess, udmabufLimits } from '../workers/native/udmabuf-device.ts';
 import { maxMapCount, readEnvironment, StealMeter } from './environment.ts';
@@ -13,6 +14,10 @@ export interface Findings {
   copier: { picked: string; measured: { name: string; gigabytesPerSecond: number }[] };
   /** Null: koffi can be loaded; else why not. */
   koffiUnavailable: string | null;
+  /** Null: frames can be encoded; else why not. */
+  encoderUnavailable: string | null;
+  /** Hardware that FFmpeg could encode with, and is not used. */
+  encoderDevices: string[];
   /** Null: cannot be tried without koffi. */
   memfd: boolean | null;
   udmabuf: { access: DeviceAccess; listLimit: number | null; sizeLimitMb: number | null };
@@ -51,10 +56,13 @@ export async function examine(): Promise<Findings> {
   const { kernel, measured } = pickCopyKernel(new MonotonicClock(monotonicNowNs()));
   environment.copier = kernel.name;
   const libc = await loadLibc();
+  const av = loadNodeAv();
   return {
     environment,
     copier: { picked: kernel.name, measured },
     koffiUnavailable: 'value' in libc ? null : libc.unavailable,
+    encoderUnavailable: typeof av === 'string' ? av : null,
+    encoderDevices: typeof av === 'string' ? [] : hardwareDevices(av),
     memfd: 'value' in libc ? libc.value.hasMemfd() : null,
     udmabuf: { access: udmabufAccess(), ...udmabufLimits() },
     maxMapCount: maxMapCount(),
@@ -96,6 +104,7 @@ export function factsOf(findings: Findings): Fact[] {
         ? 'C memcpy is measured; scanout host can run'
         : `${findings.koffiUnavailable}: no memcpy limit, no scanout host`,
     ),
+    fact('encoder', findings.encoderUnavailable === null ? 'libx264' : 'no', encoderMeaning(findings)),
     fact(
       'compiler',
       environment.compiler ?? 'none',
@@ -142,6 +151,12 @@ function mapMeaning(count: number | null): string {
   if (count === null) return '';
   const frames = Math.floor(count / SCATTERED_4K_PAGES);
   return `enough to map ${frames} scattered 4K frames page by page`;
+}
+
+function encoderMeaning({ encoderUnavailable, encoderDevices }: Findings): string {
+  if (encoderUnavailable !== null) return `${encoderUnavailable}; without it there is no --sink encode`;
+  if (encoderDevices.length === 0) return 'frames can be encoded; no hardware for it could be opened';
+  return `frames can be encoded; not by the hardware that is there: ${encoderDevices.join(', ')}`;
 }
 
 function gibibytes(bytes: number): string {

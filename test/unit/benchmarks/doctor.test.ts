@@ -25,6 +25,8 @@ const FINDINGS: Findings = {
     ],
   },
   koffiUnavailable: 'koffi is not installed',
+  encoderUnavailable: 'node-av is not installed: npm install node-av',
+  encoderDevices: [],
   memfd: null,
   udmabuf: { access: 'no permission', listLimit: 1024, sizeLimitMb: 64 },
   maxMapCount: 65530,
@@ -48,6 +50,10 @@ describe('doctor', () => {
     expect(line({ ...FINDINGS, imports: 'udmabuf' }, 'imports')).toMatch(/by udmabuf, the kernel makes them one range/);
     expect(line(FINDINGS, 'cores')).toMatch(/2; one each for guest and host/);
     expect(text(FINDINGS).join(' ')).toMatch(/no memcpy limit, no scanout host/);
+    expect(line(FINDINGS, 'encoder')).toBe('encoder       no; node-av is not installed: npm install node-av; without it');
+    const encodes = { ...FINDINGS, encoderUnavailable: null };
+    expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be');
+    expect(text({ ...encodes, encoderDevices: ['vaapi'] }).join(' ')).toMatch(/not by the hardware that is there:\s+vaapi/);
   });
 
   it('a busy machine and a hypervisor that takes time away are warned of', () => {
