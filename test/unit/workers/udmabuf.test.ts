@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Failure } from '../../../core/dmabuf/errno.ts';
 import { UDMABUF_DEFAULTS } from '../../../core/dmabuf/udmabuf.ts';
@@ -250,6 +250,22 @@ describe.skipIf(typeof loaded === 'string')('pages through /dev/udmabuf, the ker
     expect(new UdmabufSideBySide(calls, DEVICE, () => null).map(scattered(ram))).toBeNull();
     expect(asked).toEqual([]);
     end();
+  });
+
+  test('have a file that is kept open as long as it is mapped, where it was asked for', () => {
+    const fd = libc.memfd('kept', PAGE);
+    const files = new FileMappings(libc);
+    const memory = files.map(fd, 0, PAGE);
+    expect(files.fileOf(memory)).toBeNull();
+    files.unmap(memory, PAGE);
+    files.keepFiles();
+    const again = files.map(fd, 0, PAGE);
+    libc.close(fd);
+    const kept = files.fileOf(again)?.fd ?? -1;
+    expect(readlinkSync(`/proc/self/fd/${kept}`)).toContain('memfd:kept');
+    files.unmap(again, PAGE);
+    expect(files.fileOf(again)).toBeNull();
+    expect(() => readlinkSync(`/proc/self/fd/${kept}`)).toThrow();
   });
 
   test('10,000 imports and closes leave maps and files as they were', () => {
