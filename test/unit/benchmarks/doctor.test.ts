@@ -52,7 +52,7 @@ describe('doctor', () => {
     expect(text(FINDINGS).join(' ')).toMatch(/no memcpy limit, no scanout host/);
     expect(line(FINDINGS, 'encoder')).toBe('encoder       no; node-av is not installed: npm install node-av; without it');
     const encodes = { ...FINDINGS, encoderUnavailable: null };
-    expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be');
+    expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be opened');
     expect(text({ ...encodes, encoderDevices: ['vaapi'] }).join(' ')).toMatch(/not by the hardware that is there:\s+vaapi/);
   });
 
