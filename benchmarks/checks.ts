@@ -6,6 +6,7 @@ import { importsOf } from '../workers/native/imports.ts';
 import { encodeChecks } from './encode/checks.ts';
 import { faultChecks } from './faults.ts';
 import type { MeasuredRepetition } from './metrics.ts';
+import { copiesAsRecorded } from './realguest/check.ts';
 import type { FrameSamples } from './samples.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Timing } from './suites.ts';
@@ -47,7 +48,10 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
     const figures = [...entry.timed, ...entry.verified].map(({ faults }) => faults);
     checks.push(...faultChecks(entry.scenario, figures));
     // Frames that a fault has lost were copied, or were not.
-    if (entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
+    if (entry.scenario.recorded !== undefined) {
+      const copies = copiesAsRecorded(entry.scenario, [...entry.timed, ...entry.verified]);
+      if (copies !== null) checks.push(copies);
+    } else if (entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
     checks.push(...encodeChecks(entry));
     const imports = importsInTime(entry);
     if (imports !== null) checks.push(imports);
@@ -133,7 +137,7 @@ function copiesExactly({ scenario, timed, verified }: Measured): Check {
 /** Torn frames fail a run, but where the guest flips without waiting they belong to what is measured. */
 function tornFrames({ scenario, verified }: Measured): Check | null {
   const { linuxPacing, fences } = scenario.options;
-  if (linuxPacing || !fences) return null;
+  if (linuxPacing || !fences || scenario.recorded?.workload.stamped === false) return null;
   const looked = verified.reduce((n, r) => n + r.repetition.framesVerified, 0);
   const torn = verified.reduce((n, r) => n + (r.repetition.framesTorn ?? 0), 0);
   const name = `${scenario.id} tears no frame`;

@@ -39,16 +39,20 @@ const MOST_BYTES = 256 * 2 ** 20;
 
 /** Reads and checks a trace, playing nothing. @throws TraceFileError */
 export async function loadTrace(file: string): Promise<LoadedTrace> {
-  let text: string;
-  try {
-    text = await readText(file);
-  } catch (error) {
-    throw new TraceFileError(`${file}: cannot be read: ${whyUnreadable(error)}`);
-  }
+  const text = await readTrace(file);
   return inFile(file, () => {
     const trace = parseTrace(text);
     return { file, trace, plan: planReplay(trace) };
   });
+}
+
+/** A trace's text, not looked at. @throws TraceFileError when it cannot be read */
+export async function readTrace(file: string): Promise<string> {
+  try {
+    return await readText(file);
+  } catch (error) {
+    throw new TraceFileError(`${file}: cannot be read: ${whyUnreadable(error)}`);
+  }
 }
 
 /** A file or pipe as text, up to MOST_BYTES: a device or pipe may never end. */

@@ -1,6 +1,6 @@
 import { faultText } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../core/machine/options.ts';
-import { type MachinePlan, planMachine } from '../core/machine/plan.ts';
+import type { MachinePlan } from '../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
 import { Random } from '../core/memory/random.ts';
@@ -22,6 +22,7 @@ import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
+import { guestFrames, guestRate, planScenario, recordedSettings } from './realguest/recorded.ts';
 import { readRevision } from './revision.ts';
 import { FrameSamples } from './samples.ts';
 import { type Scenario, scenario, usualScanoutUs } from './scenarios.ts';
@@ -105,6 +106,11 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     }
     for (const entry of options.bare ? [] : entries) {
       if (signal.aborted) break;
+      // The numbers that such a look compares could not be written into the recorded guest's pixels.
+      if (entry.scenario.recorded?.workload.stamped === false) {
+        done++;
+        continue;
+      }
       progress({ done, total, text: `${entry.scenario.id} (looking for torn frames)` });
       await runOne(entry, 'verify');
       done++;
@@ -238,19 +244,20 @@ async function runRepetition(
     ...(verify ? { sink: 'verify' as const, crcEvery: scenario.options.crcEvery || 16 } : {}),
   };
   const paced = options.rateHz !== null;
+  const rate = guestRate(scenario);
   const window: Window = {
     warmupMs: verify ? timing.warmupMs / 2 : timing.warmupMs,
     warmupFrames: paced ? 3 : timing.warmupFrames,
     measureMs: paced ? 0 : verify ? timing.verifyMs : timing.measureMs,
-    measureFrames: paced ? (verify ? verifyFrames(options.rateHz ?? 0, timing) : timing.pacedFrames) * options.heads : 0,
+    measureFrames: paced ? (verify ? verifyFrames(rate, timing) : guestFrames(scenario, timing.pacedFrames)) * options.heads : 0,
     usageWindows: 1,
   };
-  const expectedMs = window.warmupMs + window.measureMs + (paced ? (window.measureFrames / (options.rateHz ?? 1)) * 1000 : 0);
+  const expectedMs = window.warmupMs + window.measureMs + (paced ? ((window.warmupFrames + window.measureFrames) / rate) * 1000 : 0);
   const startedAt = new Date();
   let plan: MachinePlan;
   const before = await beforeEncoding(options, kind, timing);
   try {
-    plan = planMachine(options, monotonicNowNs());
+    plan = planScenario(scenario, options, monotonicNowNs());
   } catch (error) {
     // The system has no such memory now; other scenarios are smaller.
     return `the machine's memory could not be had: ${error instanceof Error ? error.message : String(error)}`;
@@ -346,12 +353,12 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     rateHz: options.rateHz,
     sink: options.sink,
     ring: options.ring,
-    layout: options.layout,
+    layout: scenario.recorded === undefined ? options.layout : 'recorded',
     host: 'threads',
     renderer: options.renderer,
     buffers: options.buffers,
     heads: options.heads,
-    settings: unusualSettings(options),
+    settings: { ...recordedSettings(scenario), ...unusualSettings(options) },
     results: {
       ...metrics,
       framesVerified,

@@ -2,9 +2,11 @@ import os from 'node:os';
 import { DEFAULT_FRAME, FAULTS, type Fault, MAX_FAULTS, parseFault, unfitFault } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
+import { workloadMemory } from '../core/machine/workload.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
 import { PAGE_LAYOUTS, type PageLayout } from '../core/memory/allocator.ts';
 import { loadNodeAv } from '../workers/encode/node-av.ts';
+import type { RecordedGuest } from './realguest/recorded.ts';
 
 /** A wrong name or number in a command line or suite: one clear line. */
 export class ScenarioError extends Error {
@@ -18,6 +20,8 @@ export class ScenarioError extends Error {
 export interface Scenario {
   readonly id: string;
   readonly options: MachineOptions;
+  /** A recorded guest in the place of this project's own. */
+  readonly recorded?: RecordedGuest;
 }
 
 export const RESOLUTIONS: Readonly<Record<string, { readonly width: number; readonly height: number }>> = {
@@ -225,7 +229,7 @@ export function memoryBudget(): number {
  * @param budgetBytes memory that the run may take
  * @throws ScenarioError
  */
-export function checkScenario({ id, options }: Scenario, budgetBytes: number): void {
+export function checkScenario({ id, options, recorded }: Scenario, budgetBytes: number): void {
   const { damage, width, height, buffers } = options;
   for (const fault of options.faults) {
     const why = unfitFault(fault, options.path);
@@ -243,7 +247,7 @@ export function checkScenario({ id, options }: Scenario, budgetBytes: number): v
     );
   if (damage !== null && (damage.x + damage.width > width || damage.y + damage.height > height))
     throw new ScenarioError(`damage ${damage.width}x${damage.height}+${damage.x}+${damage.y} does not lie within ${width}x${height}`);
-  const need = memoryNeeded(options);
+  const need = recorded === undefined ? memoryNeeded(options) : workloadMemory(recorded.workload, options);
   const total = need.ram * 1.5 + need.vram * 1.5 + need.host + FrameLog.bytes(options.heads, options.logCapacity);
   if (total > budgetBytes) {
     throw new ScenarioError(

@@ -1,5 +1,6 @@
 import { PATHS } from '../core/machine/options.ts';
 import { ENCODE } from './encode/suite.ts';
+import { REAL_GUEST_TIMING, realGuests } from './realguest/suite.ts';
 import { matrix, parseResolution, type Scenario, ScenarioError } from './scenarios.ts';
 import type { StudyPlan } from './study.ts';
 import { STUDIES } from './suites-studies.ts';
@@ -71,6 +72,12 @@ export const SUITES: readonly Suite[] = [
       ...matrix({ paths: PATHS, resolutions: [uhd], rates: [null], layouts: ['contiguous', '2m', '4k'], base: { listLimit: 16384 } }),
     ],
     timing: { ...DEFAULT, repetitions: 5, measureMs: 800, pacedFrames: 120, maxSeconds: 900 },
+  },
+  {
+    name: 'realguest',
+    summary: 'real Linux guests as they were recorded: flips of imported and of copied buffers, 1080p and 4K (about 50 s)',
+    scenarios: realGuests,
+    timing: REAL_GUEST_TIMING,
   },
   ...STUDIES,
   ENCODE,

@@ -20,7 +20,8 @@ export const REPLACED_PATH: Path = 'readback-blob';
 /** `encode`: a video encoder. `socket`: each frame whole, through a GPU socket. `memory`: another process looks at it where it lies. */
 export type SinkName = 'latch' | 'verify' | 'display' | 'encode' | 'socket' | 'memory';
 export type RingName = 'split' | 'packed';
-export type LayoutName = 'contiguous' | '2m' | '64k' | '4k';
+/** `recorded`: as the pages of a recorded guest lay. */
+export type LayoutName = 'contiguous' | '2m' | '64k' | '4k' | 'recorded';
 export type RendererName = 'stamp' | 'paint';
 
 export interface RunDocument {

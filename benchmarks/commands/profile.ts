@@ -91,6 +91,8 @@ export const profileCommand: Command = {
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     if (values.tool !== undefined) {
       const tool = choiceFlag('tool', values.tool, CLINIC_TOOLS);
+      if (chosen.recorded !== undefined)
+        throw new UsageError('--tool runs guest and host on one thread, which a recorded guest cannot: leave it out');
       if (values.diff !== undefined) throw new UsageError('--diff compares CPU profiles: leave out --tool');
       return await runClinic({ tool, scenario: chosen, seconds, out: values.out, node: values.node ?? process.execPath, io, progress });
     }

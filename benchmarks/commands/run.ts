@@ -20,6 +20,8 @@ import { whyNoImports } from '../../workers/native/imports.ts';
 import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import { Progress } from '../progress.ts';
+import { onHost } from '../realguest/recorded.ts';
+import { tracedScenarios } from '../realguest/traced.ts';
 import { runScenarios } from '../runner.ts';
 import {
   checkScenario,
@@ -54,6 +56,8 @@ Which scenarios:
   --resolution LIST   720p, 1080p, 1440p, 4k, 8k or WxH
   --rate LIST         Hz, or max: as fast as the host answers
                       (without --suite the three make a suite of their own)
+  --trace LIST        these recordings of real guests instead, at their own
+                      pace (files of scanout host --record); --rate: display's
 How each is run:
   --repetitions N     timed repetitions of each scenario
   --frames N          frames of a paced repetition
@@ -107,12 +111,14 @@ Examples:
   scanout run --path copy --resolution 4k --buffers 1 --damage 256x256+64+64
   scanout run --suite quick --layout 4k --list-limit 8192 --json > run.json
   scanout run --path vfio --resolution 1080p --rate 60 --fault host-exits@9
+  scanout run --trace guest.jsonl --list-limit 8192
 `;
 
 const REPORT_FILES = ['run.json', 'report.md', 'report.html'];
 
 const OPTIONS = {
   suite: { type: 'string' },
+  trace: { type: 'string' },
   path: { type: 'string' },
   resolution: { type: 'string' },
   rate: { type: 'string' },
@@ -162,7 +168,7 @@ export const runCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const { scenarios, timing, suite, study } = select(values);
+    const { scenarios, timing, suite, study } = select(values, await traced(values));
     const budget = (given('memory-mb', values, 16, 1 << 20) ?? Math.floor(memoryBudget() / 2 ** 20)) * 2 ** 20;
     const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
     for (const one of scenarios) checkScenario(one, budget);
@@ -234,15 +240,28 @@ function isFolder(path: string): boolean | null {
   }
 }
 
-function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite: string; study?: StudyPlan } {
-  const custom = values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined);
-  const base = suiteNamed(values.suite ?? 'default');
+/** Scenarios of the traces that were asked for; null: none were. @throws UsageError */
+async function traced(values: Values): Promise<Scenario[] | null> {
+  const { trace, suite, path, resolution, rate } = values;
+  if (trace === undefined) return null;
+  if (suite !== undefined || path !== undefined || resolution !== undefined)
+    throw new UsageError('--trace plays recordings, which have a path and a size of their own: leave out --suite, --path and --resolution');
+  return await tracedScenarios(trace, rate === undefined ? undefined : parseRate(rate), machineOverrides(values));
+}
+
+function select(values: Values, recorded: Scenario[] | null): { scenarios: Scenario[]; timing: Timing; suite: string; study?: StudyPlan } {
+  const custom =
+    recorded !== null ||
+    (values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined));
+  const base = suiteNamed(values.suite ?? (recorded === null ? 'default' : 'realguest'));
   const paths = unique(values.path?.split(',').map(parsePath), (path) => path);
   const resolutions = unique(values.resolution?.split(',').map(parseResolution), ({ width, height }) => `${width}x${height}`);
   const rates = unique(values.rate?.split(',').map(parseRate), String);
   const overrides = machineOverrides(values);
   let scenarios: Scenario[];
-  if (custom) {
+  if (recorded !== null) {
+    scenarios = recorded;
+  } else if (custom) {
     scenarios = matrix({
       paths: paths ?? PATHS,
       resolutions: resolutions ?? [parseResolution('1080p'), parseResolution('4k')],
@@ -257,7 +276,7 @@ function select(values: Values): { scenarios: Scenario[]; timing: Timing; suite:
         ({ options }) => resolutions === undefined || resolutions.some((r) => r.width === options.width && r.height === options.height),
       )
       .filter(({ options }) => rates === undefined || rates.includes(options.rateHz))
-      .map(({ options }) => scenario({ ...options, ...overrides }));
+      .map((one) => (one.recorded === undefined ? scenario({ ...one.options, ...overrides }) : onHost(one, overrides)));
     // A flag for what the suite varies makes several of its scenarios one.
     scenarios = unique(scenarios, ({ id }) => id) ?? [];
     if (scenarios.length === 0)

@@ -1,9 +1,10 @@
 import type { Worker } from 'node:worker_threads';
-import { type MachinePlan, planMachine, SessionWord } from '../../core/machine/plan.ts';
+import { type MachinePlan, SessionWord } from '../../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../../core/measure/clock.ts';
 import { pickCopyKernel } from '../../core/memory/copier.ts';
 import { type SessionOutcome, SessionRunner } from '../../workers/session.ts';
 import type { GuestReport, HostReport, Window } from '../../workers/task.ts';
+import { planScenario } from '../realguest/recorded.ts';
 import type { Scenario } from '../scenarios.ts';
 import { alignEnd, type CpuProfile, clip, parseCpuProfile } from './cpu-profile.ts';
 import { type HeapSite, heapSites } from './heap-profile.ts';
@@ -72,7 +73,7 @@ export async function profileScenario(options: ProfileOptions): Promise<Scenario
   try {
     options.progress?.({ done: 0, total, text: `${scenario.id}: where the time goes` });
     const copier = pickCopyKernel(new MonotonicClock(monotonicNowNs())).kernel.name;
-    const plan = (): MachinePlan => planMachine({ ...scenario.options, copier }, monotonicNowNs());
+    const plan = (): MachinePlan => planScenario(scenario, { ...scenario.options, copier }, monotonicNowNs());
     const timed = await cpuRun(sessions, plan(), options);
     if (timed === null) return null;
     let heaps: Heaps = { guest: null, host: null };

@@ -27,8 +27,8 @@ const FREED = 1;
 const FENCE_END = 2;
 
 /**
- * Sends a workload's steps at their recorded times, cycle after cycle. The first frame of the first cycle falls on a tick
- * of the display, half a period before the sink's vblank; a cycle lasts a whole number of periods, so each cycle meets the
+ * Sends a workload's steps at their recorded times, cycle after cycle, so that the mean phase of its frames is that of the
+ * display's ticks, half a period before the sink's vblanks; a cycle lasts a whole number of periods, so each meets the
  * display alike. A frame also waits for what the guest waited for: the fence of the flip before it (50 ms at most, as Linux
  * does), and its own buffer. Where that makes it late by a period or more, all that follows shifts by whole periods: a guest
  * that waits for its host does not catch up. What a frame was due at stays the time that its latency counts from.
@@ -91,12 +91,15 @@ export class WorkloadPlayer {
     return this.#open === NONE && this.#options.driver.inFlight === 0;
   }
 
-  /** Begins the first cycle so that its first frame falls on the next tick. Once, before the first poll. */
+  /** Begins the first cycle at the next time at which its frames are in phase with the ticks. Once, before the first poll. */
   start(): void {
     const { clock, periodNs, workload } = this.#options;
-    const lead = this.#due[workload.frames[0].first];
+    const phase = meanPhase(
+      workload.frames.map(({ first }) => this.#due[first]),
+      periodNs,
+    );
     clock.read();
-    this.#times[BASE] = Math.ceil((clock.slot[0] + lead) / periodNs) * periodNs - lead;
+    this.#times[BASE] = Math.ceil((clock.slot[0] + phase) / periodNs) * periodNs - phase;
   }
 
   /** One step. @returns whether anything progressed */
@@ -234,4 +237,15 @@ export class WorkloadPlayer {
     this.busyNs[0] = 0;
     this.#endedCount = 0;
   }
+}
+
+/** Of times on a circle of one period: within half a period of 0. */
+function meanPhase(times: readonly number[], period: number): number {
+  let sine = 0;
+  let cosine = 0;
+  for (const time of times) {
+    sine += Math.sin((2 * Math.PI * time) / period);
+    cosine += Math.cos((2 * Math.PI * time) / period);
+  }
+  return (Math.atan2(sine, cosine) / (2 * Math.PI)) * period;
 }

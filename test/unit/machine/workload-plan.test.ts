@@ -87,8 +87,8 @@ describe('its timing', () => {
 
   it('goes round after the median interval', () => {
     const guest = new RecordedGuest().createBlob(3, 0x40000);
-    // Four frames after the first: intervals of 10, 10, 10 and 30 ms.
-    for (const t of [0, 5, 15, 25, 35, 65]) guest.flip(1000 * t, 3);
+    // After the first: intervals of 5, 10, 10 and 35 ms.
+    for (const t of [0, 5, 10, 20, 30, 65]) guest.flip(1000 * t, 3);
     const workload = planWorkload(guest.trace);
     expect(workload.frames).toHaveLength(5);
     expect(workload.cycleNs).toBe(70e6);
@@ -115,6 +115,9 @@ describe('what a host does with it', () => {
     expect(expectedWork(blob, LIMITS, 7)).toEqual({ bytes: 0, imported: 7 });
     expect(expectedWork(blob, { ...LIMITS, listLimit: 1 }, 7)).toEqual({ bytes: 7 * FRAME, imported: 0 });
     expect(expectedWork(planWorkload(copying(5, 16_667).trace), LIMITS, 7)).toEqual({ bytes: 7 * FRAME, imported: 0 });
+    // One of its two buffers has 2022 entries, the other 637.
+    const mixed = fixture('linux-7.2-import-1080p.jsonl');
+    expect(expectedWork(mixed, { ...LIMITS, listLimit: 1024 }, 122)).toEqual({ bytes: 61 * 1920 * 1080 * 4, imported: 61 });
   });
 
   it('cannot be looked through for torn frames where a part of a 2D resource is transferred', () => {

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { DriverError } from '../../../core/guest/errors.ts';
 import { planWorkload } from '../../../core/machine/workload-plan.ts';
 import { Counter } from '../../../core/measure/counters.ts';
+import { FrameColumn } from '../../../core/measure/frame-log.ts';
 import { CopyStage } from '../../../core/memory/ledger.ts';
 import { Flag } from '../../../core/protocol/constants.ts';
 import { copying, flipping, HEIGHT, WIDTH } from '../../support/recorded-guest.ts';
 import { WorkloadRun } from '../../support/workload-run.ts';
 
 const EVERY_US = 16_667;
+const PERIOD_NS = 1e9 / 60;
 /** Byte of a request that holds its fence's low byte. */
 const FENCE = 8;
 const FRAME = WIDTH * HEIGHT * 4;
@@ -16,13 +18,25 @@ const copies = planWorkload(copying(5, EVERY_US).trace);
 const differences = (list: readonly number[]): number[] => list.slice(1).map((value, i) => value - list[i]);
 
 describe('frames', () => {
-  it('are sent at their recorded times, cycle after cycle, the first of each on a tick of the display', () => {
+  it('are sent at their recorded times, cycle after cycle, in phase with the ticks of the display', () => {
     const run = new WorkloadRun(blobs).frames(9);
     const submitted = run.column('submit', 9);
     for (const [i, at] of submitted.entries()) expect(at).toBeCloseTo(i, 3);
     expect(run.column('scheduled', 9)).toEqual(submitted);
     expect(submitted[4]).toBeCloseTo(4, 9);
     expect(submitted[8]).toBeCloseTo(8, 9);
+  });
+
+  it('are in phase by their mean: one that comes late, the first too, moves no other past its vblank', () => {
+    const guest = flipping(3, EVERY_US);
+    // Of the flips from the second on, which are repeated, that one comes 6 ms late.
+    guest.records.splice(-4);
+    guest.flip(422_667, 4);
+    for (let i = 2; i < 11; i++) guest.flip(400_000 + i * EVERY_US, 3 + (i % 2));
+    const run = new WorkloadRun(planWorkload(guest.trace)).frames(20).drain();
+    const ticks = Array.from({ length: 10 }, (_, i) => run.log.cells[run.log.row(0, i) + FrameColumn.submit] / PERIOD_NS);
+    expect(ticks.map((at) => Math.round((at - Math.round(at)) * 10) + 0)).toEqual([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(differences(run.column('present', 20)).every((gap) => Math.abs(gap - 1) < 1e-6)).toBe(true);
   });
 
   it('are all shown, at successive vblanks, where the host keeps up', () => {
