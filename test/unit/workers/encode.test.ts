@@ -170,7 +170,10 @@ describe.skipIf(typeof missing === 'string')('an encode thread', () => {
     expect(sink.deadline[0]).toBe(0);
     expect(sink.pollReleases(now)).toBe(4);
     expect([...sink.releasedFrame.subarray(0, 4)]).toEqual([0, 1, 2, 3]);
-    expect([...sink.releasedFlags.subarray(0, 4)]).toEqual([0, ...new Array(3).fill(FrameFlag.superseded)]);
+    // It ends with the frame that it is at, which may be a later one by the time that it is asked to.
+    const read = new EncodeLog(thread.link.share.log).count;
+    expect(read).toBeGreaterThan(0);
+    expect([...sink.releasedFlags.subarray(0, 4)]).toEqual([0, 1, 2, 3].map((frame) => (frame < read ? 0 : FrameFlag.superseded)));
     sink.present(0, 4, now);
     expect([sink.pollReleases(now), sink.releasedFlags[0], sink.holds(7)]).toEqual([1, FrameFlag.superseded, false]);
   });
