@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { checkRun } from '../../../benchmarks/checks.ts';
 import { encodeChecks } from '../../../benchmarks/encode/checks.ts';
 import { encodeFigures } from '../../../benchmarks/encode/figures.ts';
 import { encodeGain, predictedFps } from '../../../benchmarks/encode/gains.ts';
@@ -132,6 +133,26 @@ describe('the checks of a scenario with an encoder', () => {
     const found = encodeChecks({ scenario: one, timed: new Array(5).fill({ encode, repetition: { disturbed: false } }) as never });
     expect(found.find(({ name }) => name.includes('alone'))?.status).toBe(status);
   });
+});
+
+test('checks of what host work costs are not made of scenarios whose host shares its CPU with an encoder', () => {
+  const repetition = (us: number) => ({
+    repetition: { hostServiceUs: { p50: us }, bytesCopiedPerFrame: 0, framesVerified: 1, framesTorn: 0, importUs: null, disturbed: false },
+    totals: { allFrames: 100, fallback: null, framesShown: 100, framesFromGuest: 100, errorResponses: 0 },
+    faults: { counters: {}, injected: 0, missed: [] },
+  });
+  const entry = (path: 'copy' | 'udmabuf', sink: 'latch' | 'encode', us: number) => ({
+    scenario: scenario({ path, sink, width: 3840, height: 2160 }),
+    timed: [repetition(us)],
+    verified: [repetition(us)],
+    samples: { presented: 100, disturbed: 0, service: () => ({ p50: us }) },
+    failures: [],
+  });
+  const names = (sink: 'latch' | 'encode') =>
+    checkRun([entry('copy', sink, 500), entry('udmabuf', sink, 100)] as never, ENCODE.timing, [], { jsCopyToMemcpyRatio: null } as never)
+      .map(({ name }) => name)
+      .filter((name) => name.includes('times udmabuf'));
+  expect([names('latch').length, names('encode').length]).toEqual([1, 0]);
 });
 
 describe('what importing gains', () => {
