@@ -51,8 +51,9 @@ Flags:
   --unsealed            take memory that the front end could shrink, which would
                         end this program (QEMU: seal=off, or a file)
   --spin-us N           the most that the thread spins before it sleeps (50)
-  --state FILE          keep what the guest has set up, so that a host started
-                        again goes on with a guest that runs (split rings)
+  --state FILE          keep what the guest has set up, and in FILE.rings where
+                        its rings stand, so that a host started again goes on
+                        with a guest that runs; commands are answered in order
   --record FILE         write what the guest sends, a trace for scanout replay
   --frames FILE         write a line of JSON for each flush, its first pixel too
                         (both: of later sessions FILE.2, FILE.3, ...)

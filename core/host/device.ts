@@ -9,7 +9,7 @@ import { ControlQueue } from './control-queue.ts';
 import { handleCursor, resetCursors } from './cursor.ts';
 import { applyPresentMask, changeRegion } from './memory-table.ts';
 import { negotiate } from './negotiate.ts';
-import { openQueue, queueConfig } from './open-queue.ts';
+import { keepQueue, openQueue, queueConfig } from './open-queue.ts';
 import type { HostOptions } from './options.ts';
 import { restore } from './restore.ts';
 
@@ -227,7 +227,8 @@ export class HostDevice {
     const { registers, space } = this.#options;
     const { features, featuresHi } = this.#context;
     try {
-      const opened = openQueue(space, queueConfig(registers, queue, features, featuresHi, base), this.#ringRegions[queue]);
+      const config = queueConfig(registers, queue, features, featuresHi, base);
+      const opened = keepQueue(openQueue(space, config, this.#ringRegions[queue]), config, queue, this.#options.keptRings);
       opened.disableKicks();
       if (queue === CONTROL_QUEUE) this.#control.open(opened);
       else this.#cursor = opened;

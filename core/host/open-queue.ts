@@ -1,9 +1,11 @@
 import type { AddressSpace } from '../memory/address-space.ts';
 import { Feature } from '../protocol/constants.ts';
+import { KeptQueue } from '../ring/kept-queue.ts';
 import { PackedDevice } from '../ring/packed/device.ts';
 import type { DeviceQueue, QueueConfig } from '../ring/queue.ts';
 import type { DeviceRegisters } from '../ring/registers.ts';
 import { SplitDevice } from '../ring/split/device.ts';
+import type { HostOptions } from './options.ts';
 
 /**
  * What the driver has set up for a queue, read once.
@@ -41,4 +43,18 @@ export function openQueue(space: AddressSpace, config: ReturnType<typeof queueCo
     if (space.translate(address, 1) && space.hitRegion !== null) regions.add(space.hitRegion.id);
   }
   return queue;
+}
+
+/** A queue that another process can go on with, where the options say so. */
+export function keepQueue(
+  opened: DeviceQueue,
+  { packed, descriptorAddress }: ReturnType<typeof queueConfig>,
+  queue: number,
+  kept: HostOptions['keptRings'],
+): DeviceQueue {
+  if (kept === undefined) return opened;
+  const record = kept.records[queue];
+  if (packed) record.begin(descriptorAddress, opened.size, opened.base >>> 16);
+  else record.clear();
+  return new KeptQueue(opened, record, (head) => kept.returned(queue, head));
 }

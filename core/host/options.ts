@@ -11,6 +11,7 @@ import type { SegmentList } from '../memory/segments.ts';
 import type { Chain } from '../ring/chain.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import type { DeviceRegisters } from '../ring/registers.ts';
+import type { RingRecord } from '../ring/ring-record.ts';
 import type { Sink } from '../sink/sink.ts';
 
 /** Scattered pages of guest memory mapped side by side: what a udmabuf's vmap gives. */
@@ -59,6 +60,8 @@ export interface HostOptions {
   sideBySide?: SideBySide;
   /** Called with each chain taken from queue 0 (control) or 1 (cursor), before it is served; a recorder's. */
   observeChain?: (queue: number, chain: Chain) => void;
+  /** Where another process can go on with the queues when this one is killed: by queue, and told of each control chain before it is used. */
+  keptRings?: { readonly records: readonly RingRecord[]; readonly returned: (queue: number, head: number) => void };
   /** Negative control: a FLUSH is answered before the sink has read the frame. */
   fencesOff?: boolean;
 }

@@ -1,7 +1,7 @@
 import { Memfd, UDMABUF_DEFAULTS } from '../dmabuf/udmabuf.ts';
 import { VfioDevice } from '../dmabuf/vfio.ts';
 import { HostDevice } from '../host/device.ts';
-import type { SideBySide } from '../host/options.ts';
+import type { HostOptions, SideBySide } from '../host/options.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
@@ -48,6 +48,7 @@ export class HostMachine {
     faults: HostFaults | null = null,
     view: GuestView = hostView(plan.regions),
     observeChain?: (queue: number, chain: Chain) => void,
+    keptRings?: HostOptions['keptRings'],
   ) {
     const { options } = plan;
     this.registers = new DeviceRegisters(new Int32Array(plan.control));
@@ -98,6 +99,7 @@ export class HostMachine {
       memfdOf: (region) => view.memfdOf(region),
       ...(view.sideBySide === undefined ? {} : { sideBySide: view.sideBySide }),
       ...(observeChain === undefined ? {} : { observeChain }),
+      ...(keptRings === undefined ? {} : { keptRings }),
       fencesOff: !options.fences,
     });
   }

@@ -27,9 +27,12 @@ export const USER = 0x7f00_0000_0000;
 export const RAM_BYTES = 8 * MIB;
 const REQUEST = 0x100000;
 const RESPONSE = 0x110000;
+/** Between the places of two requests, and of two answers. */
+const PLACE = 0x1000;
 /** Pixels of tests lie from here on. */
 export const PIXELS = 4 * MIB;
 const PATIENCE_NS = 10e9;
+const LOOK_NS = 1e6;
 
 /** A host on its thread, and what it told. */
 export class TestHost {
@@ -101,7 +104,7 @@ export class TestGuest {
   readonly #polls: PollSet;
   #token = 0;
 
-  constructor(libc: Libc, host: TestHost, ring: 'split' | 'packed' = 'split') {
+  constructor(libc: Libc, host: { readonly socket: string }, ring: 'split' | 'packed' = 'split') {
     this.#libc = libc;
     this.ring = ring;
     this.mappings = new FileMappings(libc);
@@ -130,8 +133,12 @@ export class TestGuest {
     return this;
   }
 
-  /** Connects to a host that knows nothing of this guest, and goes on: split rings, at their used index, as QEMU does. */
-  goOn(host: TestHost): void {
+  /**
+   * Connects to a host that knows nothing of this guest, and goes on, as QEMU does: split rings at their used index; packed
+   * rings, whose position cannot be read from memory, where they once began.
+   * @param bases where they stand, of a front end that knows it
+   */
+  goOn(host: { readonly socket: string }, bases?: readonly number[]): void {
     this.front = FrontEnd.connect(this.#libc, host.socket);
     const { lo, hi } = this.front.features();
     this.front.setProtocolFeatures(this.front.protocolFeatures() & (1 << ProtocolFeature.CONFIG));
@@ -139,7 +146,7 @@ export class TestGuest {
     this.setTable();
     for (let index = 0; index < QUEUES; index++) {
       const used = placeQueue(index, this).config.deviceAddress;
-      this.start(index, this.ram.u16[used / 2 + 1]);
+      this.start(index, bases?.[index] ?? (this.ring === 'packed' ? PACKED_BEGIN : this.ram.u16[used / 2 + 1]));
     }
   }
 
@@ -179,22 +186,36 @@ export class TestGuest {
     return this.answer(queue);
   }
 
-  post(write: (w: Uint32Array, at: number) => number, queue = CONTROL_QUEUE): void {
+  /** @param place requests that are in flight at once have places of their own, 0 to 7 */
+  post(write: (w: Uint32Array, at: number) => number, queue = CONTROL_QUEUE, place = 0): void {
     const driver = this.queues[queue];
-    const bytes = write(this.ram.u32, REQUEST / 4);
-    this.ram.u32.fill(0, RESPONSE / 4, RESPONSE / 4 + 16);
+    const request = REQUEST + place * PLACE;
+    const response = RESPONSE + place * PLACE;
+    const bytes = write(this.ram.u32, request / 4);
+    this.ram.u32.fill(0, response / 4, response / 4 + 16);
     driver.begin();
-    driver.readable(REQUEST, bytes);
-    if (queue === CONTROL_QUEUE) driver.writable(RESPONSE, 1056);
+    driver.readable(request, bytes);
+    if (queue === CONTROL_QUEUE) driver.writable(response, 1056);
     if (!driver.submit(this.#token++)) throw new Error('the ring is full');
     driver.enableInterrupts();
     if (driver.publish()) this.#libc.write(this.kick[queue], ONE_EVENT);
   }
 
-  answer(queue = CONTROL_QUEUE): number {
+  answer(queue = CONTROL_QUEUE, place = 0): number {
     const driver = this.queues[queue];
     while (!driver.popUsed()) if (!this.readable(this.call[queue])) throw new Error('the guest waits for an interrupt in vain');
-    return this.ram.u32[RESPONSE / 4];
+    return this.ram.u32[(RESPONSE + place * PLACE) / 4];
+  }
+
+  /** As `answer`; null: the host is gone, without one. */
+  answerOrEnd(): number | null {
+    const [driver] = this.queues;
+    for (;;) {
+      if (driver.popUsed()) return this.ram.u32[RESPONSE / 4];
+      if (this.front.hasAnswer) return driver.popUsed() ? this.ram.u32[RESPONSE / 4] : null;
+      this.#polls.set(0, this.call[CONTROL_QUEUE]);
+      if (this.#polls.wait(LOOK_NS) > 0) this.#libc.read(this.call[CONTROL_QUEUE], new Uint8Array(8));
+    }
   }
 
   /** Waits for an eventfd and takes it back. */

@@ -56,6 +56,8 @@ export interface BackEndHooks {
   signal(fd: number): void;
   /** One line for people. */
   say(line: string): void;
+  /** Where a packed queue goes on that a host before this one served; null: that is not known. */
+  goesOn(queue: number, descriptorAddress: number, size: number): number | null;
   /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
   driverStarts(isNew: boolean): void;
   /** A GPU socket came, which is the session's from now on. @throws PeerError where none is wanted */
@@ -321,8 +323,11 @@ export class BackEnd {
     registers.setQueueSize(index, queue.size);
     registers.setQueueAddresses(index, descriptor, avail, used);
     registers.setQueueReady(index, true);
+    // What a host before this one noted is true; a front end cannot read a packed ring's position from its memory.
+    const kept = this.#isPacked ? this.#hooks.goesOn(index, descriptor, queue.size) : null;
+    if (kept !== null) queue.base = kept;
     if (index === CONTROL_QUEUE) {
-      const isNew = this.#isNew(queue, descriptor);
+      const isNew = kept === null && this.#isNew(queue, descriptor);
       if (isNew) this.#newDriver();
       this.#hooks.driverStarts(isNew);
     }
@@ -332,6 +337,8 @@ export class BackEnd {
       return;
     }
     queue.running = true;
+    // Whoever served it before may have ended between an answer and its interrupt.
+    if (queue.base !== (this.#isPacked ? PACKED_BEGIN : 0) && queue.call >= 0) this.#hooks.signal(queue.call);
   }
 
   /** A driver that begins: what the one before made goes. A cursor queue that runs already goes on. */
@@ -349,12 +356,15 @@ export class BackEnd {
    * counters set, and comes there every other lap: then its last slot has been used before.
    */
   #isNew({ base, size }: Vring, descriptor: number): boolean {
-    const packed = ((this.#registers.driverFeaturesHi >>> (Feature.RING_PACKED - 32)) & 1) !== 0;
-    if (!packed) return base === 0;
+    if (!this.#isPacked) return base === 0;
     if (base !== PACKED_BEGIN) return false;
     const { space } = this.#memory;
     const lastSlot = descriptor + DESCRIPTOR_BYTES * (size - 1);
     return !space.translate(lastSlot, DESCRIPTOR_BYTES) || space.hitRegion?.u32[space.hitOffset / 4 + FLAGS_WORD] === 0;
+  }
+
+  get #isPacked(): boolean {
+    return ((this.#registers.driverFeaturesHi >>> (Feature.RING_PACKED - 32)) & 1) !== 0;
   }
 
   #signalError(index: number): void {

@@ -21,6 +21,7 @@ import { Connection } from './connection.ts';
 import { FrameList } from './frames.ts';
 import { GuestMemory } from './guest-memory.ts';
 import type { HostTask } from './host-task.ts';
+import { KeptRings } from './kept-rings.ts';
 import { KeptState } from './kept-state.ts';
 import { OwnRequests } from './own-requests.ts';
 import { PeerError } from './peer-error.ts';
@@ -53,6 +54,7 @@ export class HostSession {
   readonly #recorder: Recorder | null;
   readonly #frames: FrameList | null;
   readonly #state: KeptState | null;
+  readonly #rings: KeptRings | null;
   readonly #sender: SocketSink | null;
   readonly #remote: HostRemote;
   readonly #wakeFd: number;
@@ -95,11 +97,13 @@ export class HostSession {
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
     this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
+    this.#rings = task.state === null ? null : new KeptRings(`${task.state}.rings`, mappings);
     this.#sender = task.sendFrames ? new SocketSink(libc, plan.options.heads, new Ledger(plan.hostLedger)) : null;
     const taker = encoder ?? this.#sender;
     const frames = this.#frames;
     const recorder = this.#recorder;
     const state = this.#state;
+    const rings = this.#rings;
     this.#machine = new HostMachine(
       plan,
       clock,
@@ -113,6 +117,14 @@ export class HostSession {
         : (queue, chain) => {
             recorder?.chain(queue, chain);
             if (queue === CONTROL_QUEUE) state?.observe(chain);
+          },
+      rings === null
+        ? undefined
+        : {
+            records: rings.records,
+            returned: (queue, head) => {
+              if (queue === CONTROL_QUEUE) state?.answered(head);
+            },
           },
     );
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
@@ -130,6 +142,7 @@ export class HostSession {
       eventFault: (one) => eventFault(libc, one),
       signal: (one) => this.#signals.signal(one),
       say,
+      goesOn: (queue, address, size) => rings?.goesOn(this.#memory.space, queue, address, size) ?? null,
       driverStarts: (isNew) => {
         if (isNew) state?.clear();
         else if (this.#machine.device.resourceCount === 0) say(this.#restore());
@@ -166,6 +179,7 @@ export class HostSession {
       this.#recorder?.close();
       this.#frames?.close();
       this.#state?.close();
+      this.#rings?.close();
     }
     return this.#ended;
   }

@@ -12,6 +12,8 @@ const MOST_REQUEST = 16384 * 16 + 96;
 const MOST_FILE = 256 * 1024 * 1024;
 /** Of all requests kept; a guest that sets up more is not kept from there on. */
 const MOST_KEPT = 64 * 1024 * 1024;
+/** Of requests in flight: what goes past it is not kept. */
+const MOST_TAKEN = 16 * 1024 * 1024;
 /** What a request costs beside its bytes. */
 const OVERHEAD = 128;
 /** Bytes of a request at which the id of its resource stands, and of a SET_SCANOUT or SET_SCANOUT_BLOB its scanout's. */
@@ -21,7 +23,8 @@ const SCANOUT_AT = 4 * SetScanout.scanout;
 /**
  * What a guest has set up, kept in a file while it runs: the requests that made its resources, backed them and chose what its
  * scanouts show. A host that is started again carries them out (core/host/restore) and goes on where the one before ended.
- * One line of base64 a request, appended before it is carried out; a last line without its end is none.
+ * One line of base64 a request, appended right before the guest can see its answer (one that was not answered comes again); a last
+ * line without its end is none.
  */
 export class KeptState {
   readonly #path: string;
@@ -34,6 +37,9 @@ export class KeptState {
   readonly #backed = new Map<number, Uint8Array>();
   /** By scanout. */
   readonly #shown = new Map<number, Uint8Array>();
+  /** By head of its chain: what was taken and not answered. */
+  readonly #taken = new Map<number, Uint8Array>();
+  #takenBytes = 0;
   readonly #view = new DataView(new ArrayBuffer(4));
 
   /** Reads what is there. @throws when the file cannot be read or written */
@@ -55,17 +61,31 @@ export class KeptState {
     this.#backed.clear();
     this.#shown.clear();
     this.#kept = 0;
+    this.#taken.clear();
+    this.#takenBytes = 0;
     this.#rewrite();
   }
 
-  /** Notes a chain of the control queue if it sets something up. */
+  /** Takes a chain of the control queue if it sets something up. */
   observe(chain: Chain): void {
     const head = new Uint8Array(this.#view.buffer, 0, 4);
     // RACE: as in the device, which reads the request once more and may find another: then this one is wrong, for that guest alone.
     if (chain.readableBytes > MOST_REQUEST || readChain(this.#space, chain, 0, head, 0, 4) !== 4) return;
     if (!KEPT.has(this.#view.getUint32(0, true))) return;
     const request = new Uint8Array(chain.readableBytes);
-    if (readChain(this.#space, chain, 0, request, 0, request.length) !== request.length || !this.#note(request)) return;
+    if (this.#takenBytes + request.length > MOST_TAKEN) return;
+    if (readChain(this.#space, chain, 0, request, 0, request.length) !== request.length) return;
+    this.#taken.set(chain.head, request);
+    this.#takenBytes += request.length;
+  }
+
+  /** Notes what was taken with a chain of the control queue, which is about to be answered. */
+  answered(head: number): void {
+    const request = this.#taken.get(head);
+    if (request === undefined) return;
+    this.#taken.delete(head);
+    this.#takenBytes -= request.length;
+    if (!this.#note(request)) return;
     const line = `${textOf(request)}\n`;
     writeSync(this.#fd, line);
     this.#grown += line.length;

@@ -2,6 +2,7 @@ import { mutantsOf } from '../mutant.ts';
 
 /** The order of accesses that only another thread could see is held by the rule on the text, in `ordered-accesses`. */
 const RING = ['unit/ring/window', 'unit/ring/hostile', 'unit/ring/pair', 'unit/ring/in-order', 'unit/ring/ordered-accesses'];
+const KEPT = ['unit/ring/kept-queue'];
 const HOSTILE = ['unit/ring/window', 'unit/ring/hostile', 'unit/ring/pair', 'hostile/transport'];
 
 export const RING_MUTANTS = [
@@ -375,5 +376,27 @@ export const RING_MUTANTS = [
     'reset-keeps-the-features': 'this.setDriverFeatures(0, 0);',
     'stop-wakes-no-host': ['Atomics.add(this.cells, this.hostDoorbell, 1);', ''],
     'stop-wakes-no-guest': ['Atomics.add(this.cells, this.guestDoorbell, 1);', ''],
+  }),
+  ...mutantsOf('ring/kept-queue', 'core/ring/kept-queue.ts', KEPT, {
+    'used-before-it-is-noted': 'this.#record.beginUse(head, written, this.#next[head]);',
+    'used-and-not-noted': 'this.#record.endUse();',
+    'position-before-the-chain': ['this.#next[chain.head] = this.#queue.base;', ''],
+    'waiting-chains-in-flight': ['return this.#queue.inFlight - this.#waiting;', 'return this.#queue.inFlight;'],
+  }),
+  ...mutantsOf('ring/record', 'core/ring/ring-record.ts', KEPT, {
+    'last-chain-forgotten': ['&& this.used === used ? this.#get(LAST) : -1', '&& false ? this.#get(LAST) : -1'],
+    'position-stays': 'this.#set(USED, this.#get(NEXT));',
+    'still-in-use': ['this.#set(USED, this.#get(NEXT));\n    this.#set(IN_USE, 0);', 'this.#set(USED, this.#get(NEXT));'],
+    'of-any-size': [' && this.#get(SIZE) === size', ''],
+    'of-any-place': [' && address === descriptorAddress', ''],
+  }),
+  ...mutantsOf('ring/packed-go-on', 'core/ring/packed/go-on.ts', KEPT, {
+    'of-another-ring': 'if (!record.isOf(descriptorAddress, size))',
+    'outside-memory': 'if (!space.translate(descriptorAddress, DESCRIPTOR_BYTES * size))',
+    'slot-past-the-ring': ['slot >= size || ', ''],
+    'of-another-driver': [' || !wasUsed(region.i32, from, size, record)', ''],
+    'half-written-stays-so': 'atomics.store32(4 * at, usedWord(record.used, inUse.head, inUse.written > 0));',
+    'length-of-a-half-written-one': 'region.i32[at - FLAGS_WORD + LENGTH_WORD] = inUse.written;',
+    'written-over-what-the-driver-has-sent-since': ['if (((atomics.load32(4 * at) >>> STATE_SHIFT) & STATE_MASK) === available) {', '{'],
   }),
 ];

@@ -4,6 +4,7 @@ import { type Mutant, mutantsOf } from '../mutant.ts';
 const SESSION = ['unit/workers/vhost-user-session'];
 const ATTACK = ['unit/workers/vhost-user-attack'];
 const REQUESTS = ['unit/workers/vhost-user-requests'];
+const RESTART = ['unit/workers/vhost-user-restart'];
 const TRANSPORT = ['unit/workers/guest-transport'];
 const LIFE = ['unit/workers/vhost-user-life'];
 const NATIVE = ['unit/workers/native'];
@@ -63,6 +64,17 @@ const WORKERS: readonly Mutant[] = [
   ...mutantsOf('vhost-user/guest-memory', 'workers/vhost-user/guest-memory.ts', ATTACK, {
     'region-kept-twice': 'left.delete(mapped);',
     'files-left-open': 'for (const fd of fds) this.#close(fd);',
+  }),
+  ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', RESTART, {
+    'kept-position-not-taken': 'if (kept !== null) queue.base = kept;',
+    'no-interrupt-for-one-that-goes-on':
+      'if (queue.base !== (this.#isPacked ? PACKED_BEGIN : 0) && queue.call >= 0) this.#hooks.signal(queue.call);',
+  }),
+  ...mutantsOf('vhost-user/kept-state', 'workers/vhost-user/kept-state.ts', ['unit/workers/kept-state'], {
+    'kept-before-it-is-answered': [
+      'this.#taken.set(chain.head, request);',
+      'this.#taken.set(chain.head, request);\n    this.answered(chain.head);',
+    ],
   }),
   ...mutantsOf('vhost-user/own-requests', 'workers/vhost-user/own-requests.ts', REQUESTS, {
     'full-socket-taken-for-a-closed-one': "if (error.code === 'EAGAIN') return;",

@@ -54,6 +54,7 @@ describe('a vhost-user back end', () => {
       eventFault: (fd) => (fd < 100 ? 'it is no eventfd' : null),
       signal: () => {},
       say: () => {},
+      goesOn: () => null,
       driverStarts: () => {},
       gpuSocket: () => {},
       features: () => {},

@@ -20,11 +20,12 @@ describe('what a guest has set up, kept in a file', () => {
   space.add(region);
   const chain = new Chain();
 
-  /** Sends a request to a state, as the device would take it. */
+  /** Sends a request to a state, as the device would take and answer it. */
   const send = (state: KeptState, write: (words: Uint32Array) => number): void => {
     chain.clear();
     chain.setOne(0, 0, 0, write(region.u32), 0);
     state.observe(chain);
+    state.answered(chain.head);
   };
   const create = (state: KeptState, id: number): void => send(state, (w) => writeCreate2d(w, 0, id, Format.B8G8R8X8, 64, 64));
   const simple = (state: KeptState, type: number, id: number): void => send(state, (w) => writeResource(w, 0, type, id));
@@ -62,6 +63,25 @@ describe('what a guest has set up, kept in a file', () => {
     expect(told(again)).toEqual(all);
     state.close();
     again.close();
+  });
+
+  test('what was taken is kept once it is answered, and forgotten with its driver', () => {
+    const state = new KeptState(path, space);
+    const take = (head: number, id: number): void => {
+      chain.clear();
+      chain.setOne(head, 0, 0, writeCreate2d(region.u32, 0, id, Format.B8G8R8X8, 64, 64), 0);
+      state.observe(chain);
+    };
+    take(1, 2);
+    take(2, 3);
+    expect([told(state), readFileSync(path, 'utf8')]).toEqual([[], '']);
+    state.answered(2);
+    state.answered(2);
+    expect(told(state)).toEqual([[Command.RESOURCE_CREATE_2D, 3]]);
+    state.clear();
+    state.answered(1);
+    expect(told(state)).toEqual([]);
+    state.close();
   });
 
   test('a line that was cut off is none; what is no such file is refused and stays', () => {

@@ -1,0 +1,98 @@
+const TWO_32 = 4294967296;
+
+/** Cells of i32. */
+const VALID = 0;
+const DESCRIPTOR_LO = 1;
+const DESCRIPTOR_HI = 2;
+const SIZE = 3;
+const USED = 4;
+/** Of a chain that is being used, while this is 1: its head, the bytes written to it, and the position after it. */
+const IN_USE = 5;
+const HEAD = 6;
+const WRITTEN = 7;
+const NEXT = 8;
+/** The chain used last: its position (−1: there was none) and its head, with bit 16 set where anything was written to it. */
+const LAST = 9;
+const LAST_HEAD = 10;
+
+/**
+ * Where a packed queue stands, in memory that outlives who serves it: a split ring says that itself. A position is a slot in bits
+ * 0–14 and its wrap counter in bit 15. Each change is one store, in an order that leaves something true at any moment.
+ */
+export class RingRecord {
+  static readonly words = 16;
+  readonly #cells: Int32Array;
+  readonly #at: number;
+
+  /** @param at the first of `words` cells */
+  constructor(cells: Int32Array, at: number) {
+    this.#cells = cells;
+    this.#at = at;
+  }
+
+  /** From now on it is of this queue. */
+  begin(descriptorAddress: number, size: number, used: number): void {
+    // It goes on: what was used last is still there.
+    const last = this.isOf(descriptorAddress, size) && this.used === used ? this.#get(LAST) : -1;
+    this.clear();
+    this.#set(DESCRIPTOR_LO, descriptorAddress % TWO_32);
+    this.#set(DESCRIPTOR_HI, Math.floor(descriptorAddress / TWO_32));
+    this.#set(SIZE, size);
+    this.#set(USED, used);
+    this.#set(LAST, last);
+    this.#set(VALID, 1);
+  }
+
+  /** It is of no queue. */
+  clear(): void {
+    this.#set(VALID, 0);
+    this.#set(IN_USE, 0);
+  }
+
+  /** Whether it is of this queue. */
+  isOf(descriptorAddress: number, size: number): boolean {
+    const address = (this.#get(DESCRIPTOR_HI) >>> 0) * TWO_32 + (this.#get(DESCRIPTOR_LO) >>> 0);
+    return this.#get(VALID) === 1 && address === descriptorAddress && this.#get(SIZE) === size;
+  }
+
+  /** The position of the chain that is used next. */
+  get used(): number {
+    return this.#get(USED) & 0xffff;
+  }
+
+  /** A chain is about to be used: the one at `used`. @param next the position after it */
+  beginUse(head: number, written: number, next: number): void {
+    this.#set(HEAD, head);
+    this.#set(WRITTEN, written);
+    this.#set(NEXT, next);
+    this.#set(IN_USE, 1);
+  }
+
+  /** It was. */
+  endUse(): void {
+    this.#set(LAST_HEAD, this.#get(HEAD) | (this.#get(WRITTEN) !== 0 ? 0x10000 : 0));
+    this.#set(LAST, this.#get(USED));
+    this.#set(USED, this.#get(NEXT));
+    this.#set(IN_USE, 0);
+  }
+
+  /** The chain that was being used when whoever wrote this ended; null: none was. */
+  get inUse(): { readonly head: number; readonly written: number } | null {
+    return this.#get(IN_USE) === 1 ? { head: this.#get(HEAD), written: this.#get(WRITTEN) } : null;
+  }
+
+  /** The chain that was used last; null: none was. */
+  get last(): { readonly position: number; readonly head: number; readonly isWritten: boolean } | null {
+    const position = this.#get(LAST);
+    const head = this.#get(LAST_HEAD);
+    return position < 0 ? null : { position: position & 0xffff, head: head & 0xffff, isWritten: head > 0xffff };
+  }
+
+  #get(cell: number): number {
+    return Atomics.load(this.#cells, this.#at + cell);
+  }
+
+  #set(cell: number, value: number): void {
+    Atomics.store(this.#cells, this.#at + cell, value);
+  }
+}

@@ -1,0 +1,48 @@
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { PAGE_SIZE } from '../../core/memory/address.ts';
+import type { AddressSpace } from '../../core/memory/address-space.ts';
+import { packedGoesOn } from '../../core/ring/packed/go-on.ts';
+import { QUEUES } from '../../core/ring/registers.ts';
+import { RingRecord } from '../../core/ring/ring-record.ts';
+import type { FileMappings } from '../native/mapping.ts';
+
+/** Of this file's form. */
+const MAGIC = 0x52494e31;
+const MAGIC_AT = 0;
+const FIRST_RECORD = 16;
+
+/** Where packed rings stand, in a file that is mapped: written as memory is, kept when this process is killed. */
+export class KeptRings {
+  readonly records: readonly RingRecord[];
+  readonly #mappings: FileMappings;
+  readonly #memory: WebAssembly.Memory;
+  /** Queues that were not started since this was opened: of those another process knew where they stand. */
+  readonly #unknown = new Set(Array.from({ length: QUEUES }, (_, queue) => queue));
+
+  /** @throws when the file cannot be written */
+  constructor(path: string, mappings: FileMappings) {
+    this.#mappings = mappings;
+    const fd = openSync(path, 'a+', 0o600);
+    try {
+      ftruncateSync(fd, PAGE_SIZE);
+      this.#memory = mappings.map(fd, 0, PAGE_SIZE, true);
+    } finally {
+      closeSync(fd);
+    }
+    const cells = new Int32Array(this.#memory.buffer, 0, PAGE_SIZE / 4);
+    this.records = Array.from({ length: QUEUES }, (_, queue) => new RingRecord(cells, FIRST_RECORD + queue * RingRecord.words));
+    if (cells[MAGIC_AT] === MAGIC) return;
+    for (const record of this.records) record.clear();
+    cells[MAGIC_AT] = MAGIC;
+  }
+
+  /** Where a packed queue goes on that is started for the first time here; null: nobody before knew it, or it is a new driver's. */
+  goesOn(space: AddressSpace, queue: number, descriptorAddress: number, size: number): number | null {
+    if (!this.#unknown.delete(queue)) return null;
+    return packedGoesOn(space, this.records[queue], descriptorAddress, size);
+  }
+
+  close(): void {
+    this.#mappings.unmap(this.#memory, PAGE_SIZE);
+  }
+}
