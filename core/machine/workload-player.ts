@@ -25,13 +25,15 @@ const LATE_NS = 1e6;
 const BASE = 0;
 const FREED = 1;
 const FENCE_END = 2;
+const FIRST_DUE = 3;
 
 /**
  * Sends a workload's steps at their recorded times, cycle after cycle, so that the mean phase of its frames is that of the
  * display's ticks, half a period before the sink's vblanks; a cycle lasts a whole number of periods, so each meets the
  * display alike. A frame also waits for what the guest waited for: the fence of the flip before it (50 ms at most, as Linux
- * does), and its own buffer. Where that makes it late by a period or more, all that follows shifts by whole periods: a guest
- * that waits for its host does not catch up. What a frame was due at stays the time that its latency counts from.
+ * does), and its own buffer. After a wait of half a period or more it goes whole periods later than it was recorded, and all
+ * that follows with it: a guest that waits for its host does not catch up, and one stall does not put every later frame out
+ * of phase. What a frame was due at stays the time that its latency counts from.
  */
 export class WorkloadPlayer {
   /** As the compositor's: when something is due by itself, ns. */
@@ -48,8 +50,8 @@ export class WorkloadPlayer {
   readonly #due: Float64Array;
   readonly #frame: Int32Array;
   readonly #cycleNs: number;
-  /** ns at BASE: when this cycle began; FREED: when the last FLUSH was answered; FENCE_END: when the wait for a fence ends. */
-  readonly #times = new Float64Array(3);
+  /** ns at BASE: when this cycle began; FREED: when the last FLUSH was answered; FENCE_END: when the wait for a fence ends; FIRST_DUE: when the next frame was due before it was put off, 0: it was not. */
+  readonly #times = new Float64Array(4);
   #step = 0;
   /** The frame that is being sent, as a frame of the cycle; NONE: none is. */
   #open = NONE;
@@ -57,6 +59,8 @@ export class WorkloadPlayer {
   #next = 0;
   #sequence = 0;
   #drawn = false;
+  /** It was due and could not be sent yet. */
+  #held = false;
   /** Step of the FLUSH whose fence the next frame waits for, or NONE. */
   #awaited = NONE;
   /** By frame of the cycle: its row in the log. */
@@ -143,8 +147,14 @@ export class WorkloadPlayer {
       if (due < this.deadline[0]) this.deadline[0] = due;
       return false;
     }
-    if (begins && !this.#mayBegin()) return false;
-    if (begins) this.#begin(frame);
+    if (begins) {
+      if (!this.#mayBegin()) {
+        this.#held = true;
+        return false;
+      }
+      if (this.#held && this.#putOff(due)) return false;
+      this.#begin(frame);
+    }
     if (!driver.submit(step)) return false;
     if (frame >= 0) {
       this.#uses[workload.frames[frame].buffer]++;
@@ -177,6 +187,20 @@ export class WorkloadPlayer {
     return this.#drawn;
   }
 
+  /** After a wait of half a period or more: the frame, and all that follows, goes whole periods later. @returns whether it does */
+  #putOff(due: number): boolean {
+    const { clock, periodNs } = this.#options;
+    const times = this.#times;
+    this.#held = false;
+    const waited = clock.slot[0] - due;
+    if (waited < periodNs / 2) return false;
+    if (times[FIRST_DUE] === 0) times[FIRST_DUE] = due;
+    const by = Math.ceil(waited / periodNs) * periodNs;
+    times[BASE] += by;
+    if (due + by < this.deadline[0]) this.deadline[0] = due + by;
+    return true;
+  }
+
   #begin(frame: number): void {
     const { clock, log, counters, periodNs } = this.#options;
     const times = this.#times;
@@ -190,8 +214,10 @@ export class WorkloadPlayer {
       log.cells[row + FrameColumn.guestFlags] = FrameFlag.late;
     }
     counters.max(Counter.vblankLateMaxNs, late);
-    log.cells[row + FrameColumn.scheduled] = due;
+    log.cells[row + FrameColumn.scheduled] = times[FIRST_DUE] === 0 ? due : times[FIRST_DUE];
+    times[FIRST_DUE] = 0;
     log.cells[row + FrameColumn.submit] = clock.slot[0];
+    // This thread's own lateness: ticks that passed are not made up for either.
     times[BASE] += Math.floor((clock.slot[0] - due) / periodNs) * periodNs;
     this.#open = frame;
   }

@@ -62,6 +62,35 @@ describe('frames', () => {
     for (let i = 0; i < 8; i++) expect(submitted[i] - due[i]).toBeLessThan(3);
   });
 
+  it('are in phase again after a stall, and only that stall is in their latencies', () => {
+    const run = new WorkloadRun(blobs).frames(4);
+    // To just after a vblank: the frame that is late waits for the next, and the one after it waits for that one's fence.
+    run.clock.advance(2.9 * PERIOD_NS);
+    run.frames(12).drain();
+    const [submitted, due, shown] = [run.column('submit', 12), run.column('scheduled', 12), run.column('present', 12)];
+    const latencies = shown.map((at, i) => Math.round(2 * (at - due[i])) / 2);
+    expect(latencies.slice(0, 3)).toEqual([0.5, 0.5, 0.5]);
+    expect(Math.max(...latencies)).toBeGreaterThan(2);
+    expect(latencies.slice(6)).toEqual(new Array(6).fill(0.5));
+    for (const at of submitted.slice(6)) expect(at).toBeCloseTo(Math.round(at), 3);
+    expect(differences(shown).every((gap) => gap > 0.99)).toBe(true);
+  });
+
+  it('that were due in a stall are not sent in a burst afterwards, where no fence holds them back either', () => {
+    const run = new WorkloadRun(copies).frames(4);
+    run.clock.advance(2.9 * PERIOD_NS);
+    run.frames(12).drain();
+    // The late one alone gives way to the one after it.
+    expect(run.host.counters.get(Counter.superseded)).toBe(1);
+  });
+
+  it('that waited for less than half a period go at once: none misses its vblank', () => {
+    const run = new WorkloadRun(blobs, { scanoutUs: (0.7 * PERIOD_NS) / 1000 }).frames(12).drain();
+    const waits = run.column('submit', 12).map((at, i) => at - run.column('scheduled', 12)[i]);
+    expect(Math.max(...waits)).toBeGreaterThan(0.1);
+    expect(differences(run.column('present', 12)).every((gap) => Math.abs(gap - 1) < 1e-6)).toBe(true);
+  });
+
   it('wait 50 ms at most, as Linux does, and never draw into a buffer that the host still has', () => {
     const run = new WorkloadRun(blobs, { scanoutUs: 120_000, sink: 'verify' }).frames(6).drain();
     const guest = run.plan.guestCounters;
