@@ -41,7 +41,7 @@ const GAUGES_WANTED = 4;
 const DISPLAYS_DONE = 5;
 const HOST_GAUGES = 6;
 const GUEST_GAUGES = 7;
-/** Of each head: width, height, refresh rate; how often it was to be given new buffers. */
+/** Of each head: width, height, refresh rate in mHz; how often it was to be given new buffers. */
 const DISPLAYS = 16;
 const REMAKES = DISPLAYS + HEADS * 3;
 const CELLS = REMAKES + HEADS;
@@ -131,7 +131,7 @@ export class Remote {
     const at = DISPLAYS + head * 3;
     Atomics.store(this.#cells, at, display?.width ?? 0);
     Atomics.store(this.#cells, at + 1, display?.height ?? 0);
-    Atomics.store(this.#cells, at + 2, display?.refreshHz ?? 0);
+    Atomics.store(this.#cells, at + 2, millihertz(display?.refreshHz ?? 0));
   }
 }
 
@@ -186,7 +186,8 @@ export class HostRemote {
   #read(head: number): RemoteDisplay | null {
     const at = DISPLAYS + head * 3;
     const width = Atomics.load(this.#cells, at);
-    return width === 0 ? null : { width, height: Atomics.load(this.#cells, at + 1), refreshHz: Atomics.load(this.#cells, at + 2) };
+    if (width === 0) return null;
+    return { width, height: Atomics.load(this.#cells, at + 1), refreshHz: Atomics.load(this.#cells, at + 2) / 1000 };
   }
 }
 
@@ -248,4 +249,7 @@ export class GuestRemote {
 const gaugesOf = (buffer: SharedArrayBuffer): Float64Array => new Float64Array(buffer, CELLS * 4, GAUGE_CELLS);
 
 const keyOf = (display: RemoteDisplay | null): string =>
-  display === null ? 'none' : `${display.width}x${display.height}@${display.refreshHz}`;
+  display === null ? 'none' : `${display.width}x${display.height}@${millihertz(display.refreshHz)}`;
+
+/** 59.94 Hz is a whole number of them. */
+const millihertz = (hz: number): number => Math.round(hz * 1000);

@@ -123,7 +123,7 @@ export const hostCommand: Command = {
       width,
       height,
       heads: integerFlag('heads', values.heads, 1, 16),
-      rateHz: values.rate === 'max' ? null : integerFlag('rate', values.rate, 1, 1000),
+      rateHz: parseRate(values.rate),
       sink: sink === 'socket' ? 'latch' : sink,
       maxRefreshHz: parseRate(values['max-refresh']),
       ring: choiceFlag('ring', values.ring, RINGS),

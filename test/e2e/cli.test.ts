@@ -187,6 +187,7 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
     [['run', '--out', join(file, 'below')], /cannot be written: ENOTDIR/],
     [['run', '--out', '/proc/scanout'], /cannot be written/],
     [['run', '--out', at('taken')], /run\.json: a folder, but/],
+    [['host', '--vhost-user', 'x', '--rate', '59,94'], /unknown rate '59,94': use max or 1 to 1000/],
     [['list', 'x'], /Unexpected argument 'x'/],
     [['list', '--x'], /Unknown option '--x'/],
     [['doctor', 'x'], /Unexpected argument 'x'/],

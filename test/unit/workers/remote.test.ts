@@ -40,3 +40,16 @@ it('a host that looks while a display is being written sees the old one or the n
   host.poll();
   expect(shown).toEqual([after, null, after]);
 });
+
+it('a display of 59.94 Hz is one, and the one that a host begins with is no change', () => {
+  const before: RemoteDisplay = { width: 640, height: 360, refreshHz: 59.94 };
+  const remote = new Remote(new SharedArrayBuffer(4 * DeviceRegisters.words), [before]);
+  const shown: (RemoteDisplay | null)[] = [];
+  const device = { setDisplay: (_head: number, display: RemoteDisplay | null) => void shown.push(display) };
+  const host = new HostRemote(remote.buffer, { device } as unknown as HostMachine, [before]);
+  host.poll();
+  expect(shown).toEqual([]);
+  remote.setDisplay(0, { ...before, refreshHz: 23.976 });
+  host.poll();
+  expect(shown).toEqual([{ ...before, refreshHz: 23.976 }]);
+});
