@@ -1,4 +1,5 @@
 import type { Doorbell } from '../ring/doorbell.ts';
+import { ForwardingSink } from '../sink/forwarding.ts';
 import type { ScanoutImage, Sink } from '../sink/sink.ts';
 import { faultyDoorbell } from './fault-guest.ts';
 import { type FaultHooks, SideFaults, type Trigger } from './fault-trigger.ts';
@@ -44,15 +45,8 @@ export function refusedImages(faults: readonly Fault[]): (bytes: number) => bool
 }
 
 /** A sink whose thread ends at a stage of a frame, or whose time stands still: then it goes on reading what it shows. */
-class FaultySink implements Sink {
-  readonly releasedScanout: Int32Array;
-  readonly releasedFrame: Int32Array;
-  readonly releasedFlags: Int32Array;
-  readonly presentedNs: Float64Array;
-  readonly releasedNs: Float64Array;
-  readonly vblank: Float64Array;
-  readonly deadline = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
-  readonly #sink: Sink;
+class FaultySink extends ForwardingSink {
+  readonly #deadline = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
   readonly #hooks: FaultHooks;
   readonly #paced: boolean;
   readonly #exits: Trigger;
@@ -73,15 +67,9 @@ class FaultySink implements Sink {
   #presented = -1;
 
   constructor(sink: Sink, faults: HostFaults, hooks: FaultHooks, paced: boolean) {
-    this.#sink = sink;
+    super(sink);
     this.#hooks = hooks;
     this.#paced = paced;
-    this.releasedScanout = sink.releasedScanout;
-    this.releasedFrame = sink.releasedFrame;
-    this.releasedFlags = sink.releasedFlags;
-    this.presentedNs = sink.presentedNs;
-    this.releasedNs = sink.releasedNs;
-    this.vblank = sink.vblank;
     this.#exits = faults.trigger('host-exits');
     this.#fills = faults.trigger('host-out-of-memory');
     this.#holding = faults.trigger('host-dies-holding');
@@ -92,27 +80,31 @@ class FaultySink implements Sink {
     this.#never = faults.trigger('fence-never');
   }
 
-  setScanout(scanout: number, image: ScanoutImage | null): void {
+  override get deadline(): Float64Array {
+    return this.#deadline;
+  }
+
+  override setScanout(scanout: number, image: ScanoutImage | null): void {
     this.#shown[scanout] = image === null ? 0 : image.resourceId;
-    this.#sink.setScanout(scanout, image);
+    this.sink.setScanout(scanout, image);
     this.#schedule();
   }
 
-  present(scanout: number, frame: number, now: Float64Array): void {
+  override present(scanout: number, frame: number, now: Float64Array): void {
     if (this.#holding.fires()) this.#hooks.end('host', 'terminate');
     if (this.#exits.fires()) this.#hooks.end('host', 'exit');
     if (this.#fills.fires()) this.#hooks.end('host', 'out of memory');
     this.#tell(now);
-    this.#sink.present(scanout, frame, this.#now);
+    this.sink.present(scanout, frame, this.#now);
     this.#presented = scanout;
     // A paced frame is shown at its vblank, any other at once.
     if (!this.#paced) this.#onShown(now);
     this.#schedule();
   }
 
-  pollReleases(now: Float64Array): number {
+  override pollReleases(now: Float64Array): number {
     this.#tell(now);
-    const released = this.#sink.pollReleases(this.#now);
+    const released = this.sink.pollReleases(this.#now);
     if (released > 0) {
       if (this.#beforeAnswer.fires()) this.#hooks.end('host', 'terminate');
     } else if (this.#presented >= 0) {
@@ -122,14 +114,10 @@ class FaultySink implements Sink {
     return released;
   }
 
-  stop(resourceId: number): void {
-    this.#sink.stop(resourceId);
+  override stop(resourceId: number): void {
+    this.sink.stop(resourceId);
     if (resourceId === this.#stuck) this.#resume();
     this.#schedule();
-  }
-
-  holds(resourceId: number): boolean {
-    return this.#sink.holds(resourceId);
   }
 
   #onShown(now: Float64Array): void {
@@ -165,8 +153,8 @@ class FaultySink implements Sink {
   }
 
   #schedule(): void {
-    this.deadline[0] = this.#sink.deadline[0];
+    this.#deadline[0] = this.sink.deadline[0];
     // What `stop` has ended may leave at once; the rest waits until the sink's time goes on.
-    if (this.#stallUntil[0] >= 0 && this.deadline[0] > this.#now[0]) this.deadline[0] = this.#stallUntil[0];
+    if (this.#stallUntil[0] >= 0 && this.#deadline[0] > this.#now[0]) this.#deadline[0] = this.#stallUntil[0];
   }
 }

@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { ForwardingSink } from '../../core/sink/forwarding.ts';
 import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
 
 const WRITE_AT = 65536;
@@ -57,56 +58,26 @@ export class FrameList {
 }
 
 /** Does what another sink does, and notes each present. */
-class NotingSink implements Sink {
-  readonly releasedScanout: Int32Array;
-  readonly releasedFrame: Int32Array;
-  readonly releasedFlags: Int32Array;
-  readonly presentedNs: Float64Array;
-  readonly releasedNs: Float64Array;
-  readonly vblank: Float64Array;
-  readonly #sink: Sink;
+class NotingSink extends ForwardingSink {
   readonly #list: FrameList;
   /** By head. */
   readonly #images: (ScanoutImage | null)[];
 
   constructor(sink: Sink, heads: number, list: FrameList) {
-    this.#sink = sink;
+    super(sink);
     this.#list = list;
     this.#images = new Array<ScanoutImage | null>(heads).fill(null);
-    this.releasedScanout = sink.releasedScanout;
-    this.releasedFrame = sink.releasedFrame;
-    this.releasedFlags = sink.releasedFlags;
-    this.presentedNs = sink.presentedNs;
-    this.releasedNs = sink.releasedNs;
-    this.vblank = sink.vblank;
   }
 
-  /** Of a sink with a thread of its own it changes by being looked at. */
-  get deadline(): Float64Array {
-    return this.#sink.deadline;
-  }
-
-  setScanout(scanout: number, image: ScanoutImage | null): void {
+  override setScanout(scanout: number, image: ScanoutImage | null): void {
     this.#images[scanout] = image;
-    this.#sink.setScanout(scanout, image);
+    super.setScanout(scanout, image);
   }
 
-  present(scanout: number, frame: number, now: Float64Array): void {
+  override present(scanout: number, frame: number, now: Float64Array): void {
     const image = this.#images[scanout];
     if (image !== null) this.#list.note(scanout, frame, now[0], image);
-    this.#sink.present(scanout, frame, now);
-  }
-
-  pollReleases(now: Float64Array): number {
-    return this.#sink.pollReleases(now);
-  }
-
-  stop(resourceId: number): void {
-    this.#sink.stop(resourceId);
-  }
-
-  holds(resourceId: number): boolean {
-    return this.#sink.holds(resourceId);
+    super.present(scanout, frame, now);
   }
 }
 
