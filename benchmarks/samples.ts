@@ -179,7 +179,8 @@ export function sampleFrames(plan: MachinePlan, guest: GuestReport): FrameSample
         lastDisturbed ||= disturbed;
         continue;
       }
-      if (periodNs > 0) {
+      // 0: of a sink that has no vblanks.
+      if (periodNs > 0 && at(FrameColumn.vblank) > 0) {
         const vblank = at(FrameColumn.vblank) - 1;
         const missed = lastVblank < 0 ? vblank - Math.round(at(FrameColumn.scheduled) / periodNs) : vblank - lastVblank - 1;
         samples.vblanksMissed += missed;

@@ -147,6 +147,11 @@ describe('latencies', () => {
 });
 
 describe('missed vblanks', () => {
+  it('none, where the sink has no vblanks', () => {
+    const rows = [0, 1, 2].map((tick) => onTime(tick, { vblank: 0 }));
+    expect(sampled(rows, PACED)).toMatchObject({ presented: 3, vblanksMissed: 0, vblanksMissedUndisturbed: 0 });
+  });
+
   it('none, where each frame came to the vblank of its tick', () => {
     expect(sampled([onTime(4), onTime(5), onTime(6)], PACED)).toMatchObject({
       vblanksMissed: 0,
