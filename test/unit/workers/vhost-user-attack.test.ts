@@ -1,64 +1,33 @@
-import { closeSync, ftruncateSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Random } from '../../../core/memory/random.ts';
 import { memTable, message, pair, SHAPES, type TableRegion, VHOST_HEADER, VhostUser, writeU64 } from '../../../core/protocol/vhost-user.ts';
 import { writeFlush } from '../../../core/protocol/write.ts';
 import { Libc } from '../../../workers/native/libc.ts';
-import { FdSocket, socketAddress } from '../../../workers/native/socket.ts';
-import { FrontEnd } from '../../../workers/vhost-user/front-end.ts';
-import { RAM_BYTES, TestGuest, TestHost, USER } from '../../support/vhost-guest.ts';
+import { RAM_BYTES, TestGuest, type TestHost, USER } from '../../support/vhost-guest.ts';
+import { Peers } from '../../support/vhost-peers.ts';
 
 const loaded = Libc.load();
 const NOTHING = new Uint8Array(0);
-const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end is hostile', () => {
   const libc = loaded as Libc;
+  let peers: Peers;
   let host: TestHost;
-  let sessions = 0;
-  let before = 0;
 
   const begin = async (...rest: ConstructorParameters<typeof TestHost>): Promise<void> => {
-    host = await new TestHost(...rest).listening();
-    before = openFiles();
-    sessions = 0;
-  };
-  const peer = (): FdSocket => {
-    const fd = libc.socket();
-    libc.connect(fd, socketAddress(host.socket));
-    sessions++;
-    return new FdSocket(libc, fd, 65536);
-  };
-  /** Sends, hangs up. @returns why the session ended */
-  const attack = async (send: (socket: FdSocket) => void): Promise<string | null> => {
-    const socket = peer();
-    try {
-      send(socket);
-    } finally {
-      socket.close();
-    }
-    return host.ending(sessions);
+    peers = await Peers.begin(libc, ...rest);
+    ({ host } = peers);
   };
   /** So many eventfds. */
   const events = (count: number): number[] => Array.from({ length: count }, () => libc.eventfd());
   const closeAll = (fds: readonly number[]): void => {
     for (const fd of fds) libc.close(fd);
   };
-  const isServed = (): void => {
-    const front = FrontEnd.connect(libc, host.socket);
-    sessions++;
-    expect(front.features().hi).toBe(1);
-    front.close();
-  };
 
   beforeEach(() => begin());
-  afterEach(async () => {
-    isServed();
-    await host.ending(sessions);
-    expect(openFiles()).toBe(before);
-    await host.end();
-  });
+  afterEach(() => peers.end());
 
   test('garbage at any byte of any message ends its session, or is what it says', async () => {
     for (const [request, { least }] of SHAPES) {
@@ -66,7 +35,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
       for (let at = 0; at < Math.min(good.length, 24); at++) {
         const bytes = good.slice();
         bytes[at] ^= 0xff;
-        expect(await attack((socket) => socket.send(bytes))).toEqual(expect.any(String));
+        expect(await peers.attack((socket) => socket.send(bytes))).toEqual(expect.any(String));
       }
     }
   });
@@ -78,7 +47,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
       const bytes = Uint8Array.from({ length: 1 + random.below(300) }, () => random.below(256));
       // Half of them with a header that is one.
       if (i % 2 === 0) bytes.set(message(1 + random.below(34), random.below(16) & ~4, NOTHING).subarray(0, Math.min(12, bytes.length)));
-      expect(await attack((socket) => socket.send(bytes)), `seed ${seed}, ${i}`).toEqual(expect.any(String));
+      expect(await peers.attack((socket) => socket.send(bytes)), `seed ${seed}, ${i}`).toEqual(expect.any(String));
     }
   });
 
@@ -88,7 +57,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
       for (let count = 0; count <= 9; count++) {
         const fds = events(count);
         // In two parts: more than one message may carry.
-        const why = await attack((socket) => {
+        const why = await peers.attack((socket) => {
           socket.send(bytes.subarray(0, 6), fds.slice(0, 5));
           socket.send(bytes.subarray(6), fds.slice(5));
         });
@@ -104,7 +73,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
         if (size < 0) continue;
         const bytes = message(request, 0, NOTHING);
         new DataView(bytes.buffer).setUint32(8, size, true);
-        expect(await attack((socket) => socket.send(bytes))).toMatch(new RegExp(`${name} has ${size} bytes`));
+        expect(await peers.attack((socket) => socket.send(bytes))).toMatch(new RegExp(`${name} has ${size} bytes`));
       }
     }
   });
@@ -135,7 +104,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
     ];
     for (let count = 0; count <= flow.length; count++) {
       for (const half of [0, 1, VHOST_HEADER, VHOST_HEADER + 1]) {
-        const why = await attack((socket) => {
+        const why = await peers.attack((socket) => {
           for (const [request, payload, carried] of flow.slice(0, count)) socket.send(message(request, 0, payload), carried);
           if (half > 0 && count < flow.length) {
             const [request, payload, carried] = flow[count];
@@ -166,16 +135,11 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
       };
       for (const [kind, fd] of Object.entries(kinds)) {
         const region = memTable([{ gpa: 0, size: 4096, userAddress: USER, fileOffset: 0 }]);
-        const why = await attack((socket) => socket.send(message(VhostUser.SET_MEM_TABLE, 0, region), [fd]));
+        const why = await peers.attack((socket) => socket.send(message(VhostUser.SET_MEM_TABLE, 0, region), [fd]));
         expect(why, kind).toMatch(/the region at 0x0 cannot be mapped/);
       }
       for (const fd of [...new Set([...Object.values(kinds), plain, other])]) closeSync(fd);
-      if (!unsealed) {
-        isServed();
-        await host.ending(sessions);
-        expect(openFiles()).toBe(before);
-        await host.end();
-      }
+      if (!unsealed) await peers.end();
     }
   });
 
@@ -198,7 +162,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
     const fd = libc.memfd('ram', 8192);
     const fds = regions.map(() => fd);
     // Twice: the second table is compared with the first.
-    const why = await attack((socket) => {
+    const why = await peers.attack((socket) => {
       socket.send(message(VhostUser.SET_MEM_TABLE, 0, memTable([at({})])), [fd]);
       socket.send(message(VhostUser.SET_MEM_TABLE, 0, memTable(regions)), fds);
     });
@@ -208,7 +172,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
 
   test('ring addresses outside memory end the session; rings that straddle its end, or of sizes that no ring has, are told and signalled', async () => {
     const guest = new TestGuest(libc, host).begin();
-    sessions++;
+    peers.sessions++;
     const { front, kick, call } = guest;
     const end = USER + RAM_BYTES;
     const good = { size: 64, base: 0, descriptor: USER, avail: USER + 0x1000, used: USER + 0x2000, kick: kick[0], call: call[0] };
@@ -237,7 +201,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
     expect(guest.createBlob(2)).toBe(0x1100);
     front.stopQueue(0);
     front.startQueue(0, { ...good, avail: end });
-    expect(await host.ending(sessions)).toMatch(/queue 0 does not lie in the memory table/);
+    expect(await peers.ending()).toMatch(/queue 0 does not lie in the memory table/);
     guest.close();
   });
 
@@ -246,15 +210,15 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
     const zero = openSync('/dev/zero', 'r+');
     for (const request of [VhostUser.SET_VRING_KICK, VhostUser.SET_VRING_CALL, VhostUser.SET_VRING_ERR]) {
       for (const fd of [one, zero]) {
-        expect(await attack((socket) => socket.send(message(request, 0, pair(0, 0)), [fd]))).toMatch(/is no eventfd/);
+        expect(await peers.attack((socket) => socket.send(message(request, 0, pair(0, 0)), [fd]))).toMatch(/is no eventfd/);
       }
     }
     const [event] = events(1);
     const unknown = message(VhostUser.SET_VRING_KICK, 0, pair(5, 0));
-    expect(await attack((socket) => socket.send(unknown, [event]))).toBe('there is no queue 5');
+    expect(await peers.attack((socket) => socket.send(unknown, [event]))).toBe('there is no queue 5');
     libc.close(event);
     const guest = new TestGuest(libc, host).begin();
-    sessions++;
+    peers.sessions++;
     const full = new Uint8Array(new BigUint64Array([0xfffffffffffffffen]).buffer);
     libc.write(guest.call[0], full);
     for (let i = 2; i < 12; i++) {
@@ -263,7 +227,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host whose front end i
       while (!guest.queues[0].popUsed()) guest.front.features();
     }
     guest.close();
-    expect(await host.ending(sessions)).toBe('hung up');
+    expect(await peers.ending()).toBe('hung up');
     for (const fd of [one, other, zero]) closeSync(fd);
   });
 });

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { memTable, message, VhostUser } from '../../../core/protocol/vhost-user.ts';
@@ -7,58 +7,27 @@ import { Libc } from '../../../workers/native/libc.ts';
 import { FdSocket, socketAddress } from '../../../workers/native/socket.ts';
 import { FrontEnd } from '../../../workers/vhost-user/front-end.ts';
 import { TestGuest, TestHost, USER } from '../../support/vhost-guest.ts';
+import { openFiles, Peers } from '../../support/vhost-peers.ts';
 
 const loaded = Libc.load();
 const NOTHING = new Uint8Array(0);
-const openFiles = (): number => readdirSync('/proc/self/fd').length;
 const maps = (): number => readFileSync('/proc/self/maps', 'utf8').split('\n').length;
 
 describe.skipIf(typeof loaded === 'string')('a vhost-user host and its front ends, one after the other', () => {
   const libc = loaded as Libc;
+  let peers: Peers;
   let host: TestHost;
-  let sessions = 0;
-  let before = 0;
 
-  const begin = async (...rest: ConstructorParameters<typeof TestHost>): Promise<void> => {
-    host = await new TestHost(...rest).listening();
-    before = openFiles();
-    sessions = 0;
-  };
-  const peer = (): FdSocket => {
-    const fd = libc.socket();
-    libc.connect(fd, socketAddress(host.socket));
-    sessions++;
-    return new FdSocket(libc, fd, 65536);
-  };
-  /** Sends, hangs up. @returns why the session ended */
-  const attack = async (send: (socket: FdSocket) => void): Promise<string | null> => {
-    const socket = peer();
-    try {
-      send(socket);
-    } finally {
-      socket.close();
-    }
-    return host.ending(sessions);
-  };
-  const isServed = (): void => {
-    const front = FrontEnd.connect(libc, host.socket);
-    sessions++;
-    expect(front.features().hi).toBe(1);
-    front.close();
-  };
-
-  beforeEach(() => begin());
-  afterEach(async () => {
-    isServed();
-    await host.ending(sessions);
-    expect(openFiles()).toBe(before);
-    await host.end();
+  beforeEach(async () => {
+    peers = await Peers.begin(libc);
+    ({ host } = peers);
   });
+  afterEach(() => peers.end());
 
   test('a front end that never reads ends its session', async () => {
-    const socket = peer();
+    const socket = peers.connect();
     const ask = message(VhostUser.GET_FEATURES, 0, NOTHING);
-    const why = host.ending(sessions);
+    const why = peers.ending();
     let ended = false;
     void why.then(() => {
       ended = true;
@@ -85,7 +54,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host and its front end
     first.close();
     expect(second.answer(VhostUser.GET_FEATURES).byteLength).toBe(8);
     second.close();
-    sessions += 2;
+    peers.sessions += 2;
   });
 
   test('a front end that waits when the last session ends is hung up on', async () => {
@@ -106,7 +75,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host and its front end
     const uncollected = 2500;
     const file = libc.memfd('ram', rounds * 4096);
     const cycle = async (i: number): Promise<void> => {
-      await attack((socket) => {
+      await peers.attack((socket) => {
         socket.send(message(VhostUser.SET_MEM_TABLE, 0, memTable([{ gpa: 0, size: 4096 * (1 + i), userAddress: USER, fileOffset: 0 }])), [
           file,
         ]);
