@@ -54,7 +54,8 @@ Flags:
   --state FILE          keep what the guest has set up, and in FILE.rings where
                         its rings stand, so that a host started again goes on
                         with a guest that runs; commands are answered in order
-  --record FILE         write what the guest sends, a trace for scanout replay
+  --record FILE         write what the guest sends, a trace for scanout replay,
+                        and for scanout run --trace
   --frames FILE         write a line of JSON for each flush, its first pixel too
                         (both: of later sessions FILE.2, FILE.3, ...)
   --control             change displays while it runs by lines on standard input,
