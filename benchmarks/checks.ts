@@ -6,9 +6,10 @@ import { importsOf } from '../workers/native/imports.ts';
 import { encodeChecks } from './encode/checks.ts';
 import { faultChecks } from './faults.ts';
 import type { MeasuredRepetition } from './metrics.ts';
+import { copiesOfProcess } from './peers/checks.ts';
 import { copiesAsRecorded } from './realguest/check.ts';
 import type { FrameSamples } from './samples.ts';
-import type { Scenario } from './scenarios.ts';
+import { isPeer, type Scenario } from './scenarios.ts';
 import type { Timing } from './suites.ts';
 
 export interface Measured {
@@ -37,7 +38,7 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
     if (entry.timed.length === 0) continue;
     if (entry.failures.length > 0)
       checks.push({ name: `${entry.scenario.id} ends every repetition`, status: 'fail', detail: entry.failures.join('; ') });
-    if (entry.samples.presented === 0) {
+    if (entry.samples.presented === 0 && !entry.scenario.options.transferOnly) {
       const errors = entry.timed.reduce((n, r) => n + r.totals.errorResponses, 0);
       checks.push({
         name: `${entry.scenario.id} shows frames`,
@@ -48,10 +49,12 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
     const figures = [...entry.timed, ...entry.verified].map(({ faults }) => faults);
     checks.push(...faultChecks(entry.scenario, figures));
     // Frames that a fault has lost were copied, or were not.
+    const own = copiesOfProcess(entry);
+    if (own !== null) checks.push(own);
     if (entry.scenario.recorded !== undefined) {
       const copies = copiesAsRecorded(entry.scenario, [...entry.timed, ...entry.verified]);
       if (copies !== null) checks.push(copies);
-    } else if (entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
+    } else if (!isPeer(entry.scenario) && entry.scenario.options.faults.length === 0) checks.push(copiesExactly(entry));
     checks.push(...encodeChecks(entry));
     const imports = importsInTime(entry);
     if (imports !== null) checks.push(imports);

@@ -5,10 +5,14 @@ import { Counter, Counters } from '../core/measure/counters.ts';
 import { Feature } from '../core/protocol/constants.ts';
 import type { GuestReport } from '../workers/task.ts';
 import { DisplayCount } from '../workers/vhost-user/gpu-socket.ts';
-import type { GpuSocketServer } from '../workers/vhost-user/gpu-socket-server.ts';
 import type { BackEndOffer } from '../workers/vhost-user/guest-connect.ts';
 import { type GuestMeter, timeText } from './guest-meter.ts';
 import { resolutionName } from './scenarios.ts';
+
+/** What the display at a GPU socket has seen. */
+export interface DisplayCounts {
+  get(count: (typeof DisplayCount)[keyof typeof DisplayCount]): number;
+}
 
 /** A guest that has run against a back end, and what measured it. */
 export interface GuestRun {
@@ -16,7 +20,7 @@ export interface GuestRun {
   readonly plan: MachinePlan;
   readonly meter: GuestMeter;
   /** null: the back end was given no GPU socket. */
-  readonly server: GpuSocketServer | null;
+  readonly server: DisplayCounts | null;
 }
 
 export type GuestFigures = ReturnType<typeof guestFigures>;
@@ -59,7 +63,7 @@ export function guestFigures({ offer, plan, meter, server }: GuestRun, report: G
   };
 }
 
-const displayFigures = (server: GpuSocketServer) => ({
+const displayFigures = (server: DisplayCounts) => ({
   updates: server.get(DisplayCount.updates),
   bytes: server.get(DisplayCount.bytes),
   verified: server.get(DisplayCount.verified),

@@ -62,6 +62,10 @@ export interface Totals {
   framesShown: number;
   framesFromGuest: number;
   fallback: string | null;
+  /** Whether the host is this process's: another one's frames, threads and heap are not seen into. */
+  hostSeen: boolean;
+  /** After each head's first frame none is shown. */
+  transferOnly: boolean;
 }
 
 /** A thread that was runnable and not running for more than this part of the time disturbs a repetition. */
@@ -73,9 +77,10 @@ export function measureRepetition(
   host: HostReport,
   kind: 'timed' | 'verify',
   startedAt: Date,
+  hostSeen = true,
 ): MeasuredRepetition {
   const samples = sampleFrames(plan, guest);
-  const totals = totalsOf(plan, guest, host);
+  const totals = { ...totalsOf(plan, guest, host), hostSeen };
   const metrics = metricsOf(samples, totals);
   // Threads that are more than the CPUs wait for each other: with an encoder that belongs to what is measured.
   const crowded = plan.options.sink === 'encode' && availableParallelism() < 3;
@@ -107,7 +112,7 @@ function disturbance(metrics: Metrics, guest: GuestReport, host: HostReport, cro
   return null;
 }
 
-function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Totals {
+function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Omit<Totals, 'hostSeen'> {
   const guestCounters = new Counters(plan.guestCounters);
   const hostCounters = new Counters(plan.hostCounters);
   const ledgers = [new Ledger(plan.guestLedger), new Ledger(plan.hostLedger)];
@@ -159,6 +164,7 @@ function totalsOf(plan: MachinePlan, guest: GuestReport, host: HostReport): Tota
     framesShown: hostCounters.get(Counter.framesPresented) + hostCounters.get(Counter.superseded),
     framesFromGuest: hostCounters.get(Counter.framesImported),
     fallback: host.fallbacks[0]?.reason ?? null,
+    transferOnly: plan.options.transferOnly,
   };
 }
 
@@ -206,6 +212,8 @@ export function addTotals(a: Totals, b: Totals): Totals {
     framesShown: a.framesShown + b.framesShown,
     framesFromGuest: a.framesFromGuest + b.framesFromGuest,
     fallback: a.fallback ?? b.fallback,
+    hostSeen: a.hostSeen,
+    transferOnly: a.transferOnly,
   };
 }
 
@@ -215,13 +223,14 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
   const per = (value: number, by: number): number => (by > 0 ? value / by : 0);
   const perFrame = (bytes: number | null): number | null => (bytes === null || frames === 0 ? null : bytes / frames);
   const percent = (wait: number | null): number | null => (wait === null || wallNs === 0 ? null : (wait / wallNs) * 100);
+  const ofHost = (value: number): number | null => (totals.hostSeen ? value : null);
   const share = (ns: number): number => Math.min(1, per(ns, wallNs));
   // The log holds the newest frames only: of a fast run fewer than were presented.
   const presented = samples.overwritten > 0 ? frames - samples.superseded : samples.presented;
   let frameStageBytes = 0;
   for (const stage of FRAME_STAGES) frameStageBytes += totals.bytesByStage[stage];
   return {
-    fps: totals.paced ? samples.rate() * heads : per(presented, seconds),
+    fps: totals.paced ? samples.rate() * heads : per(totals.transferOnly ? frames : presented, seconds),
     framesPresented: presented,
     framesVerified: totals.framesVerified,
     framesTorn: totals.framesVerified > 0 ? totals.framesTorn : null,
@@ -233,16 +242,17 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
     copiesPerFrame: per(totals.copies, allFrames),
     bytesCopiedPerFrame: per(frameStageBytes, allFrames),
     bytesCopiedByStage: totals.bytesByStage,
-    hostServiceUs: samples.service('hostService'),
+    hostServiceUs: totals.hostSeen ? samples.service('hostService') : null,
     guestServiceUs: samples.service('guestService'),
     hostCpuUsPerFrame: per(totals.hostCpuUs, frames),
     guestCpuUsPerFrame: per(totals.guestCpuUs, frames),
-    spinShare: { host: share(totals.hostSpinNs), guest: share(totals.guestSpinNs) },
-    sleepShare: { host: share(totals.hostSleepNs), guest: share(totals.guestSleepNs) },
+    spinShare: { host: ofHost(share(totals.hostSpinNs)), guest: share(totals.guestSpinNs) },
+    sleepShare: { host: ofHost(share(totals.hostSleepNs)), guest: share(totals.guestSleepNs) },
     hostRunQueueWaitPercent: percent(totals.hostWaitNs),
     guestRunQueueWaitPercent: percent(totals.guestWaitNs),
     latencyUs: {
-      submitToPresent: samples.distribution('submitToPresent') ?? { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 },
+      submitToPresent:
+        samples.distribution('submitToPresent') ?? (totals.transferOnly ? null : { p50: 0, p90: 0, p99: 0, p999: 0, max: 0 }),
       submitToFence: samples.distribution('submitToFence'),
       submitToResponse: samples.distribution('submitToResponse'),
       render: samples.distribution('render'),
@@ -258,7 +268,7 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
       totals.imports > 0 ? { count: totals.imports, mean: totals.importNs / totals.imports / 1000, max: totals.importMaxNs / 1000 } : null,
     transferGBps: copySpeed(samples, totals),
     fallback: totals.fallback === null ? null : { reason: totals.fallback },
-    gcCount: { host: totals.hostCollections, guest: totals.guestCollections },
+    gcCount: { host: ofHost(totals.hostCollections), guest: totals.guestCollections },
     allocatedBytesPerFrame: { host: perFrame(totals.hostHeapBytes), guest: perFrame(totals.guestHeapBytes) },
     notifications: {
       kicks: totals.kicks,

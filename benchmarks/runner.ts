@@ -1,5 +1,4 @@
-import { faultText } from '../core/machine/faults.ts';
-import { DEFAULT_OPTIONS, type MachineOptions } from '../core/machine/options.ts';
+import type { MachineOptions } from '../core/machine/options.ts';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
@@ -13,7 +12,6 @@ import {
   type Scenario as ScenarioRecord,
   type SkippedScenario,
 } from '../reports/run-document.ts';
-import { importsOf } from '../workers/native/imports.ts';
 import { SessionRunner } from '../workers/session.ts';
 import type { Window } from '../workers/task.ts';
 import { checkRun } from './checks.ts';
@@ -22,12 +20,16 @@ import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
 import { measureLimits } from './limits/index.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
+import { BackEnds, peerSettings, whyNoHost } from './peers/back-ends.ts';
+import { type PairPlan, ratiosOf } from './peers/pairs.ts';
+import { runPeerRepetition } from './peers/repetition.ts';
 import { guestFrames, guestRate, planScenario, recordedSettings } from './realguest/recorded.ts';
 import { readRevision } from './revision.ts';
 import { FrameSamples } from './samples.ts';
-import { type Scenario, scenario, usualScanoutUs } from './scenarios.ts';
+import { isPeer, type Scenario, scenario } from './scenarios.ts';
 import { type Studied, type StudyPlan, studyOf } from './study.ts';
 import type { Timing } from './timing.ts';
+import { unusualSettings } from './unusual-settings.ts';
 import { packageVersion } from './version.ts';
 
 export interface RunOptions {
@@ -36,6 +38,8 @@ export interface RunOptions {
   readonly timing: Timing;
   /** The question that the suite asks. */
   readonly study?: StudyPlan;
+  /** Scenarios that are compared with one another. */
+  readonly pairs?: readonly PairPlan[];
   readonly seed: number;
   /** Timed repetitions only: no limits of the machine, no verify repetitions. What is missing is null. */
   readonly bare?: boolean;
@@ -69,7 +73,13 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const startedAt = new Date();
   const startNs = monotonicNowNs();
   const steal = new StealMeter();
-  const entries: Entry[] = options.scenarios.map((scenario) => ({ scenario, timed: [], verified: [], failures: [] }));
+  const missing: SkippedScenario[] = [];
+  const entries: Entry[] = options.scenarios.flatMap((scenario) => {
+    const reason = whyNoHost(scenario);
+    if (reason === null) return [{ scenario, timed: [], verified: [], failures: [] }];
+    missing.push({ id: scenario.id, reason });
+    return [];
+  });
   const planned = entries.length * (timing.repetitions + (options.bare ? 0 : 1));
   const total = planned + 1;
   let done = 0;
@@ -81,10 +91,11 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   done++;
 
   const sessions = options.sessions ?? new SessionRunner();
+  const backEnds = entries.some(({ scenario }) => isPeer(scenario)) ? new BackEnds() : null;
   const random = new Random(options.seed);
   const runOne = async (entry: Entry, kind: 'timed' | 'verify'): Promise<void> => {
     if (entry.failures.length >= MAX_FAILURES) return;
-    const measured = await runRepetition(sessions, entry.scenario, kind, timing, copier.kernel.name, random.next(), signal);
+    const measured = await runRepetition(sessions, backEnds, entry.scenario, kind, timing, copier.kernel.name, random.next(), signal);
     if (measured === null) return;
     if (typeof measured === 'string') entry.failures.push(measured);
     else if (kind === 'timed') entry.timed.push(measured);
@@ -124,6 +135,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     }
   } finally {
     await sessions.close();
+    await backEnds?.close();
   }
   const left = total - done;
   if (!signal.aborted) progress({ done, total, text: left === 0 ? 'done' : `done; ${left} repetitions left out: the run's time was over` });
@@ -152,7 +164,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     revision,
     limits,
     scenarios: records,
-    skipped,
+    skipped: [...missing, ...skipped],
     checks: checkRun(
       entries.map((entry) => ({ ...entry, samples: pooled(entry.timed) })),
       timing,
@@ -160,9 +172,15 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
       signal.aborted ? [] : skipped,
       limits,
     ),
+    ...(options.pairs === undefined ? {} : { pairs: ratiosOf(options.pairs, entries.map(timedOf)) }),
     ...(options.study === undefined ? {} : { study: studyOf(options.study, studied) }),
   };
 }
+
+const timedOf = ({ scenario, timed }: Entry): { id: string; repetitions: Repetition[] } => ({
+  id: scenario.id,
+  repetitions: timed.map(({ repetition }) => repetition),
+});
 
 const WARM_PATHS = ['vfio', 'udmabuf', 'copy', 'vfio', 'udmabuf', 'vfio'] as const;
 
@@ -186,7 +204,7 @@ async function warmUp(
   const short: Timing = { ...timing, warmupMs: 0, warmupFrames: 0, measureMs: 20 };
   for (const path of paths) {
     const pages = scenario({ path, width: 1280, height: 720, layout: '4k', buffers: 16, listLimit: 16384 });
-    await runRepetition(sessions, pages, 'timed', short, copier, 1, signal);
+    await runRepetition(sessions, null, pages, 'timed', short, copier, 1, signal);
   }
 }
 
@@ -229,6 +247,7 @@ function repetitionNs(scenario: Scenario, timing: Timing): number {
 /** @returns the repetition; null: aborted; a string: why it failed */
 async function runRepetition(
   sessions: SessionRunner,
+  backEnds: BackEnds | null,
   scenario: Scenario,
   kind: 'timed' | 'verify',
   timing: Timing,
@@ -253,6 +272,7 @@ async function runRepetition(
     usageWindows: 1,
   };
   const expectedMs = window.warmupMs + window.measureMs + (paced ? ((window.warmupFrames + window.measureFrames) / rate) * 1000 : 0);
+  if (backEnds !== null && isPeer(scenario)) return await runPeerRepetition(backEnds, scenario, kind, options, window, signal);
   const startedAt = new Date();
   let plan: MachinePlan;
   const before = await beforeEncoding(options, kind, timing);
@@ -300,32 +320,6 @@ function noLimits(copier: ReturnType<typeof pickCopyKernel>, reason: string): Li
   };
 }
 
-/** Settings that have no field of their own and are not as usual: without them two records could not be told apart. */
-function unusualSettings(options: MachineOptions): Record<string, string | number | boolean> {
-  const settings: Record<string, string | number | boolean> = {};
-  for (const name of [
-    'policy',
-    'profile',
-    'listLimit',
-    'sizeLimitMb',
-    'linuxPacing',
-    'fences',
-    'inOrder',
-    'memory',
-    'migrateEvery',
-    'spinUs',
-    'handicapPercent',
-  ] as const) {
-    if (options[name] !== DEFAULT_OPTIONS[name]) settings[name] = options[name];
-  }
-  if (options.memory === 'memfd') settings['importBy'] = importsOf(options);
-  if (options.faults.length > 0) settings['faults'] = options.faults.map(faultText).join(', ');
-  if (options.scanoutUs !== usualScanoutUs(options.rateHz)) settings['scanoutUs'] = options.scanoutUs;
-  const { damage } = options;
-  if (damage !== null) settings['damage'] = `${damage.width}x${damage.height}+${damage.x}+${damage.y}`;
-  return settings;
-}
-
 /** The document's entry; null when nothing was measured. */
 function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
   const { scenario, timed, verified, failures } = entry;
@@ -351,14 +345,14 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     width: options.width,
     height: options.height,
     rateHz: options.rateHz,
-    sink: options.sink,
+    sink: isPeer(scenario) ? (options.path === 'copy' ? 'socket' : 'memory') : options.sink,
     ring: options.ring,
     layout: scenario.recorded === undefined ? options.layout : 'recorded',
-    host: 'threads',
+    host: scenario.host === 'qemu-current' ? 'qemu' : (scenario.host ?? 'threads'),
     renderer: options.renderer,
     buffers: options.buffers,
     heads: options.heads,
-    settings: { ...recordedSettings(scenario), ...unusualSettings(options) },
+    settings: { ...recordedSettings(scenario), ...unusualSettings(options), ...peerSettings(scenario) },
     results: {
       ...metrics,
       framesVerified,

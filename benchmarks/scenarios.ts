@@ -16,13 +16,24 @@ export class ScenarioError extends Error {
   }
 }
 
+/**
+ * What the host is: threads of this program; a process of it over vhost-user; QEMU's vhost-user-gpu, as installed or the current one
+ * that the tests with real guests have fetched.
+ */
+export type HostKind = 'threads' | 'process' | 'qemu' | 'qemu-current';
+
 /** One row of a suite: what is measured, turned into machine options. */
 export interface Scenario {
   readonly id: string;
   readonly options: MachineOptions;
   /** A recorded guest in the place of this project's own. */
   readonly recorded?: RecordedGuest;
+  /** Absent: threads. */
+  readonly host?: HostKind;
 }
+
+/** Whether its host is another process. */
+export const isPeer = ({ host }: Scenario): boolean => host !== undefined && host !== 'threads';
 
 export const RESOLUTIONS: Readonly<Record<string, { readonly width: number; readonly height: number }>> = {
   '720p': { width: 1280, height: 720 },
@@ -100,6 +111,7 @@ export function scenarioId(options: MachineOptions): string {
   if (options.renderer !== 'stamp') parts.push(options.renderer);
   if (options.damage !== null) parts.push(damageWord(options.damage));
   if (options.linuxPacing) parts.push('linux-pacing');
+  if (options.transferOnly) parts.push('transfer-only');
   if (!options.fences) parts.push('nofences');
   if (options.migrateEvery > 0) parts.push(`migrate${options.migrateEvery}`);
   if (options.handicapPercent > 0) parts.push(`handicap${options.handicapPercent}`);
@@ -140,6 +152,7 @@ const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<Machi
   ['(paint)', () => ({ renderer: 'paint' })],
   ['damage([0-9x+]+)', (text) => ({ damage: parseDamage(text.includes('+') ? text : `${text}+0+0`) })],
   ['(linux-pacing)', () => ({ linuxPacing: true })],
+  ['(transfer-only)', () => ({ transferOnly: true })],
   ['(nofences)', () => ({ fences: false })],
   ['migrate([0-9]+)', (every) => ({ migrateEvery: bounded(every, 'frames to a move', 1, 1_000_000) })],
   ['handicap([0-9]+)', (percent) => ({ handicapPercent: bounded(percent, 'percent of handicap', 1, 100) })],
@@ -186,14 +199,15 @@ export function scenarioOfId(id: string): Scenario | null {
 export const usualScanoutUs = (rateHz: number | null): number => (rateHz === null ? 0 : 2000);
 
 /** Fills in what the suite leaves open: a paced sink reads for 2 ms from its vblank; at max it reads at once. */
-export function scenario(options: Partial<MachineOptions>): Scenario {
+export function scenario(options: Partial<MachineOptions>, host: HostKind = 'threads'): Scenario {
   const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options };
   const complete: MachineOptions = {
     ...merged,
     scanoutUs: options.scanoutUs ?? usualScanoutUs(merged.rateHz),
     listLimit: options.listLimit ?? DEFAULT_OPTIONS.listLimit,
   };
-  return { id: scenarioId(complete), options: complete };
+  const id = scenarioId(complete);
+  return host === 'threads' ? { id, options: complete } : { id: `${id}-${host}`, options: complete, host };
 }
 
 export interface Matrix {

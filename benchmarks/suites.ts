@@ -1,5 +1,7 @@
 import { PATHS } from '../core/machine/options.ts';
 import { ENCODE } from './encode/suite.ts';
+import type { PairPlan } from './peers/pairs.ts';
+import { PEERS } from './peers/suite.ts';
 import { REAL_GUEST_TIMING, realGuests } from './realguest/suite.ts';
 import { matrix, parseResolution, type Scenario, ScenarioError } from './scenarios.ts';
 import type { StudyPlan } from './study.ts';
@@ -16,6 +18,8 @@ export interface Suite {
   readonly timing: Timing;
   /** What is read off the scenarios to answer a single question; absent: the tables are the answer. */
   readonly study?: StudyPlan;
+  /** Scenarios that are compared with one another; absent: none. */
+  readonly pairs?: () => PairPlan[];
 }
 
 const hd = parseResolution('1080p');
@@ -79,6 +83,7 @@ export const SUITES: readonly Suite[] = [
     scenarios: realGuests,
     timing: REAL_GUEST_TIMING,
   },
+  PEERS,
   ...STUDIES,
   ENCODE,
 ];

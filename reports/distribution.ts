@@ -1,5 +1,6 @@
 import { ABSENT } from './columns.ts';
 import { duration, grouped } from './format.ts';
+import { rowName } from './row-name.ts';
 import type { Distribution, LogHistogram, Scenario } from './run-document.ts';
 import type { Group } from './summary.ts';
 import type { Table } from './table.ts';
@@ -67,13 +68,14 @@ export function latencyTable(groups: readonly Group[]): Table {
 }
 
 /** Of a document that has no counts every percentile is told: how many frames they are of is unknown. */
-function latencyCells({ path, results, latencyHistograms }: Scenario): string[] {
+function latencyCells(scenario: Scenario): string[] {
+  const { results, latencyHistograms } = scenario;
   const frames = latencyHistograms === undefined ? null : framesOf(latencyHistograms.submitToPresent);
   const { submitToPresent } = results.latencyUs;
   const quantiles = submitToPresent === null ? [] : namedQuantiles(submitToPresent, frames ?? 1000);
   const told = new Map(quantiles.map(({ name, us }) => [name, duration(us)]));
   return [
-    path + (results.disturbed ? '*' : ''),
+    rowName(scenario) + (results.disturbed ? '*' : ''),
     frames === null ? ABSENT : grouped(frames),
     ...NAMES.map((name) => told.get(name) ?? ABSENT),
   ];

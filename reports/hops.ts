@@ -1,4 +1,5 @@
 import { byteSize } from './format.ts';
+import { rowName } from './row-name.ts';
 import type { Scenario, StageBytes } from './run-document.ts';
 import type { Group } from './summary.ts';
 import type { Table } from './table.ts';
@@ -67,7 +68,7 @@ export function wayTable(group: Group): Table {
   const rows = group.scenarios.map((scenario) => {
     const way = wayOf(scenario);
     const bytes = way.hops.reduce((sum, hop) => sum + hop.bytes, 0);
-    return [scenario.path, wayWords(way), String(way.hops.length), byteSize(bytes)];
+    return [rowName(scenario), wayWords(way), String(way.hops.length), byteSize(bytes)];
   });
   return { heads: ['path', 'way', 'copies', 'bytes copied a frame'], rows, words: 2 };
 }

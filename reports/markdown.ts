@@ -8,6 +8,8 @@ import { plain } from './format.ts';
 import { WAY_TITLE, wayGroup, wayTable } from './hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
+import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from './pairs.ts';
+import { rowName } from './row-name.ts';
 import type { RunDocument } from './run-document.ts';
 import { REPLACED_PATH } from './run-document.ts';
 import type { SavingsSummary } from './savings.ts';
@@ -35,6 +37,9 @@ export function renderMarkdown(run: RunDocument): string {
     blocks.push(`**${escapeMarkdown(question)}** ${escapeMarkdown(answers.join(' ') || 'Too little was measured to answer it.')}`);
     if (rows.length > 0) blocks.push(escapeMarkdown(studyMeasure(run.study)), table(heads, rows));
   }
+  if (run.pairs !== undefined && run.pairs.length > 0) {
+    blocks.push(`**${PAIRS_TITLE}**, ${pairsWords(run)}`, tableOf(pairTable(run.pairs)), PAIRS_NOTE);
+  }
   if (summary.verdicts.length > 0) {
     blocks.push(summary.verdicts.map(({ label, text }) => `- **${escapeMarkdown(label)}:** ${escapeMarkdown(text)}`).join('\n'));
   }
@@ -46,7 +51,7 @@ export function renderMarkdown(run: RunDocument): string {
     const unit = group.rateHz === null ? ' (updates a second)' : '';
     const columns = wideColumns(group);
     const rows = group.scenarios.map((s) => [
-      `${s.path}${s.results.disturbed ? ' (disturbed)' : ''}`,
+      `${rowName(s)}${s.results.disturbed ? ' (disturbed)' : ''}`,
       ...columns.map((column) => column.cell(s)),
     ]);
     blocks.push(

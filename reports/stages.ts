@@ -1,5 +1,6 @@
 import { ABSENT } from './columns.ts';
 import { duration } from './format.ts';
+import { rowName } from './row-name.ts';
 import type { LatencyStage, Scenario } from './run-document.ts';
 import { LATENCY_STAGES } from './run-document.ts';
 import type { Group } from './summary.ts';
@@ -20,7 +21,7 @@ export function stageTable(groups: readonly Group[]): Table {
 function stageCells(scenario: Scenario): string[] {
   const medians = STAGES.map((stage) => scenario.results.latencyUs[stage]?.p50 ?? null);
   const sum = medians.reduce((total: number, median) => total + (median ?? 0), 0);
-  const name = scenario.path + (scenario.results.disturbed ? '*' : '');
+  const name = rowName(scenario) + (scenario.results.disturbed ? '*' : '');
   return [name, ...medians.map((median) => (median === null || sum === 0 ? ABSENT : percent(median / sum))), duration(sum)];
 }
 

@@ -1,5 +1,6 @@
 import { byteSize, compact, counted, duration, plain, rateName, sizeName } from './format.ts';
 import { importMedianUs } from './imports.ts';
+import { rowName } from './row-name.ts';
 import type { Metrics, Path, RunDocument, Scenario } from './run-document.ts';
 import { PATHS, REPLACED_PATH } from './run-document.ts';
 import { distinctions } from './settings.ts';
@@ -68,7 +69,7 @@ export function groupScenarios(scenarios: readonly Scenario[]): Group[] {
 
 /** Paths may differ in settings within a table; one path with two settings makes a table of each. */
 function splitBySettings(members: readonly Scenario[]): Group[] {
-  const paths = new Set(members.map((scenario) => scenario.path));
+  const paths = new Set(members.map(rowName));
   if (paths.size === members.length) return [groupOf(members, '')];
   const suffixes = distinctions(members);
   const parts = new Map<string, Scenario[]>();
@@ -155,7 +156,7 @@ function figures(scenario: Scenario): string {
   const { hostServiceUs, hostCpuUsPerFrame } = results;
   const host = hostServiceUs === null ? `${duration(hostCpuUsPerFrame)} of CPU` : duration(hostServiceUs.p50);
   const work = `host ${host} a frame, guest ${duration(results.guestServiceUs.p50)}`;
-  return `${scenario.path}${fallback} ${rate}${copies}, ${gbps === 0 ? '0.0' : gbps.toFixed(2)} GB/s, ${work}`;
+  return `${rowName(scenario)}${fallback} ${rate}${copies}, ${gbps === 0 ? '0.0' : gbps.toFixed(2)} GB/s, ${work}`;
 }
 
 function savings(imported: Scenario, replaced: Scenario): string {

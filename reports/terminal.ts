@@ -4,7 +4,9 @@ import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } fro
 import { grouped, plain } from './format.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
-import type { RunDocument, Study } from './run-document.ts';
+import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from './pairs.ts';
+import { rowName } from './row-name.ts';
+import type { PairedRatio, RunDocument, Study } from './run-document.ts';
 import { commonSettings, sharedSettings } from './settings.ts';
 import { statusOf } from './status.ts';
 import { studyMeasure, studyTable } from './study.ts';
@@ -32,18 +34,20 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   // What speaks against a run comes before what it found.
   if (status.kind !== 'pass') lines.push(...statusLines.map(paint.warn), '');
   // A study's answer is its headline: verdicts on each of its many points would bury it.
+  const ownHeadline = run.study !== undefined || run.pairs !== undefined;
   if (run.study !== undefined) lines.push(...studyLines(run.study, paint));
-  for (const { label, text } of run.study === undefined ? summary.verdicts : []) {
+  if (run.pairs !== undefined) lines.push(...pairLines(run, run.pairs, paint));
+  for (const { label, text } of ownHeadline ? [] : summary.verdicts) {
     const [first = '', ...rest] = wrap(`${label}: ${text}`, 2);
     lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
   }
-  for (const remark of run.study === undefined ? summary.remarks : []) lines.push(...wrap(remark, 2));
-  if (status.kind === 'pass') lines.push(...(run.study === undefined ? [] : ['']), ...statusLines);
+  for (const remark of ownHeadline ? [] : summary.remarks) lines.push(...wrap(remark, 2));
+  if (status.kind === 'pass') lines.push(...(ownHeadline ? [''] : []), ...statusLines);
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   // Without a verdict the status's empty line is still the last one.
   if (warnings.length > 0 && lines.at(-1) !== '') lines.push('');
   lines.push(...warnings.flatMap((warning) => wrap(`! ${warning}`, 2)).map(paint.warn));
-  if (run.study === undefined) lines.push(...savingLines(summary.groups, paint));
+  if (!ownHeadline) lines.push(...savingLines(summary.groups, paint));
   const settings = commonSettings(summary.groups);
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
@@ -53,7 +57,7 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
     const imports = importLines(summary.groups, paint);
     if (imports.length > 0) lines.push(...imports, '');
     // The groups of a study are as many as its points.
-    if (run.study === undefined) lines.push(...wayLines(summary.groups, paint), '', ...stageLines(summary.groups, paint), '');
+    if (!ownHeadline) lines.push(...wayLines(summary.groups, paint), '', ...stageLines(summary.groups, paint), '');
     const marked = run.scenarios.some((scenario) => scenario.results.disturbed);
     if (marked) lines.push(paint.faint('* disturbed: its times are not to be trusted'));
     if (settings !== null) lines.push(...wrap(`All tables: ${settings}.`, 0).map(paint.faint));
@@ -98,6 +102,20 @@ function encodeLines(groups: readonly Group[], paint: Paint): string[] {
   return [paint.strong(ENCODE_TITLE), paint.faint(head), ...body, ...notes.map(paint.faint)];
 }
 
+function pairLines(run: RunDocument, pairs: readonly PairedRatio[], paint: Paint): string[] {
+  const count = pairsWords(run);
+  const title = paint.strong(count === '' ? PAIRS_TITLE : `${PAIRS_TITLE}, ${count}`);
+  if (pairs.length === 0) return [title, '  Too little was measured for a pair.'];
+  const { heads, rows, words } = pairTable(pairs);
+  // What is compared is too long for a column of its own.
+  const [head = '', ...body] = grid(
+    [heads, ...rows].map((cells) => cells.slice(1)),
+    words - 1,
+  );
+  const lines = body.flatMap((line, i) => [...(rows[i - 1]?.[0] === rows[i]?.[0] ? [] : wrap(rows[i]?.[0] ?? '', 2)), `  ${line}`]);
+  return [title, paint.faint(`  ${head}`), ...lines, ...wrap(PAIRS_NOTE, 0).map(paint.faint)];
+}
+
 function importLines(groups: readonly Group[], paint: Paint): string[] {
   const rows = importRows(groups);
   if (rows.length === 0) return [];
@@ -108,7 +126,7 @@ function importLines(groups: readonly Group[], paint: Paint): string[] {
 function groupTable(group: Group, withSettings: boolean, paint: Paint): string[] {
   const columns = narrowColumns(group);
   const rows = group.scenarios.map((scenario) => [
-    scenario.path + (scenario.results.disturbed ? '*' : ''),
+    rowName(scenario) + (scenario.results.disturbed ? '*' : ''),
     ...columns.map((column) => column.cell(scenario)),
   ]);
   const [top = '', bottom = '', ...body] = grid(

@@ -1,5 +1,6 @@
 import { isAbout, shownChecks } from './checks.ts';
 import { counted, grouped, plain } from './format.ts';
+import { rowName } from './row-name.ts';
 import type { RunDocument, Scenario } from './run-document.ts';
 import { NOT_REACHED } from './run-document.ts';
 import type { Group } from './summary.ts';
@@ -13,7 +14,7 @@ export function warningsOf(run: RunDocument, groups: readonly Group[]): string[]
   if (disturbed !== '') warnings.push(disturbed);
   for (const group of groups) {
     for (const scenario of group.scenarios) {
-      for (const fault of faultsOf(scenario)) warnings.push(`${scenario.path}, ${group.label}: ${fault}`);
+      for (const fault of faultsOf(scenario)) warnings.push(`${rowName(scenario)}, ${group.label}: ${fault}`);
     }
   }
   for (const check of shownChecks(run)) {
@@ -35,7 +36,7 @@ function disturbedWords(groups: readonly Group[]): string {
   let count = 0;
   const places: string[] = [];
   for (const group of groups) {
-    const paths = group.scenarios.filter((scenario) => scenario.results.disturbed).map((scenario) => scenario.path);
+    const paths = group.scenarios.filter((scenario) => scenario.results.disturbed).map(rowName);
     count += paths.length;
     const names = paths.length > 1 && paths.length === group.scenarios.length ? 'all' : paths.join(', ');
     if (paths.length > 0) places.push(`${names} at ${group.label.replace(' at ', ' ')}`);

@@ -8,6 +8,7 @@ import type { Window } from '../../workers/task.ts';
 import { GpuSocketServer } from '../../workers/vhost-user/gpu-socket-server.ts';
 import { type BackEndOffer, connectBackEnd } from '../../workers/vhost-user/guest-connect.ts';
 import { type GuestEnd, runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
+import { MemoryDisplayServer } from '../../workers/vhost-user/memory-display-server.ts';
 import { PeerError } from '../../workers/vhost-user/peer-error.ts';
 import { type GuestRun, guestFigures, guestTable, hasFeature, isRight } from '../guest-figures.ts';
 import { GuestMeter } from '../guest-meter.ts';
@@ -36,10 +37,13 @@ Flags:
   --seconds N           how long (10); 0: until Ctrl-C
   --frames N            how many frames in place of how long
   --spin-us N           the most that the guest spins before it sleeps (50)
-  --gpu-socket WHEN     auto, yes or no: serve a GPU socket, on which the back
-                        end asks for displays and sends pixels. No protocol
-                        feature tells who wants one; auto: what is built on
-                        QEMU's libvhost-user, as vhost-user-gpu
+  --gpu-socket WHEN     auto, yes, memory or no: serve a GPU socket, on which
+                        the back end asks for displays and sends pixels;
+                        memory: one whose display, a process of its own,
+                        looks at frames in the guest's memory (scanout host
+                        --sink memory). No protocol feature tells who wants
+                        one; auto: what is built on QEMU's libvhost-user, as
+                        vhost-user-gpu
   --verify              look at the pixels that come by the GPU socket: whether
                         each frame is whole and follows the one before
   --json                print the figures as JSON
@@ -100,7 +104,7 @@ export const guestCommand: Command = {
     const measureFrames = values.frames === undefined ? 0 : integerFlag('frames', values.frames, 1, 1_000_000_000);
     const seconds = measureFrames > 0 ? 0 : integerFlag('seconds', values.seconds ?? '10', 0, 1_000_000);
     const window = { warmupMs: 0, warmupFrames: 0, measureMs: seconds * 1000, measureFrames, usageWindows: 1 };
-    const socketWhen = choiceFlag('gpu-socket', values['gpu-socket'], ['auto', 'yes', 'no'] as const);
+    const socketWhen = choiceFlag('gpu-socket', values['gpu-socket'], ['auto', 'yes', 'memory', 'no'] as const);
     const libc = Libc.load();
     if (typeof libc === 'string') throw new UsageError(libc);
 
@@ -136,7 +140,7 @@ interface Wish {
   /** null: the one that the back end serves best. */
   readonly path: MachineOptions['path'] | null;
   readonly window: Window;
-  readonly socketWhen: 'auto' | 'yes' | 'no';
+  readonly socketWhen: 'auto' | 'yes' | 'memory' | 'no';
   readonly verify: boolean;
 }
 
@@ -149,7 +153,7 @@ interface Driven {
 
 /** Runs the guest and lets the back end go. @throws UsageError for what the back end or this machine cannot */
 async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, window, socketWhen, verify }: Wish): Promise<Driven> {
-  let server: GpuSocketServer | null = null;
+  let server: GpuSocketServer | MemoryDisplayServer | null = null;
   try {
     const { options } = scenario({ ...asked, path: path ?? (hasFeature(offer, Feature.RESOURCE_BLOB) ? 'udmabuf' : 'copy') });
     checkOffer(offer, options);
@@ -158,8 +162,11 @@ async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, win
     const faulty = new AbortController();
     if (socketWhen === 'yes' || (socketWhen === 'auto' && offer.isQemu)) {
       const { width, height, heads, rateHz } = options;
-      const display = { width, height, heads, refreshHz: rateHz ?? 60, verify };
+      const display = { width, height, heads, refreshHz: rateHz ?? 60, verify, log: null };
       server = new GpuSocketServer(libc, offer.front, display, () => faulty.abort());
+    } else if (socketWhen === 'memory') {
+      server = new MemoryDisplayServer(libc, offer.front, { heads: options.heads, verify, log: null });
+      await server.ready;
     } else if (verify) throw new UsageError('--verify looks at what comes by a GPU socket: give --gpu-socket yes');
     const meter = new GuestMeter(plan);
     const signal = AbortSignal.any([io.signal, faulty.signal]);

@@ -10,6 +10,7 @@ import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
 import { displayLine } from '../display-line.ts';
+import { HostAccount } from '../host-figures.ts';
 import { HostMeter } from '../host-meter.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
@@ -33,8 +34,9 @@ Flags:
   --rate HZ|max         of the display's vblank (60); max: none
   --sink NAME           latch: reads nothing (default); display: draws copies;
                         socket: sends each frame through the front end's GPU
-                        socket, as QEMU's vhost-user-gpu does; encode: H.264
-                        (needs node-av)
+                        socket, as QEMU's vhost-user-gpu does; memory: lets
+                        the display there look at it in the guest's memory;
+                        encode: H.264 (needs node-av)
   --max-refresh HZ|max  encode so many frames a second and head at most (30)
   --encoded FILE        write the H.264 of head 0 there
   --ring split|packed   what the driver may use (split)
@@ -50,7 +52,8 @@ Flags:
                         as gpu0=0xf4000000+64M: a VFIO device owns them
   --unsealed            take memory that the front end could shrink, which would
                         end this program (QEMU: seal=off, or a file)
-  --spin-us N           the most that the thread spins before it sleeps (50)
+  --spin-us N           the most that the thread spins before it sleeps (50;
+                        with --sink memory 0)
   --state FILE          keep what the guest has set up, and in FILE.rings where
                         its rings stand, so that a host started again goes on
                         with a guest that runs; commands are answered in order
@@ -62,6 +65,8 @@ Flags:
                         "display HEAD WxH" and "display HEAD off", each answered
                         on standard output by "ok" or "error: ..." and why
   --once                end with the first session
+  --json                a line of JSON for each session at its end, on stdout:
+                        counters, copies and their bytes
   --help                this text
 
 Exit code: 0 the session of --once ended; 2 a bad flag, or this machine cannot;
@@ -102,12 +107,13 @@ export const hostCommand: Command = {
         policy: { type: 'string', default: 'copy' },
         'device-region': { type: 'string' },
         unsealed: { type: 'boolean', default: false },
-        'spin-us': { type: 'string', default: '50' },
+        'spin-us': { type: 'string' },
         state: { type: 'string' },
         record: { type: 'string' },
         frames: { type: 'string' },
         control: { type: 'boolean', default: false },
         once: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
         help: HELP_FLAG,
       },
     });
@@ -117,7 +123,7 @@ export const hostCommand: Command = {
     }
     const socket = socketFlag(values['vhost-user']);
     const { width, height } = parseResolution(values.resolution);
-    const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket', 'encode'] as const);
+    const sink = choiceFlag('sink', values.sink, ['latch', 'display', 'socket', 'memory', 'encode'] as const);
     const options: MachineOptions = {
       ...DEFAULT_OPTIONS,
       path: values['no-blob'] ? 'copy' : 'udmabuf',
@@ -125,13 +131,14 @@ export const hostCommand: Command = {
       height,
       heads: integerFlag('heads', values.heads, 1, 16),
       rateHz: parseRate(values.rate),
-      sink: sink === 'socket' ? 'latch' : sink,
+      sink: sink === 'socket' || sink === 'memory' ? 'latch' : sink,
       maxRefreshHz: parseRate(values['max-refresh']),
       ring: choiceFlag('ring', values.ring, RINGS),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
-      importBy: choiceFlag('import-by', values['import-by'], IMPORT_BY),
+      importBy: sink === 'memory' ? 'list' : choiceFlag('import-by', values['import-by'], IMPORT_BY),
       policy: choiceFlag('policy', values.policy, ['copy', 'error'] as const),
-      spinUs: integerFlag('spin-us', values['spin-us'], 0, 1_000_000),
+      // What another process answers is seen by who sleeps.
+      spinUs: integerFlag('spin-us', values['spin-us'] ?? (sink === 'memory' ? '0' : '50'), 0, 1_000_000),
       logCapacity: 4096,
     };
     const devices = deviceRanges(values['device-region']);
@@ -149,6 +156,7 @@ export const hostCommand: Command = {
     const terminal = process.stderr.isTTY === true;
     const progress = new Progress(io.stderr, terminal);
     const meter = new HostMeter(plan);
+    const account = new HostAccount(plan);
     let failed = false;
     const say = (text: string): void => {
       progress.end();
@@ -164,6 +172,7 @@ export const hostCommand: Command = {
         // A front end that ends its guest hangs up.
         failed = news.why !== null && news.why !== 'hung up';
         say(`${news.why === null ? 'stopped' : `the front end ${failed ? 'broke the session' : 'is gone'}: ${news.why}`}`);
+        if (values.json) io.stdout(`${JSON.stringify(account.end(news.why))}\n`);
         say(`${commands} commands, ${errors} answered with an error; ${meter.total()}`);
       }
     };
@@ -174,7 +183,7 @@ export const hostCommand: Command = {
       unsealed: values.unsealed,
       connect: values.connect,
       once: values.once,
-      sendFrames: sink === 'socket',
+      send: sink === 'socket' ? ('pixels' as const) : sink === 'memory' ? ('memory' as const) : null,
       state: values.state ?? null,
       record: values.record ?? null,
       frames: values.frames ?? null,

@@ -19,6 +19,7 @@ import { wrap } from '../../reports/terminal.ts';
 import { whyNoImports } from '../../workers/native/imports.ts';
 import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
+import type { PairPlan } from '../peers/pairs.ts';
 import { Progress } from '../progress.ts';
 import { onHost } from '../realguest/recorded.ts';
 import { tracedScenarios } from '../realguest/traced.ts';
@@ -168,7 +169,7 @@ export const runCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const { scenarios, timing, suite, study } = select(values, await traced(values));
+    const { scenarios, timing, suite, study, pairs } = select(values, await traced(values));
     const budget = (given('memory-mb', values, 16, 1 << 20) ?? Math.floor(memoryBudget() / 2 ** 20)) * 2 ** 20;
     const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
     for (const one of scenarios) checkScenario(one, budget);
@@ -182,6 +183,7 @@ export const runCommand: Command = {
         scenarios,
         timing,
         ...(study === undefined ? {} : { study }),
+        ...(pairs === undefined ? {} : { pairs }),
         seed,
         bare: values.bare,
         command: ['npx scanout run', ...argv.map(quoted)].join(' '),
@@ -249,7 +251,15 @@ async function traced(values: Values): Promise<Scenario[] | null> {
   return await tracedScenarios(trace, rate === undefined ? undefined : parseRate(rate), machineOverrides(values));
 }
 
-function select(values: Values, recorded: Scenario[] | null): { scenarios: Scenario[]; timing: Timing; suite: string; study?: StudyPlan } {
+interface Selection {
+  readonly scenarios: Scenario[];
+  readonly timing: Timing;
+  readonly suite: string;
+  readonly study?: StudyPlan;
+  readonly pairs?: PairPlan[];
+}
+
+function select(values: Values, recorded: Scenario[] | null): Selection {
   const custom =
     recorded !== null ||
     (values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined));
@@ -276,7 +286,7 @@ function select(values: Values, recorded: Scenario[] | null): { scenarios: Scena
         ({ options }) => resolutions === undefined || resolutions.some((r) => r.width === options.width && r.height === options.height),
       )
       .filter(({ options }) => rates === undefined || rates.includes(options.rateHz))
-      .map((one) => (one.recorded === undefined ? scenario({ ...one.options, ...overrides }) : onHost(one, overrides)));
+      .map((one) => (one.recorded === undefined ? scenario({ ...one.options, ...overrides }, one.host) : onHost(one, overrides)));
     // A flag for what the suite varies makes several of its scenarios one.
     scenarios = unique(scenarios, ({ id }) => id) ?? [];
     if (scenarios.length === 0)
@@ -288,7 +298,9 @@ function select(values: Values, recorded: Scenario[] | null): { scenarios: Scena
     repetitions: given('repetitions', values, 1, 1000) ?? base.timing.repetitions,
     pacedFrames: given('frames', values, 1, 1_000_000) ?? base.timing.pacedFrames,
   };
-  return { scenarios, timing, suite: custom ? 'custom' : base.name, ...(custom || base.study === undefined ? {} : { study: base.study }) };
+  if (custom) return { scenarios, timing, suite: 'custom' };
+  const { name, study, pairs } = base;
+  return { scenarios, timing, suite: name, ...(study === undefined ? {} : { study }), ...(pairs === undefined ? {} : { pairs: pairs() }) };
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {

@@ -47,6 +47,8 @@ export class Plane implements CommandOwner {
   readonly #log: FrameLog | null;
   /** Linux without blob: the flip does not wait for the host. */
   readonly #linuxPacing: boolean;
+  /** A dumb buffer that is shown already is transferred and not flushed. */
+  readonly #transferOnly: boolean;
   #state: number = PlaneState.idle;
   /** `deadline[0]`: when the commit gives up waiting, ns; Infinity: it waits without limit or not at all. A slot: a double would be boxed. */
   readonly deadline = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
@@ -57,11 +59,12 @@ export class Plane implements CommandOwner {
   #changed = false;
   #damage: Rect | null = null;
 
-  constructor(driver: VirtioGpuDriver, head: number, log: FrameLog | null, linuxPacing: boolean) {
+  constructor(driver: VirtioGpuDriver, head: number, log: FrameLog | null, linuxPacing: boolean, transferOnly = false) {
     this.#driver = driver;
     this.head = head;
     this.#log = log;
     this.#linuxPacing = linuxPacing;
+    this.#transferOnly = transferOnly;
   }
 
   get idle(): boolean {
@@ -214,6 +217,10 @@ export class Plane implements CommandOwner {
         ? writeSetScanoutBlob(words, at, 0, 0, fb.width, fb.height, this.head, resource.id, fb.width, fb.height, fb.format, fb.stride, 0)
         : writeSetScanout(words, at, 0, 0, fb.width, fb.height, this.head, resource.id);
       commands.submit(slot, bytes, Size.header, 0, 0, null, null, 0);
+    }
+    if (this.#transferOnly && waits && !changed) {
+      this.#state = PlaneState.response;
+      return;
     }
     const slot = commands.open();
     const bytes = writeFlush(words, commands.requestWord(slot), x, y, width, height, resource.id);

@@ -106,7 +106,10 @@ export class GuestMachine {
     this.surfaces = new Surfaces(options, this.driver, this.gpu, pixels, vramPages);
     const heads: HeadPlan[] = [];
     for (let head = 0; head < options.heads; head++) {
-      heads.push({ plane: new Plane(this.driver, head, this.log, options.linuxPacing), surfaces: this.surfaces.make(options) });
+      heads.push({
+        plane: new Plane(this.driver, head, this.log, options.linuxPacing, options.transferOnly),
+        surfaces: this.surfaces.make(options),
+      });
     }
     this.heads = heads;
     this.compositor = new Compositor({

@@ -65,6 +65,8 @@ export interface MachineOptions {
   readonly maxHostmem: number;
   /** Linux without blob flips without waiting. */
   readonly linuxPacing: boolean;
+  /** Without blob: each head's first frame is shown; after it only TRANSFER_TO_HOST_2D is sent. What copying costs without showing. */
+  readonly transferOnly: boolean;
   /** false: negative control, flushes are answered before the sink has read. */
   readonly fences: boolean;
   /** Frames drawn between moves of a buffer VRAM ↔ system memory; 0: never. */
@@ -110,6 +112,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   maxEntries: 16384,
   maxHostmem: 1024 * 1024 * 1024,
   linuxPacing: false,
+  transferOnly: false,
   fences: true,
   migrateEvery: 0,
   damage: null,

@@ -38,6 +38,12 @@ export class Ledger {
     this.#cells[stage * 2 + 1] += bytes;
   }
 
+  /** Copies that another process has made and counted. */
+  add(stage: CopyStage, copies: number, bytes: number): void {
+    this.#cells[stage * 2] += copies;
+    this.#cells[stage * 2 + 1] += bytes;
+  }
+
   copies(stage: CopyStage): number {
     return this.#cells[stage * 2];
   }

@@ -1,4 +1,5 @@
 import { byteSize, compact, duration, grouped, rateName, trimmed } from '../format.ts';
+import { rowName } from '../row-name.ts';
 import type { Scenario } from '../run-document.ts';
 import { LATENCY_STAGES } from '../run-document.ts';
 import type { Group } from '../summary.ts';
@@ -130,8 +131,10 @@ function blocksOf(groups: readonly Group[], figures: (scenario: Scenario) => Row
     label: group.label,
     rows: group.scenarios.map((scenario): Row => {
       const { values, names, show, end } = figures(scenario);
-      const hints = values.map((value, i) => (value === null ? '' : `${scenario.path}, ${group.label}: ${names[i] ?? ''} ${show(value)}`));
-      return { label: scenario.path + (scenario.results.disturbed ? '*' : ''), values, hints, end };
+      const hints = values.map((value, i) =>
+        value === null ? '' : `${rowName(scenario)}, ${group.label}: ${names[i] ?? ''} ${show(value)}`,
+      );
+      return { label: rowName(scenario) + (scenario.results.disturbed ? '*' : ''), values, hints, end };
     }),
   }));
 }
@@ -144,7 +147,7 @@ function extremes(groups: readonly Group[], value: (s: Scenario) => number | nul
     for (const scenario of group.scenarios) {
       const figure = value(scenario);
       if (figure === null) continue;
-      const found = { value: figure, place: `${scenario.path}, ${group.label}` };
+      const found = { value: figure, place: `${rowName(scenario)}, ${group.label}` };
       if (least === undefined || found.value < least.value) least = found;
       if (most === undefined || found.value > most.value) most = found;
     }
@@ -177,7 +180,7 @@ function chartFigure(chart: Chart, table: Markup, tableWidth: TableWidth = 'usua
 
 function tableOf(groups: readonly Group[], heads: readonly string[], cells: (scenario: Scenario) => string[]): Markup {
   return html`<table><thead><tr><th scope="col">size and rate</th><th scope="col" class="name">path</th>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>
-${groups.map((group) => group.scenarios.map((s) => html`<tr><th scope="row">${group.label}</th><th scope="row">${s.path}</th>${cells(s).map((cell) => html`<td>${cell}</td>`)}</tr>\n`))}</tbody></table>`;
+${groups.map((group) => group.scenarios.map((s) => html`<tr><th scope="row">${group.label}</th><th scope="row">${rowName(s)}</th>${cells(s).map((cell) => html`<td>${cell}</td>`)}</tr>\n`))}</tbody></table>`;
 }
 
 function latencyCells(scenario: Scenario): string[] {

@@ -1,6 +1,7 @@
 import type { NamedQuantile, Quantile } from '../distribution.ts';
 import { framesOf, LATENCY_TITLE, latencyTable, namedQuantiles, quantilesOf } from '../distribution.ts';
 import { duration } from '../format.ts';
+import { rowName } from '../row-name.ts';
 import type { Scenario } from '../run-document.ts';
 import { PATHS } from '../run-document.ts';
 import type { Group } from '../summary.ts';
@@ -47,7 +48,7 @@ function distributed(group: Group): Distributed[] {
   return group.scenarios.flatMap((scenario) => {
     const histogram = scenario.latencyHistograms?.submitToPresent;
     const frames = histogram === undefined ? 0 : framesOf(histogram);
-    const name = scenario.path + (scenario.results.disturbed ? '*' : '');
+    const name = rowName(scenario) + (scenario.results.disturbed ? '*' : '');
     const { submitToPresent } = scenario.results.latencyUs;
     if (histogram === undefined || submitToPresent === null || frames === 0) return [];
     const named = namedQuantiles(submitToPresent, frames);
@@ -88,7 +89,7 @@ function distributionFigure(group: Group, paths: readonly Distributed[], id: str
 }
 
 function seriesOf({ scenario, name, quantiles, named }: Distributed, group: Group): LineSeries {
-  const hint = (each: NamedQuantile): string => `${scenario.path}, ${group.label}: ${each.name} ${duration(each.us)}`;
+  const hint = (each: NamedQuantile): string => `${rowName(scenario)}, ${group.label}: ${each.name} ${duration(each.us)}`;
   return {
     name,
     style: PATHS.indexOf(scenario.path),

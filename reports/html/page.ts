@@ -5,6 +5,7 @@ import { byteSize, rateName, trimmed } from '../format.ts';
 import { WAY_TITLE, wayGroup } from '../hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import { notesOf } from '../notes.ts';
+import { rowName } from '../row-name.ts';
 import type { Check, RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings } from '../settings.ts';
@@ -17,6 +18,7 @@ import { distributionSection } from './distribution-section.ts';
 import { encodeSection } from './encode-section.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
+import { pairsSection } from './pairs-section.ts';
 import { pathDiagram } from './path-diagram.ts';
 import { savingsSection } from './savings-section.ts';
 import { scrolled } from './scrolled.ts';
@@ -77,7 +79,7 @@ ${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}`;
   return html`<section aria-label="Verdict">
 ${statusLine(run)}
 ${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
-${run.study === undefined ? verdicts : html`${studySection(run.study)}<details id="verdicts"><summary>Each size and rate in a sentence</summary>${verdicts}</details>`}
+${run.pairs === undefined ? '' : pairsSection(run, run.pairs)}${run.study === undefined && run.pairs === undefined ? verdicts : html`${run.study === undefined ? '' : studySection(run.study)}<details id="verdicts"><summary>Each size and rate in a sentence</summary>${verdicts}</details>`}
 ${warnings.length === 0 ? '' : html`<div class="warn" id="warnings"><strong>Mind</strong><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 </section>`;
 }
@@ -130,7 +132,7 @@ function groupTable(group: Group, columns: readonly Column[]): Markup {
 ${group.scenarios.map(
   (
     s,
-  ) => html`<tr${s.path === REPLACED_PATH ? raw(' class="reference"') : ''}><th scope="row">${s.path}${s.results.disturbed ? raw(' (disturbed)') : ''}</th>${columns.map((column) => html`<td>${column.cell(s)}</td>`)}</tr>
+  ) => html`<tr${s.path === REPLACED_PATH ? raw(' class="reference"') : ''}><th scope="row">${rowName(s)}${s.results.disturbed ? raw(' (disturbed)') : ''}</th>${columns.map((column) => html`<td>${column.cell(s)}</td>`)}</tr>
 `,
 )}</tbody></table>`;
 }

@@ -1,6 +1,7 @@
 import { byteSize, counted } from '../format.ts';
 import type { Hop, Way } from '../hops.ts';
 import { PLACES, SINK, wayOf, wayTable, wayWords } from '../hops.ts';
+import { rowName } from '../row-name.ts';
 import type { Scenario } from '../run-document.ts';
 import type { Group } from '../summary.ts';
 import type { Markup } from './escape.ts';
@@ -20,7 +21,7 @@ export function pathDiagram(group: Group): Markup {
   const { heads, rows: cells, words } = wayTable(group);
   const height = HEAD + rows.length * ROW + 6;
   const drawing = html`<svg class="paths" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="paths-title paths-desc" data-chart="paths">
-<title id="paths-title">Copies on a frame's way</title><desc id="paths-desc">${rows.map(({ scenario, way }) => `${scenario.path}: ${wayWords(way)}`).join('. ')}.</desc>
+<title id="paths-title">Copies on a frame's way</title><desc id="paths-desc">${rows.map(({ scenario, way }) => `${rowName(scenario)}: ${wayWords(way)}`).join('. ')}.</desc>
 ${PLACES.map((place, i) => html`<text class="place-name" x="${boxAt(i) + BOX / 2}" y="16">${place}</text>`)}
 ${rows.map(({ scenario, way }, i) => row(scenario, way, HEAD + i * ROW))}
 </svg>`;
@@ -39,7 +40,7 @@ function boxAt(place: number): number {
 function row(scenario: Scenario, way: Way, y: number): Markup {
   const used = new Set([way.start, SINK, ...way.hops.flatMap((hop) => [hop.from, hop.to])]);
   const middle = y + ROW / 2;
-  return html`<text class="block" x="0" y="${middle - 2}">${scenario.path}</text><text class="key" x="0" y="${middle + 14}">${counted(way.hops.length, 'copy', 'copies')}</text>
+  return html`<text class="block" x="0" y="${middle - 2}">${rowName(scenario)}</text><text class="key" x="0" y="${middle + 14}">${counted(way.hops.length, 'copy', 'copies')}</text>
 ${[...used].map((place) => html`<rect class="place-box" x="${boxAt(place)}" y="${middle - 15}" width="${BOX}" height="30" rx="4"/><text class="in-box" x="${boxAt(place) + BOX / 2}" y="${middle + 4}">${boxWords(scenario, way, place)}</text>`)}
 ${way.hops.map((hop) => copyArrow(hop, middle))}${way.readAt === SINK ? '' : readArrow(way.readAt, middle)}
 `;

@@ -1,4 +1,5 @@
 import { compact, duration, grouped, rateName } from '../format.ts';
+import { rowName } from '../row-name.ts';
 import type { FrameTrace, Scenario } from '../run-document.ts';
 import { PATHS } from '../run-document.ts';
 import { percentile } from '../statistics.ts';
@@ -44,7 +45,7 @@ function tracedOf(group: Group): Traced[] {
 }
 
 function nameOf(scenario: Scenario): string {
-  return scenario.path + (scenario.results.disturbed ? '*' : '');
+  return rowName(scenario) + (scenario.results.disturbed ? '*' : '');
 }
 
 function traceFigure(group: Group, id: string): Markup {
@@ -96,7 +97,7 @@ function drawing(traced: readonly Traced[], id: string, title: string, rateHz: n
   const x = linearScale(Math.max(...traced.map(({ trace }) => trace.atMs[trace.atMs.length - 1])));
   const bottom = 8 + traced.length * STRIP;
   const atX = (ms: number): number => round(LEFT + x.at(ms) * PLOT);
-  const words = traced.map(({ scenario, trace }) => `${scenario.path} longest ${duration(Math.max(...trace.frameTimeUs))}`);
+  const words = traced.map(({ scenario, trace }) => `${rowName(scenario)} longest ${duration(Math.max(...trace.frameTimeUs))}`);
   return html`<svg class="trace" viewBox="0 0 ${WIDTH} ${bottom + 26}" role="img" aria-labelledby="${id}-title ${id}-desc" data-chart="${id}">
 <title id="${id}-title">${title}</title><desc id="${id}-desc">Time between presented frames at ${rateName(rateHz)}, microseconds on a logarithmic axis, over milliseconds, a strip a path. ${words.join(', ')}.</desc>
 ${x.ticks.map((tick) => html`<line class="grid" x1="${atX(tick)}" x2="${atX(tick)}" y1="8" y2="${bottom}"/><text class="tick" x="${atX(tick)}" y="${bottom + 18}">${tick === 0 ? '0' : `${compact(tick)} ms`}</text>`)}

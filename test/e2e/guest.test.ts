@@ -198,7 +198,43 @@ describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
     const command = guest('--gpu-socket', 'yes');
     expect(await command.ended).toBe(4);
     expect(await host.ended).toBe(4);
-    expect(host.text).toContain('GPU_SET_SOCKET, but frames are not sent here: --sink socket sends them');
+    expect(host.text).toContain('GPU_SET_SOCKET, but frames are not sent here: --sink socket and --sink memory use it');
+  });
+
+  test("a display process looks at each frame in the guest's memory, and nothing is copied", async () => {
+    const host = await startHost('--once', '--sink', 'memory', '--json', '--heads', '2');
+    const command = guest(
+      '--gpu-socket',
+      'memory',
+      '--path',
+      'udmabuf',
+      '--verify',
+      '--json',
+      '--frames',
+      String(FRAMES),
+      '--heads',
+      '2',
+      '--layout',
+      '4k',
+    );
+    expect(await command.ended, command.text).toBe(0);
+    const { display, ...figures } = JSON.parse(command.text) as Record<string, unknown> & { display: Record<string, number> };
+    expect(figures).toMatchObject({ path: 'udmabuf', failedFrames: 0, copiedBytes: 0 });
+    expect(display).toMatchObject({ torn: 0, unordered: 0, bytes: 0, verified: display['updates'] });
+    expect(display['updates']).toBeGreaterThanOrEqual(FRAMES);
+    expect(await host.ended, host.text).toBe(0);
+    const session = JSON.parse(/^\{.*\}$/m.exec(host.text)?.[0] ?? '') as { counters: Record<string, number>; copies: object };
+    expect(session).toMatchObject({ session: 1, why: 'hung up', copies: {} });
+    expect(session.counters['framesImported']).toBe(display['updates']);
+    expect(mappedFiles()).toEqual([]);
+  });
+
+  test('a display that takes no memory ends the session with a line', async () => {
+    const host = await startHost('--once', '--sink', 'memory');
+    const command = guest('--gpu-socket', 'yes', '--path', 'udmabuf', '--frames', '2');
+    expect(await command.ended).toBe(4);
+    expect(await host.ended).toBe(4);
+    expect(host.text).toContain('--sink socket sends it pixels');
   });
 
   test.skipIf(!existsSync(QEMU))(`drives QEMU's vhost-user-gpu (${QEMU}: package qemu-system-gui), and the pixels are right`, async () => {

@@ -44,7 +44,7 @@ export class TestHost {
 
   constructor(options: Partial<MachineOptions> = {}, task: Partial<HostTask> = {}) {
     const plan = planParts({ ...DEFAULT_OPTIONS, rateHz: null, logCapacity: 64, ...options }, [], monotonicNowNs());
-    const rest = { devices: [], unsealed: false, once: false, sendFrames: false, state: null, record: null, frames: null, connect: false };
+    const rest = { devices: [], unsealed: false, once: false, send: null, state: null, record: null, frames: null, connect: false };
     this.host = new VhostUserHost({ plan, socket: this.socket, ...rest, ...task }, (one) => {
       this.news.push(one);
       for (const resolve of this.#heard.splice(0)) resolve();

@@ -1,6 +1,5 @@
 import { readlinkSync } from 'node:fs';
 import type { Libc } from './libc.ts';
-import { POLLOUT, PollSet } from './poll.ts';
 
 /** What is written to an eventfd: one event. */
 export const ONE_EVENT = new Uint8Array(new BigUint64Array([1n]).buffer);
@@ -16,18 +15,63 @@ export function eventFault(libc: Libc, fd: number): string | null {
   return null;
 }
 
-/** Signals eventfds that others may have made full, and waiting again: who waits for a full one has been told already. */
+/** Words of what a `SignalWatch` looks at: the descriptor that is written to + 1 (0: none), and how many were. */
+const Watched = { fd: 0, count: 1 } as const;
+const WATCHED_WORDS = 2;
+/** Between two looks, ms: a write that takes from one to the next waits for somebody who does not read. */
+const LOOK_MS = 100;
+
+/**
+ * Signals eventfds of others. They are made not to wait (`eventFault`), but whoever shares them can undo that and make one full: then
+ * the write waits, until the process's `SignalWatch` empties it. Asking before each write would cost a system call a signal.
+ */
 export class EventSignals {
   readonly #libc: Libc;
-  readonly #polls: PollSet;
+  readonly #watched: Int32Array;
 
-  constructor(libc: Libc) {
+  /** @param watched a `SignalWatch`'s */
+  constructor(libc: Libc, watched: SharedArrayBuffer) {
     this.#libc = libc;
-    this.#polls = new PollSet(libc, 1);
+    this.#watched = new Int32Array(watched);
   }
 
   signal(fd: number): void {
-    this.#polls.set(0, fd, POLLOUT);
-    if (this.#polls.wait(0) > 0) this.#libc.write(fd, ONE_EVENT);
+    Atomics.store(this.#watched, Watched.fd, fd + 1);
+    this.#libc.write(fd, ONE_EVENT);
+    Atomics.store(this.#watched, Watched.fd, 0);
+    Atomics.add(this.#watched, Watched.count, 1);
+  }
+}
+
+/** Lets a thread go on whose signal waits: on another thread of the process. */
+export class SignalWatch {
+  readonly watched = new SharedArrayBuffer(WATCHED_WORDS * 4);
+  readonly #libc: Libc;
+  readonly #words = new Int32Array(this.watched);
+  readonly #drain = new Uint8Array(8);
+  readonly #timer: NodeJS.Timeout;
+  #fd = 0;
+  #count = 0;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const fd = Atomics.load(this.#words, Watched.fd);
+    const count = Atomics.load(this.#words, Watched.count);
+    const waits = fd !== 0 && fd === this.#fd && count === this.#count;
+    this.#fd = fd;
+    this.#count = count;
+    if (!waits) return;
+    // In this order: the read must not wait in its turn.
+    this.#libc.nonBlocking(fd - 1);
+    this.#libc.read(fd - 1, this.#drain);
   }
 }

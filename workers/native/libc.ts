@@ -207,6 +207,29 @@ export class Libc {
     return sent < 0 ? this.#errno() : sent;
   }
 
+  /** The CPUs that the calling thread may use, a bit each; those it starts from here on may use the same. */
+  affinity(): Uint8Array {
+    const mask = new Uint8Array(CPU_SET_BYTES);
+    this.#check('sched_getaffinity', this.#call('sched_getaffinity', 0, CPU_SET_BYTES, mask));
+    return mask;
+  }
+
+  /** @param mask as `affinity` gives it */
+  setAffinity(mask: Uint8Array): void {
+    this.#check('sched_setaffinity', this.#call('sched_setaffinity', 0, CPU_SET_BYTES, mask));
+  }
+
+  /** SO_SNDBUF: bytes on their way, as far as the system lets anybody. */
+  sendBuffer(fd: number, bytes: number): void {
+    this.#call('setsockopt', fd, SOL_SOCKET, SO_SNDBUF, new Int32Array([bytes]), 4);
+  }
+
+  /** send(2), which neither waits nor ends this process where nobody is at the other end. @returns bytes, or an errno name */
+  send(fd: number, bytes: Uint8Array): number | string {
+    const sent = this.#call('send', fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? this.#errno() : sent;
+  }
+
   #call(name: string, ...parameters: unknown[]): number {
     return Number(this.#calls[name]?.(...parameters));
   }
@@ -217,6 +240,12 @@ export class Libc {
   }
 }
 
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+/** Of a cpu_set_t of 1024 CPUs. */
+const CPU_SET_BYTES = 128;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
@@ -244,5 +273,9 @@ const PROTOTYPES = [
   'int accept4(int fd, void *address, void *bytes, int flags)',
   'int socketpair(int domain, int type, int protocol, void *pair)',
   'intptr_t recvmsg(int fd, void *header, int flags)',
+  'int setsockopt(int fd, int level, int option, const void *value, unsigned int bytes)',
+  'int sched_getaffinity(int pid, size_t bytes, void *mask)',
+  'int sched_setaffinity(int pid, size_t bytes, const void *mask)',
+  'intptr_t send(int fd, const void *bytes, size_t count, int flags)',
   'intptr_t sendmsg(int fd, const void *header, int flags)',
 ] as const;

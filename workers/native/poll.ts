@@ -1,7 +1,7 @@
 import type { Libc } from './libc.ts';
 
 const POLLFD = 8;
-const POLLIN = 1;
+export const POLLIN = 1;
 export const POLLOUT = 4;
 /** Error or hang-up: reported whether asked for or not. */
 const POLLERR_HUP = 0x18;

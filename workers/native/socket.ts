@@ -28,7 +28,7 @@ export function socketAddress(path: string): Uint8Array {
   return address;
 }
 
-/** A Unix stream socket that carries bytes and file descriptors. Never waits. */
+/** A Unix stream socket that carries bytes and file descriptors. Waits only where it is told to. */
 export class FdSocket {
   readonly fd: number;
   readonly #libc: Libc;
@@ -51,12 +51,13 @@ export class FdSocket {
   /**
    * Takes up to `bytes` that are there, into `into` at `at`, and the file descriptors that came with them, which are then
    * the caller's.
-   * @returns how many bytes; 0: the other end is gone; −1: nothing is there
+   * @param waits until something is there, which blocks the thread
+   * @returns how many bytes; 0: the other end is gone; −1: nothing is there, or a signal came
    * @throws NativeError; EMSGSIZE when more file descriptors came than are taken (all are closed)
    */
-  receive(into: Uint8Array, at: number, bytes: number, fds: number[]): number {
+  receive(into: Uint8Array, at: number, bytes: number, fds: number[], waits = false): number {
     this.#header(Math.min(bytes, this.#room), CONTROL);
-    const got = this.#libc.recvmsg(this.fd, this.#arena, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const got = this.#libc.recvmsg(this.fd, this.#arena, (waits ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
     if (typeof got === 'string') {
       if (got === 'EAGAIN' || got === 'EINTR') return -1;
       if (got === 'ECONNRESET') return 0;
@@ -69,7 +70,7 @@ export class FdSocket {
       throw new NativeError('recvmsg', 'EMSGSIZE', `more than ${MOST_FDS} file descriptors came with one message`);
     }
     const from = MSGHDR + IOVEC + CONTROL;
-    into.set(this.#arena.subarray(from, from + got), at);
+    if (got > 0) into.set(this.#arena.subarray(from, from + got), at);
     return got;
   }
 
@@ -108,15 +109,17 @@ export class FdSocket {
   #header(bytes: number, control: number): void {
     const view = this.#view;
     const base = this.#base;
-    view.setBigUint64(0, 0n, true);
-    view.setBigUint64(8, 0n, true);
-    view.setBigUint64(16, base + BigInt(MSGHDR), true);
-    view.setBigUint64(24, 1n, true);
+    // Once: what stays is not written again.
+    if (view.getUint32(24, true) === 0) {
+      view.setBigUint64(16, base + BigInt(MSGHDR), true);
+      view.setBigUint64(24, 1n, true);
+      view.setBigUint64(MSGHDR, base + BigInt(MSGHDR + IOVEC + CONTROL), true);
+    }
     view.setBigUint64(32, control === 0 ? 0n : base + BigInt(MSGHDR + IOVEC), true);
-    view.setBigUint64(40, BigInt(control), true);
-    view.setBigUint64(48, 0n, true);
-    view.setBigUint64(MSGHDR, base + BigInt(MSGHDR + IOVEC + CONTROL), true);
-    view.setBigUint64(MSGHDR + 8, BigInt(bytes), true);
+    // The low halves: both are small.
+    view.setUint32(40, control, true);
+    view.setUint32(48, 0, true);
+    view.setUint32(MSGHDR + 8, bytes, true);
   }
 
   #takeFds(fds: number[]): void {

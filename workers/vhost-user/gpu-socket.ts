@@ -1,3 +1,5 @@
+import { MonotonicClock } from '../../core/measure/clock.ts';
+import { FrameColumn, FrameLog } from '../../core/measure/frame-log.ts';
 import { MAX_SCANOUTS, Response } from '../../core/protocol/constants.ts';
 import { writeDisplayInfo } from '../../core/protocol/display-info.ts';
 import { buildEdid } from '../../core/protocol/edid.ts';
@@ -71,6 +73,17 @@ export interface GpuDisplayTask {
   readonly verify: boolean;
   /** DISPLAY_COUNTS doubles. */
   readonly counts: SharedArrayBuffer;
+  /** Where it is noted when each stamped frame is there whole; null: nowhere. */
+  readonly log: DisplayLog | null;
+}
+
+/** A frame log (core/measure) of which the display writes what the sink of a host of this process would. */
+export interface DisplayLog {
+  readonly buffer: SharedArrayBuffer;
+  /** Rows a head. */
+  readonly capacity: number;
+  /** Of the log's times: CLOCK_MONOTONIC, ns. */
+  readonly originNs: number;
 }
 
 /** How the bytes come and go. */
@@ -89,6 +102,8 @@ export class GpuDisplay {
   readonly #payload = new Uint32Array((20 + 64 * 64 * 4) / 4);
   readonly #image: Uint32Array;
   readonly #lastFrame: Uint32Array;
+  readonly #log: FrameLog | null;
+  readonly #clock: MonotonicClock;
 
   constructor(stream: GpuStream, task: GpuDisplayTask) {
     this.#stream = stream;
@@ -96,6 +111,9 @@ export class GpuDisplay {
     this.#counts = new Float64Array(task.counts);
     this.#image = new Uint32Array(task.width * task.height);
     this.#lastFrame = new Uint32Array(task.heads);
+    const { log } = task;
+    this.#log = log === null ? null : new FrameLog(log.buffer, task.heads, log.capacity);
+    this.#clock = new MonotonicClock(log?.originNs ?? 0);
   }
 
   /** Serves until the stream ends. @throws PeerError for what is no message */
@@ -147,10 +165,22 @@ export class GpuDisplay {
     if (bytes > this.#image.byteLength) throw new PeerError(`GPU socket: UPDATE of ${width}x${height} is larger than the display`);
     if (!this.#stream.read(bytesOf(this.#image, bytes))) return false;
     const counts = this.#counts;
+    if (bytes > 0) this.#shown(scanout);
     if (this.#task.verify && bytes > 0) this.#verify(scanout, width, height);
     counts[DisplayCount.bytes] += bytes;
     counts[DisplayCount.updates] += 1;
     return true;
+  }
+
+  /** The frame is told by its stamp. One of a guest that stamps nothing takes no row: it would be the number before 0. */
+  #shown(scanout: number): void {
+    const log = this.#log;
+    const frame = (this.#image[0] & COLOUR) - 1;
+    if (log === null || frame < 0) return;
+    this.#clock.read();
+    const row = log.row(scanout, frame);
+    log.cells[row + FrameColumn.present] = this.#clock.slot[0];
+    log.cells[row + FrameColumn.release] = this.#clock.slot[0];
   }
 
   #verify(scanout: number, width: number, height: number): void {

@@ -4,6 +4,7 @@ import type { MachinePlan } from '../../core/machine/plan.ts';
 import type { Clock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Ledger } from '../../core/memory/ledger.ts';
+import type { MemoryRegion } from '../../core/memory/region.ts';
 import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
@@ -12,8 +13,8 @@ import { runLoop, type Side } from '../loop.ts';
 import { EventSignals, eventFault } from '../native/event-fd.ts';
 import { type Imports, importsHere, openImports } from '../native/imports.ts';
 import type { Libc } from '../native/libc.ts';
-import { type FileMappings, fileIdentity } from '../native/mapping.ts';
-import { POLLOUT, PollSet } from '../native/poll.ts';
+import { type BackingFile, type FileMappings, fileIdentity } from '../native/mapping.ts';
+import { PollSet } from '../native/poll.ts';
 import { FdSocket } from '../native/socket.ts';
 import { HostRemote } from '../remote.ts';
 import { BackEnd } from './back-end.ts';
@@ -23,9 +24,11 @@ import { GuestMemory } from './guest-memory.ts';
 import type { HostTask } from './host-task.ts';
 import { KeptRings } from './kept-rings.ts';
 import { KeptState } from './kept-state.ts';
+import { MemorySink } from './memory-sink.ts';
 import { OwnRequests } from './own-requests.ts';
 import { PeerError } from './peer-error.ts';
 import { Recorder } from './recorder.ts';
+import type { SendingSink } from './sending-sink.ts';
 import { SocketSink } from './socket-sink.ts';
 
 /** Places of the poll set; the queues' kicks follow. */
@@ -55,7 +58,7 @@ export class HostSession {
   readonly #frames: FrameList | null;
   readonly #state: KeptState | null;
   readonly #rings: KeptRings | null;
-  readonly #sender: SocketSink | null;
+  readonly #sender: SendingSink | null;
   readonly #remote: HostRemote;
   readonly #wakeFd: number;
   #gpuFd = -1;
@@ -68,6 +71,7 @@ export class HostSession {
    * @param fd the connection, closed at the end
    * @param wakeFd readable when it is to stop, which `isStopped` then says, or when a display was changed
    * @param displays a `Remote`'s buffer
+   * @param watched a `SignalWatch`'s
    * @param encoder in place of the plan's sink; the same for all sessions
    */
   constructor(
@@ -78,6 +82,7 @@ export class HostSession {
     fd: number,
     wakeFd: number,
     displays: SharedArrayBuffer,
+    watched: SharedArrayBuffer,
     isStopped: () => boolean,
     say: (line: string) => void,
     encoder: Sink | null = null,
@@ -98,7 +103,8 @@ export class HostSession {
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
     this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
     this.#rings = task.state === null ? null : new KeptRings(`${task.state}.rings`, mappings);
-    this.#sender = task.sendFrames ? new SocketSink(libc, plan.options.heads, new Ledger(plan.hostLedger)) : null;
+    if (task.send === 'memory') mappings.keepFiles();
+    this.#sender = senderOf(libc, task, (region) => mappings.fileOf(region.memory));
     const taker = encoder ?? this.#sender;
     const frames = this.#frames;
     const recorder = this.#recorder;
@@ -128,7 +134,7 @@ export class HostSession {
           },
     );
     this.#polls = new PollSet(libc, FIRST_KICK + QUEUES);
-    this.#signals = new EventSignals(libc);
+    this.#signals = new EventSignals(libc, watched);
     this.#polls.set(SOCKET, fd);
     this.#wakeFd = wakeFd;
     this.#polls.set(WAKE, wakeFd);
@@ -195,7 +201,7 @@ export class HostSession {
   #takeGpuSocket(fd: number): void {
     if (this.#sender === null) {
       this.#libc.close(fd);
-      throw new PeerError('GPU_SET_SOCKET, but frames are not sent here: --sink socket sends them');
+      throw new PeerError('GPU_SET_SOCKET, but frames are not sent here: --sink socket and --sink memory use it');
     }
     if (this.#gpuFd >= 0) this.#libc.close(this.#gpuFd);
     this.#gpuFd = fd;
@@ -210,6 +216,7 @@ export class HostSession {
       this.#backEnd.ringsBroken();
       progressed = true;
     }
+    if (this.#sender !== null && this.#sender.fault !== null && this.#ended === null) this.#ended = this.#sender.fault;
     if (++this.#turns % TURNS_PER_LOOK === 0 && this.#messages()) progressed = true;
     return progressed;
   }
@@ -238,7 +245,7 @@ export class HostSession {
     const clock = this.#clock;
     clock.read();
     const before = clock.slot[0];
-    this.#polls.set(GPU, this.#sender?.pending ?? -1, POLLOUT);
+    if (this.#sender !== null) this.#polls.set(GPU, this.#sender.pollFd, this.#sender.pollEvents);
     const ready = this.#polls.wait(Math.max(0, deadlineNs - before));
     clock.read();
     this.#counters.add(Counter.sleeps, 1);
@@ -248,7 +255,7 @@ export class HostSession {
       if (this.#polls.isReady(FIRST_KICK + index)) this.#libc.read(this.#backEnd.queues[index].kick, this.#drain);
     }
     if (this.#polls.isReady(WAKE)) this.#libc.read(this.#wakeFd, this.#drain);
-    if (this.#polls.isReady(GPU)) this.#sender?.writable(clock.slot);
+    if (this.#polls.isReady(GPU)) this.#sender?.ready(clock.slot);
     if (this.#polls.isReady(SOCKET)) this.#messages();
     return true;
   }
@@ -263,6 +270,13 @@ export class HostSession {
     }
     if ((registers.takeInterrupts() & Interrupt.CONFIG_CHANGE) !== 0 && !device.needsReset) this.#backEnd.configChanged();
   }
+}
+
+/** What sends frames through the GPU socket; null: they go to the plan's sink. */
+function senderOf(libc: Libc, { send, plan }: HostTask, fileOf: (region: MemoryRegion) => BackingFile | null): SendingSink | null {
+  const { heads } = plan.options;
+  if (send === 'pixels') return new SocketSink(libc, heads, new Ledger(plan.hostLedger));
+  return send === 'memory' ? new MemorySink(libc, heads, fileOf) : null;
 }
 
 /** The guest's memory, and how scattered imports of it become one range. */

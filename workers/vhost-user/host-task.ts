@@ -15,8 +15,8 @@ export interface HostTask {
   readonly unsealed: boolean;
   /** Whether it ends with its first session. */
   readonly once: boolean;
-  /** Whether frames are sent through the front end's GPU socket, in place of the plan's sink. */
-  readonly sendFrames: boolean;
+  /** What of a frame goes through the front end's GPU socket, in place of the plan's sink: its pixels, or where they lie. null: nothing. */
+  readonly send: 'pixels' | 'memory' | null;
   /** What the guest has set up is kept there, for a host that is started again; null: it is not. */
   readonly state: string | null;
   /** A trace of what the guest sends is written there; null: none. */
@@ -34,6 +34,8 @@ export interface HostStart {
   readonly remote: SharedArrayBuffer;
   /** The encode thread that frames are presented to, in place of the plan's sink; null: none. */
   readonly encode: EncodeLink | null;
+  /** A `SignalWatch`'s buffer. */
+  readonly watched: SharedArrayBuffer;
 }
 
 /** What the thread tells. */

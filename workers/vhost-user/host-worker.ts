@@ -27,7 +27,7 @@ try {
 }
 
 /** Session after session, until a stop is asked for. */
-function serve({ task, wakeFd, remote, encode }: HostStart): void {
+function serve({ task, wakeFd, remote, watched, encode }: HostStart): void {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
   const registers = new DeviceRegisters(new Int32Array(task.plan.control));
@@ -53,6 +53,7 @@ function serve({ task, wakeFd, remote, encode }: HostStart): void {
         fd,
         wakeFd,
         remote,
+        watched,
         isStopped,
         say,
         encoder?.sink,

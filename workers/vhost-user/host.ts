@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
 import type { VhostEncoder } from '../encode/vhost-encoder.ts';
-import { ONE_EVENT } from '../native/event-fd.ts';
+import { ONE_EVENT, SignalWatch } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
 import { Remote } from '../remote.ts';
 import type { HostNews, HostStart, HostTask } from './host-task.ts';
@@ -23,6 +23,7 @@ export class VhostUserHost {
   readonly #libc: Libc;
   readonly #remote: Remote;
   readonly #refreshHz: number;
+  readonly #watch: SignalWatch;
   /** An eventfd; −1 when the thread has ended. */
   #wakeFd: number;
 
@@ -37,12 +38,13 @@ export class VhostUserHost {
     this.#libc = libc;
     this.#wakeFd = encoder?.wakeFd ?? libc.eventfd();
     const encode = encoder?.link ?? null;
+    this.#watch = new SignalWatch(libc);
     const displays = plannedDisplays(task.plan.options);
     this.#remote = new Remote(task.plan.control, displays);
     this.#refreshHz = displays[0].refreshHz;
     this.#registers = new DeviceRegisters(new Int32Array(task.plan.control));
     this.#worker = new Worker(ENTRY, {
-      workerData: { task, wakeFd: this.#wakeFd, remote: this.#remote.buffer, encode } satisfies HostStart,
+      workerData: { task, wakeFd: this.#wakeFd, remote: this.#remote.buffer, watched: this.#watch.watched, encode } satisfies HostStart,
       transferList: encode === null ? [] : [encode.port],
     });
     this.#ended = new Promise((resolve, reject) => {
@@ -55,6 +57,7 @@ export class VhostUserHost {
       this.#worker.on('exit', () => {
         libc.close(this.#wakeFd);
         this.#wakeFd = -1;
+        this.#watch.close();
         if (failure === null) resolve();
         else reject(new Error(failure));
       });

@@ -1,9 +1,11 @@
 import { FrameFlag } from '../../core/measure/frame-log.ts';
 import { CopyStage, type Ledger } from '../../core/memory/ledger.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
-import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
+import type { ScanoutImage } from '../../core/sink/sink.ts';
 import type { Libc } from '../native/libc.ts';
+import { POLLOUT } from '../native/poll.ts';
 import { GpuRequest, UPDATE_BYTES } from './gpu-socket.ts';
+import type { SendingSink } from './sending-sink.ts';
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -22,6 +24,8 @@ const BYTES_A_PIXEL = 4;
 /** Releases that one `pollReleases` reports. */
 const RELEASES = 64;
 const NOBODY = -1;
+/** Less of it and each frame takes more wake-ups, more and nothing is gained (1080p and 4K). */
+const SEND_BUFFER = 1 << 20;
 
 interface Frame {
   readonly scanout: number;
@@ -44,10 +48,12 @@ interface Message {
 /**
  * Sends each frame whole through a GPU socket, as QEMU's vhost-user-gpu does (docs/interop/vhost-user-gpu.rst: SCANOUT, UPDATE with
  * its pixels). The kernel copies the pixels from where they lie, which is charged to the ledger as an upload; nothing is
- * copied before. Never waits: what the socket does not take goes on when it can be written to (`pending`, `writable`). A frame
+ * copied before. Never waits: what the socket does not take goes on when it can be written to (`pollFd`, `ready`). A frame
  * is held until its last byte is taken; of those that come meanwhile the latest of each scanout is kept.
  */
-export class SocketSink implements Sink {
+export class SocketSink implements SendingSink {
+  readonly fault = null;
+  readonly pollEvents = POLLOUT;
   readonly releasedScanout = new Int32Array(RELEASES);
   readonly releasedFrame = new Int32Array(RELEASES);
   readonly releasedFlags = new Int32Array(RELEASES);
@@ -79,9 +85,9 @@ export class SocketSink implements Sink {
     this.#base = libc.addressOf(this.#arena);
   }
 
-  /** The socket from now on, or −1: nobody is there, and frames are released at once. It stays the caller's. */
   setSocket(fd: number): void {
     this.#fd = fd;
+    if (fd >= 0) this.#libc.sendBuffer(fd, SEND_BUFFER);
     if (this.#message?.frame) this.#release(this.#message.frame, FrameFlag.superseded, 0);
     this.#message = null;
     this.#untold.clear();
@@ -89,13 +95,12 @@ export class SocketSink implements Sink {
     this.deadline[0] = 0;
   }
 
-  /** The socket that a message waits for, to be written to; −1: none. */
-  get pending(): number {
+  /** While a message waits to be written. */
+  get pollFd(): number {
     return this.#message === null ? NOBODY : this.#fd;
   }
 
-  /** The socket can be written to: goes on. Frames that are done then are released by the next `pollReleases`. */
-  writable(now: Float64Array): void {
+  ready(now: Float64Array): void {
     while (this.#next(now) && this.#send());
   }
 

@@ -88,6 +88,20 @@ describe('atomic update with blob (virtio-gpu §2)', () => {
     expect(kicks()).toBe(before + 1);
   });
 
+  it('transfer only: the first frame is shown, after it TRANSFER goes alone and its response ends the commit', () => {
+    const rig = new Rig({ features: BASE_FEATURES });
+    const fb = dumbFb(rig);
+    const plane = new Plane(rig.driver, 0, null, false, true);
+    rig.forget();
+    for (let i = 0; i < 3; i++) {
+      expect(plane.begin(fb, null, -1)).toBe(true);
+      expect(plane.idle).toBe(false);
+      rig.run();
+      expect(plane.poll()).toBe(true);
+    }
+    expect(kinds(rig)).toEqual(['TRANSFER_TO_HOST_2D', 'SET_SCANOUT', 'RESOURCE_FLUSH', 'TRANSFER_TO_HOST_2D', 'TRANSFER_TO_HOST_2D']);
+  });
+
   it('the same framebuffer again: no SET_SCANOUT_BLOB, and pins balance', () => {
     const rig = new Rig();
     const { fb, dmabuf } = importedFb(rig);

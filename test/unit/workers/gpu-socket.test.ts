@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
+import { monotonicNowNs } from '../../../core/measure/clock.ts';
+import { FrameColumn, FrameLog } from '../../../core/measure/frame-log.ts';
 import { readDisplayInfo } from '../../../core/protocol/display-info.ts';
 import { parseEdid } from '../../../core/protocol/edid.ts';
 import { readEdid } from '../../../core/protocol/write-response.ts';
-import { DISPLAY_COUNTS, DisplayCount, GpuDisplay, GpuRequest } from '../../../workers/vhost-user/gpu-socket.ts';
+import { DISPLAY_COUNTS, DisplayCount, type DisplayLog, GpuDisplay, GpuRequest } from '../../../workers/vhost-user/gpu-socket.ts';
 
 const WIDTH = 8;
 const HEIGHT = 4;
 
 /** Serves what a back end sends, then the end of the stream. */
-function serve(sent: readonly number[], verify = true, heads = 2) {
+function serve(sent: readonly number[], verify = true, heads = 2, log: DisplayLog | null = null) {
   const bytes = new Uint8Array(new Uint32Array(sent).buffer);
   const answers: Uint32Array[] = [];
   const counts = new SharedArrayBuffer(DISPLAY_COUNTS * 8);
@@ -23,7 +25,7 @@ function serve(sent: readonly number[], verify = true, heads = 2) {
       },
       write: (answer) => answers.push(new Uint32Array(answer.slice().buffer)),
     },
-    { heads, width: WIDTH, height: HEIGHT, refreshHz: 60, verify, counts },
+    { heads, width: WIDTH, height: HEIGHT, refreshHz: 60, verify, counts, log },
   );
   return { run: () => display.run(), answers, get: (count: number) => new Float64Array(counts)[count] };
 }
@@ -37,6 +39,22 @@ const update = (scanout: number, rows: readonly number[], width = WIDTH): number
 const whole = (scanout: number, stamp: number): number[] => update(scanout, new Array<number>(HEIGHT).fill(stamp));
 
 describe('a display at a GPU socket', () => {
+  test('notes when each stamped frame is there whole, and nothing of what carries no stamp', () => {
+    const buffer = new SharedArrayBuffer(FrameLog.bytes(2, 4));
+    const log = new FrameLog(buffer, 2, 4);
+    const from = monotonicNowNs();
+    const { run } = serve([...whole(1, 0), ...whole(1, 7), ...whole(0, 1)], true, 2, { buffer, capacity: 4, originNs: from });
+    run();
+    const shown = [0, 1].map((head) => [0, 1, 2, 3].map((frame) => log.cells[log.row(head, frame) + FrameColumn.present] > 0));
+    expect(shown).toEqual([
+      [true, false, false, false],
+      [false, false, true, false],
+    ]);
+    const at = log.cells[log.row(1, 6) + FrameColumn.release];
+    expect(at).toBeGreaterThan(0);
+    expect(at).toBeLessThanOrEqual(monotonicNowNs() - from);
+  });
+
   test('answers what is asked of it: features, displays, an EDID', () => {
     const { run, answers } = serve([
       ...message(GpuRequest.GET_PROTOCOL_FEATURES),

@@ -63,7 +63,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
       const n = reader.receive(got, at, bytes - at, []);
       if (n === 0) throw new Error('the sink hung up');
       if (n > 0) at += n;
-      else if (sink.pending === own) sink.writable(now);
+      else if (sink.pollFd === own) sink.ready(now);
       else throw new Error(`${at} of ${bytes} bytes came`);
     }
     return [...new Uint32Array(got.buffer)];
@@ -97,7 +97,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
     sink.setScanout(0, image(512, 512, { base: 1 }));
     sink.present(0, 0, now);
     expect(released()).toEqual([]);
-    expect(sink.pending).toBe(own);
+    expect(sink.pollFd).toBe(own);
     expect(sink.holds(2)).toBe(true);
     sink.present(0, 1, now);
     sink.present(0, 2, now);
@@ -107,7 +107,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
     expect(released()).toEqual([[0, 0, 0]]);
     words(32 + 512 * 512 * 4);
     expect(released()).toEqual([[0, 2, 0]]);
-    expect([sink.pending, sink.holds(2), sink.deadline[0]]).toEqual([-1, false, Number.POSITIVE_INFINITY]);
+    expect([sink.pollFd, sink.holds(2), sink.deadline[0]]).toEqual([-1, false, Number.POSITIVE_INFINITY]);
   });
 
   test('a frame whose buffer goes is released at once; the rest of its message is zeros', () => {
@@ -142,7 +142,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
     other = -1;
     sink.present(0, 1, now);
     expect(released().map(([, frame]) => frame)).toEqual([1]);
-    expect(sink.pending).toBe(-1);
+    expect(sink.pollFd).toBe(-1);
     const short = image(8, 8);
     sink.setScanout(1, { ...short, height: 9 });
     sink.present(1, 0, now);

@@ -34,7 +34,7 @@ describe.skipIf(typeof loaded === 'string')('a vhost-user host', () => {
       connect: false,
       unsealed: false,
       once: false,
-      sendFrames: false,
+      send: null,
       state: null,
       record: null,
       frames: null,

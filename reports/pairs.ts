@@ -1,0 +1,46 @@
+import { grouped, plain } from './format.ts';
+import type { PairedRatio, RunDocument } from './run-document.ts';
+import type { Table } from './table.ts';
+
+export const PAIRS_TITLE = 'Side by side';
+export const PAIRS_NOTE =
+  'Ratios of neighbouring repetitions: median [95% interval]. CPU: of all threads of the host’s process. A goal is met or missed where the whole interval says so.';
+
+/** `met`, `missed`, `in doubt`: what the interval says of a goal; '' without a goal, `not measured` without a ratio. */
+export function goalVerdict({ ratio, goal }: PairedRatio): string {
+  if (ratio === null) return 'not measured';
+  if (goal === null) return '';
+  const { low, high } = ratio;
+  const [worst, best, least] = 'atLeast' in goal ? [low, high, goal.atLeast] : [-high, -low, -goal.atMost];
+  return worst >= least ? 'met' : best < least ? 'missed' : 'in doubt';
+}
+
+/** A row a pair. */
+export function pairTable(pairs: readonly PairedRatio[]): Table {
+  const rows = pairs.map((pair) => {
+    const { name, measure, ratio, goal } = pair;
+    const verdict = goalVerdict(pair);
+    const [sign, value] = goal === null ? ['', ''] : 'atLeast' in goal ? ['≥', figure(goal.atLeast)] : ['≤', figure(goal.atMost)];
+    return [
+      plain(name),
+      plain(measure),
+      ratio === null ? '-' : `${figure(ratio.median)} [${figure(ratio.low)}, ${figure(ratio.high)}]`,
+      goal === null ? verdict : `${sign} ${value} ${verdict}`,
+    ];
+  });
+  return { heads: ['', 'ratio of', 'median [95%]', 'goal'], rows, words: 2 };
+}
+
+/** How many pairs there are, in words; '' where there are none. */
+export function pairsWords({ pairs }: RunDocument): string {
+  const counts = (pairs ?? []).flatMap(({ ratio }) => ratio?.pairs ?? []);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  if (counts.length === 0) return '';
+  return least === most ? `${grouped(most)} pairs each` : `${grouped(least)} to ${grouped(most)} pairs each`;
+}
+
+/** Three digits that tell: 577, 1.34, 0.0023. */
+function figure(value: number): string {
+  if (value >= 100) return grouped(value);
+  return value >= 10 ? value.toFixed(1) : value >= 0.095 ? value.toFixed(2) : String(Number(value.toPrecision(2)));
+}
