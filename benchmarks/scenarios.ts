@@ -32,6 +32,9 @@ export interface Scenario {
   readonly host?: HostKind;
 }
 
+/** Those that an id names at its end, the longer of two first. */
+const HOSTS: readonly HostKind[] = ['process', 'qemu-current', 'qemu'];
+
 /** Whether its host is another process. */
 export const isPeer = ({ host }: Scenario): boolean => host !== undefined && host !== 'threads';
 
@@ -173,11 +176,12 @@ const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<Machi
 export function scenarioOfId(id: string): Scenario | null {
   const path = PATHS.find((name) => id.startsWith(`${name}-`));
   if (path === undefined) return null;
+  const host = HOSTS.find((kind) => id.endsWith(`-${kind}`)) ?? 'threads';
   const [size = '', rate = ''] = id.slice(path.length + 1).split('-', 2);
   if (size === '' || rate === '') return null;
   let options: Partial<MachineOptions> = { path, ...parseResolution(size), rateHz: parseRate(rate) };
   // A word may have hyphens of its own.
-  let rest = id.slice(path.length + 1 + size.length + 1 + rate.length);
+  let rest = id.slice(path.length + 1 + size.length + 1 + rate.length, host === 'threads' ? undefined : -(host.length + 1));
   while (rest !== '') {
     let length = 0;
     for (const [pattern, meaning] of ID_WORDS) {
@@ -191,7 +195,7 @@ export function scenarioOfId(id: string): Scenario | null {
     rest = rest.slice(length);
   }
   if ((options.faults ?? []).length > MAX_FAULTS) return null;
-  const found = scenario(options);
+  const found = scenario(options, host);
   return found.id === id ? found : null;
 }
 

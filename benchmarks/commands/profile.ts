@@ -9,7 +9,7 @@ import { sampledSplit, splitOf } from '../profile/split.ts';
 import { profileText } from '../profile/text.ts';
 import { writeProfile } from '../profile/write.ts';
 import { Progress } from '../progress.ts';
-import { checkScenario, memoryBudget, type Scenario, scenarioOfId } from '../scenarios.ts';
+import { checkScenario, isPeer, memoryBudget, type Scenario, scenarioOfId } from '../scenarios.ts';
 import { SUITES } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, parseFlags } from './flags.ts';
@@ -81,6 +81,10 @@ export const profileCommand: Command = {
     if (name === undefined) throw new UsageError('which scenario? For example: scanout profile udmabuf-4k-max; see --help');
     if (more.length > 0) throw new UsageError(`one scenario at a time, not also ${JSON.stringify(more[0])}`);
     const chosen = scenarioNamed(name);
+    if (isPeer(chosen))
+      throw new UsageError(
+        `${name}: its host is another process; profile ${name.replace(/-(?:process|qemu|qemu-current)$/, '')}, whose host is a thread`,
+      );
     const seconds = secondsFlag(values.seconds);
     checkScenario(chosen, memoryBudget());
     for (const fault of chosen.options.faults) {

@@ -40,8 +40,9 @@ export class Ledger {
 
   /** Copies that another process has made and counted. */
   add(stage: CopyStage, copies: number, bytes: number): void {
-    this.#cells[stage * 2] += copies;
-    this.#cells[stage * 2 + 1] += bytes;
+    const at = stage * 2;
+    this.#cells[at] += copies;
+    this.#cells[at + 1] += bytes;
   }
 
   copies(stage: CopyStage): number {

@@ -94,7 +94,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
 
   test('holds a large frame until its last byte is taken, and of those that come meanwhile keeps the latest', () => {
     sink.setSocket(own);
-    sink.setScanout(0, image(512, 512, { base: 1 }));
+    sink.setScanout(0, image(1024, 1024, { base: 1 }));
     sink.present(0, 0, now);
     expect(released()).toEqual([]);
     expect(sink.pollFd).toBe(own);
@@ -103,16 +103,16 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
     sink.present(0, 2, now);
     expect(released()).toEqual([[0, 1, FrameFlag.superseded]]);
     words(24 + 32);
-    expect(words(512 * 512 * 4)).toEqual(upTo(1, 512 * 512));
+    expect(words(1024 * 1024 * 4)).toEqual(upTo(1, 1024 * 1024));
     expect(released()).toEqual([[0, 0, 0]]);
-    words(32 + 512 * 512 * 4);
+    words(32 + 1024 * 1024 * 4);
     expect(released()).toEqual([[0, 2, 0]]);
     expect([sink.pollFd, sink.holds(2), sink.deadline[0]]).toEqual([-1, false, Number.POSITIVE_INFINITY]);
   });
 
   test('a frame whose buffer goes is released at once; the rest of its message is zeros', () => {
     sink.setSocket(own);
-    sink.setScanout(0, image(512, 512, { base: 1 }));
+    sink.setScanout(0, image(1024, 1024, { base: 1 }));
     sink.present(0, 0, now);
     released();
     sink.present(0, 1, now);
@@ -123,7 +123,7 @@ describe.skipIf(typeof loaded === 'string')('a sink that sends frames through a 
     ]);
     expect(sink.holds(2)).toBe(false);
     words(24 + 32);
-    const pixels = words(512 * 512 * 4);
+    const pixels = words(1024 * 1024 * 4);
     expect([pixels[0], pixels.at(-1)]).toEqual([1, 0]);
     // And the stream goes on.
     sink.setScanout(0, image(4, 2, { id: 3, base: 9 }));
