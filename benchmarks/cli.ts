@@ -14,6 +14,7 @@ import { profileCommand } from './commands/profile.ts';
 import { replayCommand } from './commands/replay.ts';
 import { runCommand as measureCommand } from './commands/run.ts';
 import { soakCommand } from './commands/soak.ts';
+import { streamCommand } from './commands/stream.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
@@ -26,6 +27,7 @@ const COMMANDS: readonly Command[] = [
   replayCommand,
   hostCommand,
   guestCommand,
+  streamCommand,
   microCommand,
   fuzzCommand,
   soakCommand,

@@ -1,5 +1,5 @@
 import v8 from 'node:v8';
-import type { Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
@@ -23,6 +23,14 @@ export type SessionOutcome =
     }
   | { readonly kind: 'failed'; readonly side: 'guest' | 'host' | 'session'; readonly reason: string }
   | { readonly kind: 'aborted' };
+
+/** Whoever streams what the sink `encode` makes. */
+export interface EncodeTap {
+  /** Transferred to the encode thread: each packet is posted there, a `StreamPacket`. */
+  readonly packets: MessagePort;
+  /** Called with the encode thread before the machine starts. */
+  readonly started: (encoder: EncodeThread) => void;
+}
 
 /** Workers: the guest's and the host's. */
 const THREADS = 2;
@@ -51,6 +59,7 @@ export class SessionRunner {
    * @param timeoutMs after this long without an end both sides are stopped
    * @param signal aborts: both sides are stopped, the outcome is `aborted`
    * @param remote a `Remote`'s buffer: what the machine is asked while it runs
+   * @param tap with the sink `encode`: who has its packets
    */
   async run(
     plan: MachinePlan,
@@ -58,11 +67,13 @@ export class SessionRunner {
     timeoutMs: number,
     signal?: AbortSignal,
     remote?: SharedArrayBuffer,
+    tap?: EncodeTap,
   ): Promise<SessionOutcome> {
     const files = plan.options.memory === 'memfd' ? memfdMemory(plan) : null;
     let encoder: EncodeThread | null = null;
     try {
-      encoder = plan.options.sink === 'encode' ? await encodeThread(plan) : null;
+      encoder = plan.options.sink === 'encode' ? await encodeThread(plan, tap?.packets) : null;
+      if (encoder !== null) tap?.started(encoder);
       return await this.#run(plan, window, timeoutMs, signal, remote, encoder, files?.fds);
     } finally {
       // Before the memory goes that it reads.
@@ -204,9 +215,10 @@ function delay(ms: number): Promise<void> {
 }
 
 /** @throws Error why this machine cannot encode */
-async function encodeThread({ options, control, originNs }: MachinePlan): Promise<EncodeThread> {
+async function encodeThread({ options, control, originNs }: MachinePlan, packets?: MessagePort): Promise<EncodeThread> {
   const { heads, maxRefreshHz } = options;
-  return await EncodeThread.start({ heads, maxRefreshHz, originNs, wake: { kind: 'doorbell', control }, output: null });
+  const start = { heads, maxRefreshHz, originNs, wake: { kind: 'doorbell', control }, output: null } as const;
+  return await EncodeThread.start(packets === undefined ? start : { ...start, packets });
 }
 
 /** Lays files under the guest's memory. @throws Error when this machine cannot */

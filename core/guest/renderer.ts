@@ -20,12 +20,12 @@ export interface StampedRows {
 
 /** Draws frame `frame`; the first word of every row is the frame's number + 1 (what the verify sink looks for). */
 export interface Renderer {
-  readonly name: 'stamp' | 'paint';
+  readonly name: 'stamp' | 'paint' | 'card';
   render(target: RenderTarget, frame: number): void;
 }
 
 /** Row tables of the buffers drawn into, made anew when a buffer's pages have changed. */
-class Rows {
+export class Rows {
   readonly #damage: StampedRows | null;
   readonly #pages: SegmentList[] = [];
   readonly #tables: RowTable[] = [];

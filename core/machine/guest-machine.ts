@@ -1,9 +1,11 @@
 import { PassthroughGpu } from '../dmabuf/gpu.ts';
+import { CardRenderer } from '../guest/card-renderer.ts';
 import { Compositor, type HeadPlan, type Surface } from '../guest/compositor.ts';
 import { type QueueFactory, VirtioGpuDriver } from '../guest/driver.ts';
 import { ModeSetting } from '../guest/mode-setting.ts';
+import { MovingCursor } from '../guest/moving-cursor.ts';
 import { Plane } from '../guest/plane.ts';
-import { PaintRenderer, StampRenderer } from '../guest/renderer.ts';
+import { PaintRenderer, type Renderer, StampRenderer } from '../guest/renderer.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
@@ -35,6 +37,7 @@ export class GuestMachine {
   readonly ledger: Ledger;
   readonly log: FrameLog;
   readonly heads: readonly HeadPlan[];
+  #cursor: MovingCursor | null;
   readonly #allocators: readonly PageAllocator[];
   /** Free bytes of all allocators with the rings set up and no buffer made. */
   readonly #freeAtStart: number;
@@ -114,7 +117,7 @@ export class GuestMachine {
     this.heads = heads;
     this.compositor = new Compositor({
       heads,
-      renderer: options.renderer === 'paint' ? new PaintRenderer(options.damage) : new StampRenderer(options.damage),
+      renderer: rendererOf(options, clock),
       clock,
       counters: this.counters,
       log: this.log,
@@ -124,13 +127,23 @@ export class GuestMachine {
       ...this.#onFree(options, faults),
     });
     this.modeSetting = new ModeSetting(this.driver, this.compositor, heads, options, this.surfaces, cursorDoorbell !== null);
+    this.#cursor = options.card === true ? new MovingCursor(this.driver, options.heads) : null;
   }
 
   /** Driver, mode setting and compositor, in that order. Never blocks but for a mode set. @returns whether anything progressed */
   poll(): boolean {
     const answered = this.driver.poll();
     const set = this.modeSetting.poll();
-    return this.compositor.poll() || answered || set;
+    const drew = this.compositor.poll();
+    if (this.#cursor !== null) this.#moveCursors(this.#cursor);
+    return drew || answered || set;
+  }
+
+  #moveCursors(cursor: MovingCursor): void {
+    for (let head = 0; head < this.heads.length; head++) {
+      const mode = this.modeSetting.modeOf(head);
+      if (mode !== null) cursor.move(head, this.compositor.committedOf(head), mode.width, mode.height);
+    }
   }
 
   /** Disables the scanouts, frees every buffer and resets the device: the host holds nothing even before the reset. Blocks. */
@@ -146,6 +159,8 @@ export class GuestMachine {
       this.surfaces.free(head.surfaces);
       head.surfaces = [];
     }
+    this.#cursor?.free();
+    this.#cursor = null;
   }
 
   /** Bytes of guest RAM and VRAM that buffers and their memory entries take now; 0 once all buffers are freed. */
@@ -188,6 +203,11 @@ export class GuestMachine {
     const moved = surface.gpu.placement === 'vram' ? this.gpu.evict(surface.gpu) : this.gpu.restore(surface.gpu);
     this.counters.add(moved.ok ? Counter.moves : Counter.movesRefused, 1);
   }
+}
+
+function rendererOf({ card, renderer, damage }: MachineOptions, clock: Clock): Renderer {
+  if (card === true) return new CardRenderer(clock);
+  return renderer === 'paint' ? new PaintRenderer(damage) : new StampRenderer(damage);
 }
 
 /** Feature bits that the guest of a machine accepts where they are offered. */

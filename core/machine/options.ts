@@ -45,6 +45,8 @@ export interface MachineOptions {
   /** Guest vblank and sink rate, Hz; null: as fast as the host answers. */
   readonly rateHz: number | null;
   readonly renderer: 'stamp' | 'paint';
+  /** In the renderer's place a moving test card with the frame's number and a clock, and a cursor that moves: for people. */
+  readonly card?: boolean;
   /** `encode` reads on a thread of its own, which whoever runs the machine starts. */
   readonly sink: 'latch' | 'verify' | 'display' | 'encode';
   /** From when the sink begins to show a frame to its last read, µs. */

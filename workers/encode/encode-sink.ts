@@ -13,6 +13,7 @@ import {
   RecordTime,
   RecordWord,
   recordAt,
+  shownWord,
   timesAt,
 } from './link.ts';
 
@@ -104,6 +105,7 @@ export class EncodeSink implements Sink {
 
   setScanout(scanout: number, image: ScanoutImage | null): void {
     this.#current[scanout] = image;
+    Atomics.store(this.#words, shownWord(scanout), image === null ? 0 : 1);
     if (image === null) this.#withdraw(scanout, null);
     else this.#idOf(image);
   }

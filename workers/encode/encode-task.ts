@@ -19,7 +19,24 @@ export interface ServeTask {
   readonly maxRefreshHz: number | null;
   /** The packets are written there, one after the other (of head 0); null: nowhere. */
   readonly output: string | null;
+  /** Each packet is posted there, a `StreamPacket`; null: nowhere. */
+  readonly packets: MessagePort | null;
 }
+
+/** A packet, as it is posted to whoever streams it. */
+export interface StreamPacket {
+  readonly head: number;
+  /** Of the guest. */
+  readonly frame: number;
+  readonly key: boolean;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Room for a message's header, then the packet: H.264 as of its Annex B. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+/** Bytes of that room. */
+export const PACKET_ROOM = 24;
 
 /** Encodes one picture again and again: what the encoder can do by itself. */
 export interface AloneTask {

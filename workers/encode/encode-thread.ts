@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import type { AloneReport, EncodeNews, EncodeTask, HostWake } from './encode-task.ts';
-import { type EncodeShare, LinkWord, shareFor } from './link.ts';
+import { type EncodeShare, LinkWord, shareFor, shownWord } from './link.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './encode-worker.ts' : './encode-worker.js', import.meta.url);
 /** What it is doing it may end, ms: a frame of 8K takes some hundred. */
@@ -14,6 +14,8 @@ export interface EncodeStart {
   readonly originNs: number;
   readonly maxRefreshHz: number | null;
   readonly output: string | null;
+  /** Transferred to the thread: each packet is posted there, a `StreamPacket`. Absent: nobody wants them. */
+  readonly packets?: MessagePort;
 }
 
 /** What the host's thread needs for its `EncodeSink`. */
@@ -42,13 +44,27 @@ export class EncodeThread {
   }
 
   /** @throws Error why it cannot encode here and what to do */
-  static async start({ heads, ...start }: EncodeStart): Promise<EncodeThread> {
-    const share = shareFor(heads);
+  static async start({ heads, packets, ...start }: EncodeStart): Promise<EncodeThread> {
+    const share = shareFor(heads, packets !== undefined);
     const { port1, port2 } = new MessageChannel();
-    const { worker, news, failed, ended } = launch({ kind: 'serve', share, port: port2, ...start }, [port2]);
+    const { worker, news, failed, ended } = launch({ kind: 'serve', share, port: port2, packets: packets ?? null, ...start }, [
+      port2,
+      ...(packets === undefined ? [] : [packets]),
+    ]);
     const first = await news;
     if (first.kind !== 'ready') throw new Error(first.kind === 'failed' ? first.message : 'the encode thread said nothing');
     return new EncodeThread({ share, port: port1 }, first.devices, worker, failed, ended);
+  }
+
+  /** Asks for a key frame of a head: the next one, or the last one again where none is due. */
+  requestKey(head: number): void {
+    Atomics.or(new Int32Array(this.link.share.words), LinkWord.keys, 1 << head);
+    encodeBell(this.link.share).ring();
+  }
+
+  /** Whether a head shows an image. */
+  isShown(head: number): boolean {
+    return Atomics.load(new Int32Array(this.link.share.words), shownWord(head)) !== 0;
   }
 
   /** Ends it; the frame that it is at it may finish. */

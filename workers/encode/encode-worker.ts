@@ -1,6 +1,6 @@
 /** The encode thread: a worker's entry file. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Clock, MonotonicClock, monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Copier, copyKernels } from '../../core/memory/copier.ts';
@@ -12,9 +12,18 @@ import { DeviceRegisters } from '../../core/ring/registers.ts';
 import { ONE_EVENT } from '../native/event-fd.ts';
 import { Libc } from '../native/libc.ts';
 import { EncodeLog } from './encode-log.ts';
-import type { AloneReport, AloneTask, EncodeNews, EncodeTask, HostWake, ServeTask } from './encode-task.ts';
+import {
+  type AloneReport,
+  type AloneTask,
+  type EncodeNews,
+  type EncodeTask,
+  type HostWake,
+  PACKET_ROOM,
+  type ServeTask,
+  type StreamPacket,
+} from './encode-task.ts';
 import { Encoder, slicesOf } from './encoder.ts';
-import { FrameEncoder } from './frame-encoder.ts';
+import { FrameEncoder, type FrameEncoderParts } from './frame-encoder.ts';
 import { type ImageNews, LinkWord } from './link.ts';
 import { hardwareDevices, loadNodeAv, type NodeAv } from './node-av.ts';
 import { Offers } from './offers.ts';
@@ -48,7 +57,7 @@ function serve(av: NodeAv, task: ServeTask): void {
     ...{ av, offers, pictures, clock, ledger, wakeHost },
     copier: new Copier(copyKernels()[0], ledger),
     log: new EncodeLog(task.share.log),
-    take: output === null ? null : (head, packet) => void (head === 0 && writeSync(output, packet)),
+    take: takeOf(output, task.packets),
   });
   const intervalNs = task.maxRefreshHz === null ? 0 : 1e9 / task.maxRefreshHz;
   try {
@@ -64,6 +73,7 @@ function serve(av: NodeAv, task: ServeTask): void {
         frames.encodeTaken();
         continue;
       }
+      if (offers.keysWanted) frames.encodeWanted();
       bell.deadline[0] = offers.due[0];
       bell.blockUntilDeadline(sample);
     }
@@ -72,8 +82,21 @@ function serve(av: NodeAv, task: ServeTask): void {
     wakeHost();
     frames.close();
     task.port.close();
+    task.packets?.close();
     if (output !== null) closeSync(output);
   }
+}
+
+/** Where packets go: into a file (those of head 0), to a port. */
+function takeOf(output: number | null, port: MessagePort | null): FrameEncoderParts['take'] {
+  if (output === null && port === null) return null;
+  return (head, packet, frame, { isKey: key, width, height }) => {
+    if (output !== null && head === 0) writeSync(output, packet);
+    if (port === null) return;
+    const bytes = new Uint8Array(PACKET_ROOM + packet.length);
+    bytes.set(packet, PACKET_ROOM);
+    port.postMessage({ head, frame, key, width, height, bytes } satisfies StreamPacket, [bytes.buffer]);
+  };
 }
 
 function hear({ port }: ServeTask, pictures: Pictures): void {

@@ -10,6 +10,8 @@ const OPTIONS = [
   ['preset', 'ultrafast'],
   ['tune', 'zerolatency'],
   ['crf', '20'],
+  // A key frame that is asked for is one that decoding can begin with.
+  ['forced-idr', '1'],
 ] as const;
 export const ENCODER = 'libx264 ultrafast zerolatency crf 20, 1 thread';
 /** Rows that are converted at a time: what a stop waits for. A multiple of 2, as chroma has half the rows. */
@@ -81,6 +83,9 @@ export class Encoder {
     context.threadCount = 1;
     context.colorSpace = av.AVCOL_SPC_SMPTE170M;
     context.colorRange = av.AVCOL_RANGE_MPEG;
+    // A screen's; where these are not said, decoders guess the matrix, too, from the size.
+    context.colorPrimaries = av.AVCOL_PRI_BT709;
+    context.colorTrc = av.AVCOL_TRC_IEC61966_2_1;
     // Not as open2's dictionary, which node-av 6.1 frees twice at the thread's end.
     for (const [name, value] of OPTIONS) this.#check(context.setOption(name, value), name);
     this.#check(context.open2Sync(codec, null), 'libx264 cannot be opened');
@@ -124,8 +129,13 @@ export class Encoder {
     if (done < 0) this.#check(done, 'swscale');
   }
 
-  /** Encodes the converted picture; `bytes` and `isKey` then tell of its packet. @param take given the packet */
-  encode(take: ((packet: Buffer) => void) | null): void {
+  /**
+   * Encodes the converted picture; `bytes` and `isKey` then tell of its packet.
+   * @param take given the packet, valid until it returns
+   * @param key whether it has to be a key frame
+   */
+  encode(take: ((packet: Buffer) => void) | null, key = false): void {
+    this.#picture.pictType = key ? this.#av.AV_PICTURE_TYPE_I : this.#av.AV_PICTURE_TYPE_NONE;
     this.#picture.pts = BigInt(this.#count++);
     this.#check(this.#context.sendFrameSync(this.#picture), 'libx264');
     this.bytes = 0;

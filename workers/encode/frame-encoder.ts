@@ -17,8 +17,8 @@ export interface FrameEncoderParts {
   readonly log: EncodeLog;
   /** Wakes the host: a frame was given back. */
   readonly wakeHost: () => void;
-  /** Given each packet, valid until it returns; null: nobody wants them. */
-  readonly take: ((head: number, packet: Buffer) => void) | null;
+  /** Given each packet, valid until it returns, its frame and what has encoded it; null: nobody wants them. */
+  readonly take: ((head: number, packet: Buffer, frame: number, encoder: Encoder) => void) | null;
 }
 
 /** Encodes one frame after the other: reads the guest's bytes, gives them back, then encodes what it has read. */
@@ -27,6 +27,8 @@ export class FrameEncoder {
   /** By head. */
   readonly #encoders: (Encoder | null)[] = [];
   readonly #takes: ((packet: Buffer) => void)[] = [];
+  /** By head: the frame that its encoder has converted last, whole; −1: none. */
+  readonly #converted: number[] = [];
   /** CPU time of the thread at the last look, µs. */
   #cpu = 0;
 
@@ -58,6 +60,7 @@ export class FrameEncoder {
       } else {
         cells[row + EncodeColumn.gatherNs] = 0;
       }
+      this.#converted[head] = -1;
       for (let i = 0; i < slices.rows.length; i++) {
         if (!read && offers.aborted) {
           slices = null;
@@ -69,7 +72,8 @@ export class FrameEncoder {
     }
     if (!read) this.#release(slices !== null, row);
     if (slices === null || encoder === null) return;
-    encoder.encode(this.#takeOf(head));
+    this.#converted[head] = frame;
+    encoder.encode(this.#takeOf(head), offers.takeKeyWish(head));
     // libx264 has taken the picture into memory of its own, whatever became of it.
     ledger.charge(CopyStage.encoder, encoder.pictureBytes);
     cells[row + EncodeColumn.encodeNs] = this.#lap() * 1000;
@@ -78,6 +82,17 @@ export class FrameEncoder {
     cells[row + EncodeColumn.bytes] = encoder.bytes;
     cells[row + EncodeColumn.key] = encoder.isKey ? 1 : 0;
     log.added();
+  }
+
+  /** Encodes the heads again of which a key frame is wanted and no frame is due, from what was converted: no byte of the guest is read. */
+  encodeWanted(): void {
+    const { offers, ledger } = this.#parts;
+    for (let head = 0; head < this.#encoders.length; head++) {
+      const encoder = this.#encoders[head];
+      if (encoder === null || encoder === undefined || (this.#converted[head] ?? -1) < 0 || !offers.takeKeyWish(head)) continue;
+      encoder.encode(this.#takeOf(head), true);
+      ledger.charge(CopyStage.encoder, encoder.pictureBytes);
+    }
   }
 
   close(): void {
@@ -115,7 +130,10 @@ export class FrameEncoder {
   #takeOf(head: number): ((packet: Buffer) => void) | null {
     const { take } = this.#parts;
     if (take === null) return null;
-    this.#takes[head] ??= (packet) => take(head, packet);
+    this.#takes[head] ??= (packet) => {
+      const encoder = this.#encoders[head];
+      if (encoder !== null) take(head, packet, this.#converted[head], encoder);
+    };
     return this.#takes[head];
   }
 

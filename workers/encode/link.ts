@@ -1,5 +1,6 @@
 import { Ledger } from '../../core/memory/ledger.ts';
 import { DOORBELL_WORDS } from '../../core/ring/doorbell.ts';
+import { CursorBoard } from './cursor-board.ts';
 import { EncodeLog } from './encode-log.ts';
 
 /** What the host's thread and the encode thread share: plain data, posted to both. */
@@ -9,6 +10,8 @@ export interface EncodeShare {
   readonly times: SharedArrayBuffer;
   readonly log: SharedArrayBuffer;
   readonly ledger: SharedArrayBuffer;
+  /** A `CursorBoard`'s, which the host's thread writes; null: nobody asks for the cursors. */
+  readonly cursors: SharedArrayBuffer | null;
 }
 
 /** Words of the block's head. */
@@ -20,6 +23,8 @@ export const LinkWord = {
   done: DOORBELL_WORDS + 1,
   /** 1: the encode thread runs no more. */
   ended: DOORBELL_WORDS + 2,
+  /** Heads of which a key frame is wanted, a bit each. */
+  keys: DOORBELL_WORDS + 3,
 } as const;
 
 /** Frames of one head that may be with the encode thread; a power of two. */
@@ -48,18 +53,23 @@ const FIRST_HEAD = 32;
 /** A head's records, after a word that counts those ever offered, and its neighbours' cache lines. */
 const HEAD_WORDS = 32 + RECORDS * RECORD_WORDS;
 
-export function shareFor(heads: number): EncodeShare {
+/** @param watched whether somebody wants to know the cursors, too */
+export function shareFor(heads: number, watched = false): EncodeShare {
   return {
     heads,
     words: new SharedArrayBuffer((FIRST_HEAD + heads * HEAD_WORDS) * 4),
     times: new SharedArrayBuffer(heads * RECORDS * RECORD_TIMES * 8),
     log: new SharedArrayBuffer(EncodeLog.bytes),
     ledger: new SharedArrayBuffer(Ledger.bytes),
+    cursors: watched ? new SharedArrayBuffer(CursorBoard.bytes(heads)) : null,
   };
 }
 
 /** Word that counts the frames ever offered of a head. */
 export const offeredWord = (head: number): number => FIRST_HEAD + head * HEAD_WORDS;
+
+/** Word that says whether the head shows an image: 1, or 0. */
+export const shownWord = (head: number): number => offeredWord(head) + 16;
 
 /** First word of a head's record `slot`. */
 export const recordAt = (head: number, slot: number): number => FIRST_HEAD + head * HEAD_WORDS + 32 + slot * RECORD_WORDS;

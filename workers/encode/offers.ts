@@ -70,6 +70,17 @@ export class Offers {
     if (Atomics.load(words, at + RecordWord.abort) !== 0) Atomics.notify(words, at);
   }
 
+  /** Whether a key frame of any head is wanted. */
+  get keysWanted(): boolean {
+    return Atomics.load(this.#words, LinkWord.keys) !== 0;
+  }
+
+  /** Takes the wish for a key frame of a head. @returns whether there was one */
+  takeKeyWish(head: number): boolean {
+    const bit = 1 << head;
+    return this.keysWanted && (Atomics.and(this.#words, LinkWord.keys, ~bit) & bit) !== 0;
+  }
+
   /** No more frames will be taken. */
   end(): void {
     Atomics.store(this.#words, LinkWord.ended, 1);

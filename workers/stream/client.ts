@@ -1,0 +1,139 @@
+import type { WebSocket } from 'ws';
+import type { ServerMessage } from './wire.ts';
+
+/** Bytes that may wait in this program for a client, beyond which it is sent nothing. */
+export const MOST_WAITING_BYTES = 2 * 1024 * 1024;
+/** Frames of a head that a client may have been sent and not drawn: what waits in the network and in its decoder counts too. */
+export const MOST_UNSHOWN = 24;
+/** Of the messages of a client in a second; one that sends more is no client of this stream. */
+const MOST_MESSAGES_A_SECOND = 1000;
+
+/** What a client was told of a head. */
+interface HeadState {
+  /** The decoder that it was told of: the hub's number; 0: none. */
+  config: number;
+  /** It cannot decode what is no key frame. */
+  needsKey: boolean;
+  /** Sequence numbers of the frames that it was sent and has not drawn. */
+  readonly unshown: number[];
+  /** The guest's numbers of these. */
+  readonly frames: number[];
+  /** The cursor that it was told of: as text, and its image. */
+  cursor: string;
+  cursorImage: number;
+}
+
+/**
+ * One that watches. It gets every packet in order from a key frame on, or none until the next key frame: when too much waits for
+ * it, it loses frames, and nobody waits.
+ */
+export class Client {
+  readonly heads: HeadState[];
+  /** Frames that it was not sent. */
+  lost = 0;
+  sent = 0;
+  /** Whether it answered the last look whether it is there. */
+  isAlive = true;
+  readonly #socket: WebSocket;
+  #messages = 0;
+  #second = 0;
+
+  constructor(socket: WebSocket, heads: number) {
+    this.#socket = socket;
+    this.heads = Array.from({ length: heads }, () => ({
+      config: 0,
+      needsKey: true,
+      unshown: [],
+      frames: [],
+      cursor: '',
+      cursorImage: 0,
+    }));
+  }
+
+  /** Whether too much waits for it in this program. */
+  get isCongested(): boolean {
+    return this.#socket.bufferedAmount > MOST_WAITING_BYTES;
+  }
+
+  /** Whether a key frame would reach it: asked for only then. */
+  wantsKey(head: number): boolean {
+    const { needsKey, unshown } = this.heads[head];
+    return needsKey && unshown.length === 0 && this.#socket.bufferedAmount === 0;
+  }
+
+  tell(message: ServerMessage): void {
+    if (!this.isCongested) this.#socket.send(JSON.stringify(message));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket.send(bytes, { binary: true });
+  }
+
+  /** @param config the hub's number of the decoder that this packet is for @param describe tells of that decoder */
+  frame(
+    bytes: Uint8Array,
+    of: { readonly head: number; readonly key: boolean; readonly seq: number; readonly frame: number },
+    config: number,
+    describe: ServerMessage,
+  ): void {
+    const state = this.heads[of.head];
+    if (this.isCongested || state.unshown.length >= MOST_UNSHOWN) state.needsKey = true;
+    if (state.needsKey && (!of.key || this.isCongested || state.unshown.length >= MOST_UNSHOWN)) {
+      this.lost++;
+      return;
+    }
+    if (state.config !== config) {
+      this.tell(describe);
+      state.config = config;
+    }
+    state.needsKey = false;
+    state.unshown.push(of.seq);
+    state.frames.push(of.frame);
+    this.sent++;
+    this.sendBytes(bytes);
+  }
+
+  /** A frame was drawn: it and those of its head before it are with nobody any more. @returns the guest's number of it; −1: it was sent none such */
+  shown(head: number, seq: number): number {
+    const { unshown, frames } = this.heads[head];
+    const at = unshown.indexOf(seq);
+    if (at < 0) return -1;
+    const frame = frames[at];
+    unshown.splice(0, at + 1);
+    frames.splice(0, at + 1);
+    return frame;
+  }
+
+  /** It lost its decoder, or the head went: what it was sent it will not draw. */
+  restart(head: number): void {
+    const state = this.heads[head];
+    state.needsKey = true;
+    state.config = 0;
+    state.unshown.length = 0;
+    state.frames.length = 0;
+  }
+
+  /** Counts a message. @returns false: they are too many */
+  mayTalk(nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) this.#messages = 0;
+    this.#second = second;
+    return ++this.#messages <= MOST_MESSAGES_A_SECOND;
+  }
+
+  /** Whether it is there is asked of it; its answer sets `isAlive`. */
+  ask(): void {
+    this.isAlive = false;
+    this.#socket.ping();
+  }
+
+  /** @param code of a WebSocket's end (RFC 6455, 7.4.1) */
+  close(code: number, why: string): void {
+    this.#socket.close(code, why);
+  }
+
+  /** Ends the connection at once. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+}
