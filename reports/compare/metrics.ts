@@ -6,7 +6,7 @@ export const DEFAULT_METRICS: readonly string[] = ['hostServiceUs.p50', 'guestSe
 
 /** Who sleeps neither works nor spins: that share rises as the others fall. */
 const HIGHER_IS_BETTER: ReadonlySet<string> = new Set([
-  ...['fps', 'onePercentLowFps.byP99', 'onePercentLowFps.byWorstMean', 'transferGBps', 'sleepShare.host', 'sleepShare.guest'],
+  ...['fps', 'onePercentLowFps.byP99', 'onePercentLowFps.byWorstMean', 'transferGBps', 'encode.fps', 'sleepShare.host', 'sleepShare.guest'],
 ]);
 
 const dotted = (names: readonly string[], parts: readonly string[]): string[] =>
@@ -21,6 +21,8 @@ export const METRIC_NAMES: readonly string[] = [
     ['p50', 'p90', 'p99', 'p999', 'max'],
   ),
   ...['copiesPerFrame', 'bytesCopiedPerFrame', 'transferGBps', 'importUs.mean', 'importUs.max', 'segments', 'stutters'],
+  ...['encode.fps', 'encode.conversionCpuUs', 'encode.encodingCpuUs', 'encode.gatherCpuUs', 'encode.transferUs'],
+  ...dotted(['encode.submitToPacketUs', 'encode.heldUs'], ['p50', 'p90', 'p99', 'p999', 'max']),
   ...['framesTorn', 'framesTimedOut', 'framesSuperseded', 'vblanksMissed', 'errorResponses'],
   ...dotted(['allocatedBytesPerFrame', 'spinShare', 'sleepShare'], ['host', 'guest']),
 ];

@@ -25,7 +25,9 @@ const ANSWERED = Number.NEGATIVE_INFINITY;
 /** What cannot be encoded: an image that reaches past its buffer, or of no known format. */
 const UNREADABLE = -1;
 const LEAST_SIDE = 16;
-const MOST_SIDE = 16384;
+const MOST_SIDE = 8192;
+/** Of level 6.2, the highest (H.264, table A-1: MaxFS), in pixels: what a guest can make the encoder hold is bounded. */
+const MOST_PIXELS = 139_264 * 256;
 /** A stop waits for the slice that is being read; then in steps of 1 ms, so many at most. */
 const STOP_STEPS = 2000;
 /** After so long a frame that the encoder has not begun is answered, ns. */
@@ -267,8 +269,8 @@ export class EncodeSink implements Sink {
 }
 
 function isReadable({ width, height, stride, offset, format, segments }: ScanoutImage): boolean {
-  if (width < LEAST_SIDE || height < LEAST_SIDE || width > MOST_SIDE || height > MOST_SIDE || formatBytesPerPixel(format) !== 4)
-    return false;
+  if (formatBytesPerPixel(format) !== 4 || width < LEAST_SIDE || height < LEAST_SIDE) return false;
+  if (width > MOST_SIDE || height > MOST_SIDE || width * height > MOST_PIXELS) return false;
   return offset + (height - 1) * stride + width * 4 <= segments.length;
 }
 

@@ -21,6 +21,9 @@ function image(resourceId = 7, changes: Partial<ScanoutImage> = {}): ScanoutImag
   return { width: WIDTH, height: HEIGHT, stride: WIDTH * 4, offset: 0, format: 2, segments, imported: true, resourceId, ...changes };
 }
 
+/** So much of one region again and again: sizes are looked at before bounds. */
+const large = Object.assign(new SegmentList(), { length: 2 ** 40 });
+
 /** The test is the encode thread: it takes a frame when it likes. */
 describe('a sink whose encoder is another thread', () => {
   let share: EncodeShare;
@@ -228,6 +231,8 @@ describe('a sink whose encoder is another thread', () => {
     ['begins past its buffer', { offset: BYTES }],
     ['has a format that the protocol does not know', { format: 5 }],
     ['is smaller than a macroblock', { width: 8 }],
+    ['is wider than an encoder takes', { width: 8193, stride: 0, segments: large }],
+    ['is larger than the highest level of H.264', { width: 8192, height: 4353, stride: 0, segments: large }],
   ])('an image that %s is not read: its frames are given back at once', (_why, changes) => {
     sink.setScanout(0, image(7, changes));
     sink.present(0, 3, now);
