@@ -7,10 +7,10 @@ import type { Process } from './process.ts';
 const PROJECT = join(import.meta.dirname, '../..');
 /** Where the project lies in the guest. */
 const APP = 'app';
-/** Of the project: its sources, and koffi. */
+/** Of the project: its sources, and the packages that its threads and native memory need. */
 const FOLDERS = [
   ...['core', 'workers', 'benchmarks', 'reports', 'test/interop/guest', 'test/support'],
-  ...['node_modules/koffi', 'node_modules/@koromix/koffi-linux-x64'],
+  ...['node_modules/koffi', 'node_modules/piscina', 'node_modules/@koromix/koffi-linux-x64'],
 ];
 const MEMORY_MB = 1024;
 

@@ -8,6 +8,7 @@ import { writeCreateBlob, writeMemEntry } from '../../../core/protocol/write.ts'
 import { Libc } from '../../../workers/native/libc.ts';
 import { PIXELS, TestGuest, TestHost } from '../../support/vhost-guest.ts';
 
+const LIST_LIMIT = '/sys/module/udmabuf/parameters/list_limit';
 const PAGE = 4096;
 /** Where the pages of 64 × 64 pixels lie. */
 const PAGES = [6, 1, 4, 9].map((page) => PIXELS + page * PAGE);
@@ -21,7 +22,7 @@ const dmabufs = (): number => readFileSync('/proc/self/maps', 'utf8').split('/dm
 const files = (): number => readdirSync('/proc/self/fd').length;
 
 async function session(importBy: ImportBy, listLimit: number): Promise<string> {
-  writeFileSync('/sys/module/udmabuf/parameters/list_limit', `${listLimit}`);
+  writeFileSync(LIST_LIMIT, `${listLimit}`);
   const frames = '/dev/shm/frames.jsonl';
   const host = await new TestHost({ importBy }, { frames, once: true }).listening();
   const guest = new TestGuest(libc, host).begin();
@@ -55,3 +56,4 @@ for (const [by, listLimit] of [
   console.log(`HOST ${by}, list_limit ${listLimit}: ${await session(by, listLimit)}`);
 }
 console.log(`HOSTS ${files() - before} files more`);
+writeFileSync(LIST_LIMIT, '1024');
