@@ -276,6 +276,7 @@ async function runRepetition(
   const startedAt = new Date();
   let plan: MachinePlan;
   const before = await beforeEncoding(options, kind, timing);
+  if (typeof before === 'string') return before;
   try {
     plan = planScenario(scenario, options, monotonicNowNs());
   } catch (error) {

@@ -5,6 +5,7 @@ import { memoryNeeded } from '../core/machine/plan.ts';
 import { workloadMemory } from '../core/machine/workload.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
 import { PAGE_LAYOUTS, type PageLayout } from '../core/memory/allocator.ts';
+import { MOST_PIXELS } from '../workers/encode/encoder.ts';
 import { loadNodeAv } from '../workers/encode/node-av.ts';
 import type { RecordedGuest } from './realguest/recorded.ts';
 
@@ -256,6 +257,7 @@ export function checkScenario({ id, options, recorded }: Scenario, budgetBytes: 
   if (options.sink === 'encode') {
     if (options.faults.length > 0 || !options.fences)
       throw new ScenarioError('a sink that encodes is measured without faults, and with fences');
+    if (width * height > MOST_PIXELS) throw new ScenarioError(`${id} is larger than H.264 allows: 8192x4352 at most`);
     const missing = loadNodeAv();
     if (typeof missing === 'string') throw new ScenarioError(`${id} has a sink that encodes: ${missing}`);
   }

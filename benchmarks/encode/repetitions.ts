@@ -23,11 +23,19 @@ export interface BeforeEncoding {
   readonly others: OtherLoad;
 }
 
-/** Measures what the encoder does by itself with the scenario's size. @returns null: nothing will be encoded @throws Error why it cannot be */
-export async function beforeEncoding(options: MachineOptions, kind: 'timed' | 'verify', timing: Timing): Promise<BeforeEncoding | null> {
+/** Measures what the encoder does by itself with the scenario's size. @returns null: nothing will be encoded; a string: why it cannot be */
+export async function beforeEncoding(
+  options: MachineOptions,
+  kind: 'timed' | 'verify',
+  timing: Timing,
+): Promise<BeforeEncoding | string | null> {
   if (options.sink !== 'encode' || kind === 'verify') return null;
-  const alone = await encodeAlone(options.width, options.height, Math.max(50, timing.measureMs * ALONE_SHARE));
-  return { alone, others: new OtherLoad() };
+  try {
+    const alone = await encodeAlone(options.width, options.height, Math.max(50, timing.measureMs * ALONE_SHARE));
+    return { alone, others: new OtherLoad() };
+  } catch (error) {
+    return `the encoder by itself failed: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** The repetition with the figures of its encode thread, where it had one. */

@@ -2,6 +2,7 @@ import { FrameFlag } from '../../core/measure/frame-log.ts';
 import { formatBytesPerPixel } from '../../core/protocol/constants.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import type { ScanoutImage, Sink } from '../../core/sink/sink.ts';
+import { MOST_PIXELS } from './encoder.ts';
 import {
   type EncodeShare,
   type ImageNews,
@@ -26,8 +27,6 @@ const ANSWERED = Number.NEGATIVE_INFINITY;
 const UNREADABLE = -1;
 const LEAST_SIDE = 16;
 const MOST_SIDE = 8192;
-/** Of level 6.2, the highest (H.264, table A-1: MaxFS), in pixels: what a guest can make the encoder hold is bounded. */
-const MOST_PIXELS = 139_264 * 256;
 /** A stop waits for the slice that is being read; then in steps of 1 ms, so many at most. */
 const STOP_STEPS = 2000;
 /** After so long a frame that the encoder has not begun is answered, ns. */

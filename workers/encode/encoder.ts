@@ -14,6 +14,8 @@ const OPTIONS = [
   ['forced-idr', '1'],
 ] as const;
 export const ENCODER = 'libx264 ultrafast zerolatency crf 20, 1 thread';
+/** Of level 6.2, the highest (H.264, table A-1: MaxFS), in pixels: what a guest can make the encoder hold is bounded. */
+export const MOST_PIXELS = 139_264 * 256;
 /** Rows that are converted at a time: what a stop waits for. A multiple of 2, as chroma has half the rows. */
 const SLICE_ROWS = 64;
 /** swscale may read so far past a row whose width is no multiple of 8. */

@@ -5,7 +5,7 @@ import { encodeFigures } from '../../../benchmarks/encode/figures.ts';
 import { encodeGain, predictedFps } from '../../../benchmarks/encode/gains.ts';
 import { OtherLoad } from '../../../benchmarks/encode/other-load.ts';
 import { ENCODE } from '../../../benchmarks/encode/suite.ts';
-import { scenario } from '../../../benchmarks/scenarios.ts';
+import { checkScenario, scenario, scenarioOfId } from '../../../benchmarks/scenarios.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../../core/machine/options.ts';
 import { planMachine } from '../../../core/machine/plan.ts';
 import { FrameColumn, FrameLog } from '../../../core/measure/frame-log.ts';
@@ -193,4 +193,23 @@ test('the load of other programs is what is busy and not this one', () => {
   const load = new OtherLoad({ busy: 100, all: 1000, own: 50 });
   expect(load.percent({ busy: 900, all: 3000, own: 650 })).toBe(10);
   expect(load.percent({ busy: 100, all: 1000, own: 50 })).toBe(0);
+});
+
+test.each([
+  [{ width: 8192, height: 8192 }, 'larger than H.264 allows'],
+  [{ fences: false }, 'without faults, and with fences'],
+  [{ faults: [{ name: 'slow-sink', frame: 3 }] }, 'without faults, and with fences'],
+] as const)('%j with an encoder is refused before anything starts', (options, why) => {
+  expect(() => checkScenario(scenario({ path: 'vfio', sink: 'encode', ...options }), 2 ** 40)).toThrow(why);
+});
+
+test('an id names the most that is encoded a second, where it is not as usual', () => {
+  for (const [maxRefreshHz, id] of [
+    [30, 'vfio-1080p-max-encode'],
+    [null, 'vfio-1080p-max-encode-refreshmax'],
+    [59.94, 'vfio-1080p-max-encode-refresh59.94'],
+  ] as const) {
+    const one = scenario({ path: 'vfio', sink: 'encode', maxRefreshHz });
+    expect([one.id, scenarioOfId(id)]).toEqual([id, one]);
+  }
 });
