@@ -81,8 +81,8 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
 function isFlat(entries: readonly Measured[], path: string): Check | null {
   const of = (height: number): Measured | undefined =>
     entries.find(
-      ({ scenario: { options } }) =>
-        options.path === path && options.height === height && options.rateHz === null && options.layout === '64k',
+      ({ scenario: { options, host } }) =>
+        host === undefined && options.path === path && options.height === height && options.rateHz === null && options.layout === '64k',
     );
   const small = of(1080);
   const large = of(2160);
@@ -178,7 +178,9 @@ function missesNothing({ scenario, samples }: Measured, wanted: number): Check {
 function copyAgainstImport(entries: readonly Measured[]): Check | null {
   const at4k = (path: string): Measured | undefined =>
     entries.find(
-      ({ scenario: { options }, timed }) =>
+      ({ scenario: { options, host }, timed }) =>
+        // Another process's work is not known.
+        host === undefined &&
         options.path === path &&
         options.width === 3840 &&
         options.height === 2160 &&

@@ -1,4 +1,5 @@
 import { counted, grouped, plain } from './format.ts';
+import { rowName } from './row-name.ts';
 import type { Scenario, SettingValue } from './run-document.ts';
 import type { Group } from './summary.ts';
 
@@ -71,13 +72,16 @@ export function sharedSettings({ label, scenarios }: Group): string {
   return words.filter((each) => !said.includes(each)).join(', ');
 }
 
+/** Settings that the name of a row says already. */
+const IN_NAMES: ReadonlySet<string> = new Set(['qemu', 'transferOnly']);
+
 /** Special settings that only some scenarios of a group have: `udmabuf: list limit 16,384`. */
 export function specialNotes(group: Group): string[] {
-  const names = specialNames(group.scenarios).filter((name) => !isShared(name, group.scenarios));
+  const names = specialNames(group.scenarios).filter((name) => !IN_NAMES.has(name) && !isShared(name, group.scenarios));
   const notes: string[] = [];
-  for (const { path, settings } of group.scenarios) {
-    const words = names.map((name) => specialWords(name, settings?.[name])).filter((each) => each !== '');
-    if (words.length > 0) notes.push(`${path}: ${words.join(', ')}`);
+  for (const scenario of group.scenarios) {
+    const words = names.map((name) => specialWords(name, scenario.settings?.[name])).filter((each) => each !== '');
+    if (words.length > 0) notes.push(`${rowName(scenario)}: ${words.join(', ')}`);
   }
   return notes;
 }

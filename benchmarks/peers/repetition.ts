@@ -57,7 +57,6 @@ async function measure(
   const plan = planMachine(options, monotonicNowNs());
   const offer = await connectBackEnd(libc, backEnd.socket, signal);
   const faulty = new AbortController();
-  const strangers = new Strangers(backEnd.pid);
   const meter = new CpuMeter([backEnd.pid]);
   const placed = <T>(start: () => T): T => (isChain(scenario) ? onOneCpu(libc, start) : start());
   let server: GpuSocketServer | MemoryDisplayServer | null = null;
@@ -70,6 +69,7 @@ async function measure(
       ? placed(() => new MemoryDisplayServer(libc, offer.front, { heads, verify, log }))
       : new GpuSocketServer(libc, offer.front, { width, height, heads, refreshHz: 60, verify, log }, () => faulty.abort());
     if (server instanceof MemoryDisplayServer) await server.ready;
+    const strangers = new Strangers(server instanceof MemoryDisplayServer ? [backEnd.pid, server.pid] : [backEnd.pid]);
     const end = await placed(() => runVhostUserGuest(libc, offer, plan, window, AbortSignal.any([signal, faulty.signal])));
     meter.stop();
     const percent = strangers.percent();
@@ -145,15 +145,15 @@ const hostReport = (cpuNs: number): HostReport => ({
   needsReset: false,
 });
 
-/** What programs other than this one and its back end take of the machine. */
+/** What programs other than this one and those that it has started take of the machine. */
 class Strangers {
-  readonly #pid: number;
+  readonly #pids: readonly number[];
   readonly #startNs = monotonicNowNs();
   readonly #machine = machineCpuNs();
   readonly #own: number;
 
-  constructor(pid: number) {
-    this.#pid = pid;
+  constructor(pids: readonly number[]) {
+    this.#pids = pids;
     this.#own = this.#ownNs();
   }
 
@@ -167,7 +167,7 @@ class Strangers {
 
   #ownNs(): number {
     const { user, system } = process.cpuUsage();
-    const meter = new CpuMeter([this.#pid]);
+    const meter = new CpuMeter(this.#pids);
     meter.stop();
     return (user + system) * 1000 + meter.total;
   }

@@ -19,6 +19,8 @@ export class MemoryDisplayServer {
   readonly #log: DisplayLog | null;
   readonly #ended: Promise<MemoryDisplayReport | string>;
   readonly #kill: () => void;
+  /** Of its process; 0: it did not start. */
+  readonly pid: number;
   /** Resolves when the display is there, or has failed: a guest that starts before has its first frame wait. */
   readonly ready: Promise<void>;
   #report: MemoryDisplayReport | string | null = null;
@@ -38,6 +40,7 @@ export class MemoryDisplayServer {
         stdio: ['ignore', 'pipe', 'pipe', own],
       });
       this.#kill = () => child.kill('SIGKILL');
+      this.pid = child.pid ?? 0;
       let isThere: () => void = () => {};
       this.ready = new Promise((resolve) => {
         isThere = resolve;

@@ -111,12 +111,14 @@ export class SocketSink implements SendingSink {
     this.deadline[0] = 0;
   }
 
-  present(scanout: number, frame: number, _now: Float64Array): void {
+  present(scanout: number, frame: number, now: Float64Array): void {
     const before = this.#waiting[scanout];
     if (before !== null) this.#release(before, FrameFlag.superseded, 0);
     const image = this.#current[scanout];
     this.#waiting[scanout] = image === null ? null : { scanout, number: frame, image };
     this.deadline[0] = 0;
+    // Begun at once: a guest that is quick would else have its next frame take this one's place before the host comes to send.
+    while (this.#next(now) && this.#send());
   }
 
   pollReleases(now: Float64Array): number {
