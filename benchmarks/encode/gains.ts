@@ -1,12 +1,22 @@
 import type { RatioInterval, Repetition, Scenario as ScenarioRecord } from '../../reports/run-document.ts';
 import { ratioOfPairs } from '../../reports/statistics.ts';
 
-/** Frames encoded a second of one scenario over another's, repetition by repetition. Null: not measured of both. */
+/**
+ * Frames encoded a second of one scenario over another's, repetition by repetition; of pairs that nothing disturbed, where there
+ * are any. Null: not measured of both.
+ */
 export function encodeGain(one: ScenarioRecord, other: ScenarioRecord): RatioInterval | null {
-  const pairs: [number, number][] = [];
-  const [a, b] = [one, other].map(({ repetitions }) => repetitions.filter(({ kind }) => kind === 'timed').map(encodedFps));
-  for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] > 0 && b[i] > 0) pairs.push([a[i], b[i]]);
-  return pairs.length === 0 ? null : ratioOfPairs(pairs);
+  const all: [number, number][] = [];
+  const calm: [number, number][] = [];
+  const [a, b] = [one, other].map(({ repetitions }) => repetitions.filter(({ kind }) => kind === 'timed'));
+  for (let i = 0; i < Math.min(a.length, b.length); i++) {
+    const pair: [number, number] = [encodedFps(a[i]), encodedFps(b[i])];
+    if (pair[0] <= 0 || pair[1] <= 0) continue;
+    all.push(pair);
+    if (!a[i].disturbed && !b[i].disturbed) calm.push(pair);
+  }
+  if (all.length === 0) return null;
+  return ratioOfPairs(calm.length > 0 ? calm : all);
 }
 
 const encodedFps = ({ encode }: Repetition): number => encode?.fps ?? 0;

@@ -168,6 +168,9 @@ describe('what importing gains', () => {
     const gain = encodeGain(encoded('vfio', 120, 8000), encoded('copy', 100, 8000));
     expect([gain?.median, gain?.pairs]).toEqual([expect.closeTo(1.2, 5), 3]);
     expect(encodeGain(buildScenario({ path: 'vfio' }), buildScenario({ path: 'copy' }))).toBeNull();
+    const busy = encoded('copy', 100, 8000);
+    busy.repetitions[1] = { ...busy.repetitions[1], disturbed: true, encode: { ...encodeMetrics(), fps: 1 } };
+    expect(encodeGain(encoded('vfio', 120, 8000), busy)).toMatchObject({ median: expect.closeTo(1.2, 5), pairs: 2 });
   });
 
   test('is predicted from the CPU times: one thread encodes, and all have so many CPUs', () => {
