@@ -42,8 +42,8 @@ export function unref(context: Context): number {
 
 /** Frees what a resource holds. It is in no table, on no scanout and not held. */
 export function destroy(context: Context, resource: Resource): void {
-  // A sink may still look at the last frame that it was shown.
-  if (context.options.sink.holds(resource.id)) context.options.sink.stop(resource.id);
+  // A sink may still look at the last frame that it was shown; one that was never shown may have the id of one that still is.
+  if (resource.wasShown && context.options.sink.holds(resource.id)) context.options.sink.stop(resource.id);
   if (resource.kind === 'blob') dropBuffer(context, resource);
   if (resource.image !== null) {
     freeImage(context, resource, resource.image);

@@ -165,6 +165,7 @@ export function flush(context: Context): number {
     head.sequence = (frame + 1) & 0x7fffffff;
     context.flushes.addFrame(slot, i, frame);
     resource.held++;
+    resource.wasShown = true;
     logFlush(context, i, frame);
     context.options.sink.present(i, frame, context.nowSlot);
   }

@@ -47,6 +47,8 @@ export class Resource {
   buffer: BlobBuffer = NO_BUFFER;
   /** Flushes that the sink holds. */
   held = 0;
+  /** A sink was given it: it may still look at it when nothing of it is held any more. */
+  wasShown = false;
   /** UNREF came while the sink held it: freed at the last release. */
   doomed = false;
   /** Bytes charged to the budget. */
