@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { COPIES, PATHS } from '../../core/machine/options.ts';
-import { compact, ratioWords } from '../../reports/format.ts';
+import { compact, counted, ratioWords } from '../../reports/format.ts';
 import type { Scenario as ScenarioRecord } from '../../reports/run-document.ts';
 import { matrix, parseResolution, resolutionName, type Scenario } from '../scenarios.ts';
 import { type Studied, seriesAlong } from '../study.ts';
@@ -9,6 +9,8 @@ import { DEFAULT } from '../timing.ts';
 import { encodeGain, predictedFps } from './gains.ts';
 
 const SIZES = ['720p', '1080p', '4k'] as const;
+/** Fewer pairs make no interval that a prediction could be held against. */
+const LEAST_PAIRS = 5;
 /** What importing is held against. */
 const COPYING = ['copy', 'readback-copy'] as const;
 
@@ -75,10 +77,11 @@ function sentenceOf(size: string, one: ScenarioRecord, records: readonly Scenari
     if (other === undefined || gain === null) continue;
     const predicted = (predictedFps(one, cpus) ?? 0) / (predictedFps(other, cpus) ?? 1);
     const place = predicted >= gain.low && predicted <= gain.high ? 'inside' : 'outside';
+    const pairs = gain.pairs ?? 0;
     const copied = other.results.encode;
     const budget = copied === undefined ? 0 : copied.transferUs / (copied.conversionCpuUs + copied.encodingCpuUs);
     parts.push(
-      `${ratioWords(gain)} times ${path}, whose copies take ${(100 * budget).toFixed(0)}% of what encoding takes (the CPU times predict ${predicted.toFixed(2)}: ${place})`,
+      `${ratioWords(gain)} times ${path} (${counted(pairs, 'pair', 'pairs')}), whose copies take ${(100 * budget).toFixed(0)}% of what encoding takes (the CPU times predict ${predicted.toFixed(2)}${pairs < LEAST_PAIRS ? '' : `: ${place}`})`,
     );
   }
   if (one.encoder?.toAlone) parts.push(`${ratioWords(one.encoder.toAlone)} of the encoder alone with a still picture`);

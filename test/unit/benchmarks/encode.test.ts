@@ -187,7 +187,9 @@ describe('what importing gains', () => {
         { options: scenario({ path: 'copy' }).options, record: encoded('copy', 100, 8000) },
       ],
     );
-    expect(answers?.[0]).toMatch(/^vfio at 1080p: 120 frames a second; 1\.20 \[1\.20, 1\.20\] times copy, .* predict 1\.00: outside\)\.$/);
+    expect(answers?.[0]).toMatch(
+      /^vfio at 1080p: 120 frames a second; 1\.20 \[1\.20, 1\.20\] times copy \(3 pairs\), .* predict 1\.00\)\.$/,
+    );
     expect(answers?.[1]).toMatch(/^Encoded was stamp: /);
   });
 });
