@@ -81,6 +81,11 @@ export class StreamHub {
     return this.#clients.size;
   }
 
+  /** Frames that the client was not sent which joined as number `index` of those who watch now. */
+  lostBy(index: number): number {
+    return [...this.#clients][index].lost;
+  }
+
   /** Packets and cursors come from there from now on. */
   begin(source: HubSource): void {
     this.#source = source;
