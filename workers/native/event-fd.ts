@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import type { Libc } from './libc.ts';
+import { type Libc, NativeError } from './libc.ts';
 
 /** What is written to an eventfd: one event. */
 export const ONE_EVENT = new Uint8Array(new BigUint64Array([1n]).buffer);
@@ -15,19 +15,21 @@ export function eventFault(libc: Libc, fd: number): string | null {
   return null;
 }
 
-/** Words of what a `SignalWatch` looks at: the descriptor that is written to + 1 (0: none), and how many were. */
+/** Words of what a `SignalWatch` looks at: the descriptor that is written to or read + 1 (0: none), and how many were. */
 const Watched = { fd: 0, count: 1 } as const;
 const WATCHED_WORDS = 2;
-/** Between two looks, ms: a write that takes from one to the next waits for somebody who does not read. */
+/** Between two looks, ms: a call that takes from one to the next waits for somebody else. */
 const LOOK_MS = 100;
 
 /**
- * Signals eventfds of others. They are made not to wait (`eventFault`), but whoever shares them can undo that and make one full: then
- * the write waits, until the process's `SignalWatch` empties it. Asking before each write would cost a system call a signal.
+ * Signals eventfds of others, and takes their signals back. They are made not to wait (`eventFault`), but whoever shares them can undo
+ * that and make one full, or empty right before it is read: then the call waits, until the process's `SignalWatch` ends that. Asking
+ * before each write would cost a system call a signal.
  */
 export class EventSignals {
   readonly #libc: Libc;
   readonly #watched: Int32Array;
+  readonly #drain = new Uint8Array(8);
 
   /** @param watched a `SignalWatch`'s */
   constructor(libc: Libc, watched: SharedArrayBuffer) {
@@ -41,9 +43,17 @@ export class EventSignals {
     Atomics.store(this.#watched, Watched.fd, 0);
     Atomics.add(this.#watched, Watched.count, 1);
   }
+
+  /** Takes back all that one was signalled. */
+  take(fd: number): void {
+    Atomics.store(this.#watched, Watched.fd, fd + 1);
+    this.#libc.read(fd, this.#drain);
+    Atomics.store(this.#watched, Watched.fd, 0);
+    Atomics.add(this.#watched, Watched.count, 1);
+  }
 }
 
-/** Lets a thread go on whose signal waits: on another thread of the process. */
+/** Lets a thread go on whose signal, or reading of one, waits: on another thread of the process. */
 export class SignalWatch {
   readonly watched = new SharedArrayBuffer(WATCHED_WORDS * 4);
   readonly #libc: Libc;
@@ -70,8 +80,20 @@ export class SignalWatch {
     this.#fd = fd;
     this.#count = count;
     if (!waits) return;
-    // In this order: the read must not wait in its turn.
-    this.#libc.nonBlocking(fd - 1);
-    this.#libc.read(fd - 1, this.#drain);
+    let own = -1;
+    try {
+      own = this.#libc.duplicate(fd - 1);
+      // The thread may have gone on meanwhile, and the number be another file's: what was duplicated while it waits, it waits for.
+      if (Atomics.load(this.#words, Watched.fd) !== fd || Atomics.load(this.#words, Watched.count) !== count) return;
+      // In this order: neither must wait in its turn. A full one is emptied for who writes, an empty one signalled for who reads.
+      this.#libc.nonBlocking(own);
+      this.#libc.read(own, this.#drain);
+      this.#libc.write(own, ONE_EVENT);
+    } catch (error) {
+      // It is closed, or there is no room for another descriptor: the next look does it.
+      if (!(error instanceof NativeError)) throw error;
+    } finally {
+      if (own >= 0) this.#libc.close(own);
+    }
   }
 }

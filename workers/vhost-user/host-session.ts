@@ -252,7 +252,7 @@ export class HostSession {
     this.#counters.add(Counter.sleepNs, clock.slot[0] - before);
     if (ready === 0) return false;
     for (let index = 0; index < QUEUES; index++) {
-      if (this.#polls.isReady(FIRST_KICK + index)) this.#libc.read(this.#backEnd.queues[index].kick, this.#drain);
+      if (this.#polls.isReady(FIRST_KICK + index)) this.#signals.take(this.#backEnd.queues[index].kick);
     }
     if (this.#polls.isReady(WAKE)) this.#libc.read(this.#wakeFd, this.#drain);
     if (this.#polls.isReady(GPU)) this.#sender?.ready(clock.slot);

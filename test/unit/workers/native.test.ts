@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import koffi from 'koffi';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { EventSignals, eventFault, ONE_EVENT, SignalWatch } from '../../../workers/native/event-fd.ts';
 import { Libc, NativeError, Seal } from '../../../workers/native/libc.ts';
 import { FileMappings, fileIdentity } from '../../../workers/native/mapping.ts';
@@ -202,20 +202,48 @@ describe.skipIf(typeof loaded === 'string')('native memory and sockets', () => {
       libc.close(event);
     });
 
-    test('that is full and makes writers wait is emptied, so that a thread which signals it goes on', async () => {
+    test.each([
+      ['full and makes writers wait is emptied, so that a thread which signals it', 'signal', 0xfffffffffffffffen],
+      ['empty and makes readers wait is signalled, so that a thread which reads it', 'take', 0n],
+    ] as const)('that is %s goes on', async (_what, call, holds) => {
       const waiting = koffi.load(null).func('int eventfd(unsigned int value, int flags)')(0, 0) as number;
-      libc.write(waiting, new Uint8Array(new BigUint64Array([0xfffffffffffffffen]).buffer));
+      libc.write(waiting, new Uint8Array(new BigUint64Array([holds]).buffer));
       const watch = new SignalWatch(libc);
       const worker = new Worker(new URL('../../support/signal-worker.ts', import.meta.url), {
-        workerData: { fd: waiting, watched: watch.watched },
+        workerData: { fd: waiting, watched: watch.watched, call },
       });
-      expect((await once(worker, 'message'))[0]).toBe('signalled');
+      expect((await once(worker, 'message'))[0]).toBe('done');
       await once(worker, 'exit');
       watch.close();
+      // Nobody waits for it any more, whatever is left in it.
       const count = new Uint8Array(8);
       libc.read(waiting, count);
-      expect(count[0]).toBe(1);
+      expect(libc.read(waiting, count)).toBe(-1);
       libc.close(waiting);
+    });
+
+    test('that a thread has done with is left alone: its number may be another file’s', () => {
+      vi.useFakeTimers();
+      try {
+        const touched: string[] = [];
+        const watch: SignalWatch = new SignalWatch({
+          duplicate: () => {
+            // The thread goes on right now.
+            Atomics.store(new Int32Array(watch.watched), 0, 0);
+            return 1000;
+          },
+          nonBlocking: (fd: number) => touched.push(`nonBlocking ${fd}`),
+          read: (fd: number) => touched.push(`read ${fd}`),
+          write: (fd: number) => touched.push(`write ${fd}`),
+          close: (fd: number) => touched.push(`close ${fd}`),
+        } as unknown as Libc);
+        Atomics.store(new Int32Array(watch.watched), 0, 8);
+        vi.advanceTimersByTime(1000);
+        watch.close();
+        expect(touched).toEqual(['close 1000']);
+      } finally {
+        vi.useRealTimers();
+      }
     });
   });
 
