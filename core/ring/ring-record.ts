@@ -6,7 +6,7 @@ const DESCRIPTOR_LO = 1;
 const DESCRIPTOR_HI = 2;
 const SIZE = 3;
 const USED = 4;
-/** Of a chain that is being used, while this is 1: its head, the bytes written to it, and the position after it. */
+/** The position + 1 of the chain that is being used, its head, the bytes written to it, and the position after it. USED ends it. */
 const IN_USE = 5;
 const HEAD = 6;
 const WRITTEN = 7;
@@ -65,7 +65,7 @@ export class RingRecord {
     this.#set(HEAD, head);
     this.#set(WRITTEN, written);
     this.#set(NEXT, next);
-    this.#set(IN_USE, 1);
+    this.#set(IN_USE, this.used + 1);
   }
 
   /** It was. */
@@ -73,12 +73,11 @@ export class RingRecord {
     this.#set(LAST_HEAD, this.#get(HEAD) | (this.#get(WRITTEN) !== 0 ? 0x10000 : 0));
     this.#set(LAST, this.#get(USED));
     this.#set(USED, this.#get(NEXT));
-    this.#set(IN_USE, 0);
   }
 
   /** The chain that was being used when whoever wrote this ended; null: none was. */
   get inUse(): { readonly head: number; readonly written: number } | null {
-    return this.#get(IN_USE) === 1 ? { head: this.#get(HEAD), written: this.#get(WRITTEN) } : null;
+    return this.#get(IN_USE) === this.used + 1 ? { head: this.#get(HEAD), written: this.#get(WRITTEN) } : null;
   }
 
   /** The chain that was used last; null: none was. */

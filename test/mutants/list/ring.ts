@@ -386,7 +386,7 @@ export const RING_MUTANTS = [
   ...mutantsOf('ring/record', 'core/ring/ring-record.ts', KEPT, {
     'last-chain-forgotten': ['&& this.used === used ? this.#get(LAST) : -1', '&& false ? this.#get(LAST) : -1'],
     'position-stays': 'this.#set(USED, this.#get(NEXT));',
-    'still-in-use': ['this.#set(USED, this.#get(NEXT));\n    this.#set(IN_USE, 0);', 'this.#set(USED, this.#get(NEXT));'],
+    'still-in-use': ['this.#get(IN_USE) === this.used + 1', 'this.#get(IN_USE) > 0'],
     'of-any-size': [' && this.#get(SIZE) === size', ''],
     'of-any-place': [' && address === descriptorAddress', ''],
   }),

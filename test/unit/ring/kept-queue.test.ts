@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { RAM_BYTES, setUpRing } from '../../../core/machine/testing/ring-setup.ts';
 import { Random } from '../../../core/memory/random.ts';
 import { createSharedMemory } from '../../../core/memory/region.ts';
@@ -201,6 +201,32 @@ describe('what was noted of a packed ring', () => {
     high.i32[flagsOf(1) - 1] = 77;
     expect([goesOn(), high.i32[flagsOf(1)], high.i32[flagsOf(1) - 1]]).toEqual([0x80028002, refilled, 77]);
     expect(record.inUse).toBe(null);
+  });
+
+  test('is true after each store of a chain that ends: the one after it is not taken for it', () => {
+    const store = Atomics.store.bind(Atomics);
+    const available = 2 | (AVAIL << 16);
+    for (let left = 0, whole = false; !whole; left++) {
+      for (let one = 0; one < SIZE; one++) high.i32[flagsOf(one)] = 0;
+      high.i32[flagsOf(3)] = 1 | ((WRITE | AVAIL | USED) << 16);
+      high.i32[flagsOf(4)] = available;
+      record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 3);
+      record.beginUse(1, 24, PACKED_BEGIN | 4);
+      let stores = 0;
+      const cut = vi.spyOn(Atomics, 'store').mockImplementation((...call: Parameters<typeof Atomics.store>) => {
+        if (stores++ === left) throw new Death();
+        return store(...call);
+      });
+      try {
+        record.endUse();
+        whole = true;
+      } catch (error) {
+        if (!(error instanceof Death)) throw error;
+      } finally {
+        cut.mockRestore();
+      }
+      expect([goesOn(), high.i32[flagsOf(4)], record.inUse], `after ${left} stores`).toEqual([0x80048004, available, null]);
+    }
   });
 
   test('is nothing to a driver that has begun anew, and a slot past the ring is none', () => {
