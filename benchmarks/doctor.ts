@@ -5,6 +5,7 @@ import type { Environment } from '../reports/run-document.ts';
 import { hardwareDevices, loadNodeAv } from '../workers/encode/node-av.ts';
 import { importsHere } from '../workers/native/imports.ts';
 import { type DeviceAccess, udmabufAccess, udmabufLimits } from '../workers/native/udmabuf-device.ts';
+import { loadWs } from '../workers/stream/ws-library.ts';
 import { maxMapCount, readEnvironment, StealMeter } from './environment.ts';
 import { loadLibc } from './limits/libc.ts';
 
@@ -18,6 +19,8 @@ export interface Findings {
   encoderUnavailable: string | null;
   /** Hardware that FFmpeg could encode with, and is not used. */
   encoderDevices: string[];
+  /** Null: ws can be loaded; else why not. */
+  webSocketUnavailable: string | null;
   /** Null: cannot be tried without koffi. */
   memfd: boolean | null;
   udmabuf: { access: DeviceAccess; listLimit: number | null; sizeLimitMb: number | null };
@@ -57,12 +60,14 @@ export async function examine(): Promise<Findings> {
   environment.copier = kernel.name;
   const libc = await loadLibc();
   const av = loadNodeAv();
+  const ws = loadWs();
   return {
     environment,
     copier: { picked: kernel.name, measured },
     koffiUnavailable: 'value' in libc ? null : libc.unavailable,
     encoderUnavailable: typeof av === 'string' ? av : null,
     encoderDevices: typeof av === 'string' ? [] : hardwareDevices(av),
+    webSocketUnavailable: typeof ws === 'string' ? ws : null,
     memfd: 'value' in libc ? libc.value.hasMemfd() : null,
     udmabuf: { access: udmabufAccess(), ...udmabufLimits() },
     maxMapCount: maxMapCount(),
@@ -105,6 +110,7 @@ export function factsOf(findings: Findings): Fact[] {
         : `${findings.koffiUnavailable}: no memcpy limit, no scanout host`,
     ),
     fact('encoder', findings.encoderUnavailable === null ? 'libx264' : 'no', encoderMeaning(findings)),
+    fact('stream', whyNoStream(findings) === null ? 'yes' : 'no', whyNoStream(findings) ?? 'scanout stream can show frames in browsers'),
     fact(
       'compiler',
       environment.compiler ?? 'none',
@@ -151,6 +157,11 @@ function mapMeaning(count: number | null): string {
   if (count === null) return '';
   const frames = Math.floor(count / SCATTERED_4K_PAGES);
   return `enough to map ${frames} scattered 4K frames page by page`;
+}
+
+function whyNoStream({ encoderUnavailable, webSocketUnavailable }: Findings): string | null {
+  const why = [encoderUnavailable, webSocketUnavailable].filter((one) => one !== null).join('; ');
+  return why === '' ? null : `${why}: no scanout stream`;
 }
 
 function encoderMeaning({ encoderUnavailable, encoderDevices }: Findings): string {

@@ -37,6 +37,7 @@ const scanout = (...argv: string[]): { status: number | null; text: string } => 
 test.each([
   ['run', '--path', 'vfio', '--resolution', '720p', '--sink', 'encode'],
   ['run', '--suite', 'encode'],
+  ['stream'],
   ['host', '--vhost-user', 'gpu.sock', '--sink', 'encode'],
 ])('without node-av %s %s … says in a line what is missing and how to get it', (...argv) => {
   const { status, text } = scanout(...argv);

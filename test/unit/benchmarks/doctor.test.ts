@@ -27,6 +27,7 @@ const FINDINGS: Findings = {
   koffiUnavailable: 'koffi is not installed',
   encoderUnavailable: 'node-av is not installed: npm install node-av',
   encoderDevices: [],
+  webSocketUnavailable: 'ws is not installed: npm install ws',
   memfd: null,
   udmabuf: { access: 'no permission', listLimit: 1024, sizeLimitMb: 64 },
   maxMapCount: 65530,
@@ -51,7 +52,13 @@ describe('doctor', () => {
     expect(line(FINDINGS, 'cores')).toMatch(/2; one each for guest and host/);
     expect(text(FINDINGS).join(' ')).toMatch(/no memcpy limit, no scanout host/);
     expect(line(FINDINGS, 'encoder')).toBe('encoder       no; node-av is not installed: npm install node-av; without it');
+    expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'npm install node-av; ws is not installed: npm install ws: no scanout stream',
+    );
     const encodes = { ...FINDINGS, encoderUnavailable: null };
+    expect(line({ ...encodes, webSocketUnavailable: null }, 'stream')).toBe(
+      'stream        yes; scanout stream can show frames in browsers',
+    );
     expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be opened');
     expect(text({ ...encodes, encoderDevices: ['vaapi'] }).join(' ')).toMatch(/not by the hardware that is there:\s+vaapi/);
   });
