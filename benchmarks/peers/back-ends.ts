@@ -9,7 +9,7 @@ import type { Libc } from '../../workers/native/libc.ts';
 import type { HostFigures } from '../host-figures.ts';
 import { resolutionName, type Scenario } from '../scenarios.ts';
 import { onOneCpu } from './one-cpu.ts';
-import { fetchedQemu, HOW_TO_GET_QEMU, installedQemu, type QemuBuild } from './qemu.ts';
+import { dmaBufDevice, fetchedQemu, HOW_TO_GET_QEMU, installedQemu, type QemuBuild } from './qemu.ts';
 
 const ENTRY = fileURLToPath(new URL(`./host-process${extname(import.meta.url)}`, import.meta.url));
 const START_MS = 20_000;
@@ -31,7 +31,9 @@ export interface BackEnd {
 /** Why a scenario's host cannot be had here, and what to do; null: it can. */
 export function whyNoHost({ host }: Scenario): string | null {
   if (host !== 'qemu' && host !== 'qemu-current') return null;
-  return buildOf(host) === null ? HOW_TO_GET_QEMU : null;
+  if (buildOf(host) === null) return HOW_TO_GET_QEMU;
+  const device = dmaBufDevice();
+  return device === null ? null : `QEMU's vhost-user-gpu sends dma-bufs in the place of frames here: run where ${device} cannot be opened`;
 }
 
 /** What a scenario's record says of its host beside its kind. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -40,6 +40,31 @@ export function fetchedQemu(): QemuBuild | null {
     command: loader,
     args: ['--library-path', libraries, program],
   };
+}
+
+/**
+ * The device by which QEMU's makes its resources dma-bufs: a render node, else udmabuf, if it can open one
+ * (contrib/vhost-user-gpu/vugbm.c, util/drm.c). Then it sends descriptors of them, and no pixels. null: there is none.
+ */
+export function dmaBufDevice(dev = '/dev'): string | null {
+  return [...renderNodes(join(dev, 'dri')), join(dev, 'udmabuf')].find(opens) ?? null;
+}
+
+function renderNodes(folder: string): string[] {
+  try {
+    return readdirSync(folder).flatMap((name) => (name.startsWith('renderD') ? [join(folder, name)] : []));
+  } catch {
+    return [];
+  }
+}
+
+function opens(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Of the package that carries it. */

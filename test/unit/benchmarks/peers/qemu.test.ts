@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { whyNoHost } from '../../../../benchmarks/peers/back-ends.ts';
-import { fetchedQemu, installedQemu } from '../../../../benchmarks/peers/qemu.ts';
+import { dmaBufDevice, fetchedQemu, installedQemu } from '../../../../benchmarks/peers/qemu.ts';
 import { PEERS } from '../../../../benchmarks/peers/suite.ts';
 import { scenario } from '../../../../benchmarks/scenarios.ts';
 
@@ -49,4 +49,15 @@ test('the fetched one is started by its own loader; its version is that of its p
   expect(new Set(ids).size).toBe(ids.length);
   // Each pair is of two scenarios that the suite has.
   for (const { of, to } of PEERS.pairs?.() ?? []) expect(ids).toEqual(expect.arrayContaining([of, to]));
+});
+
+test('a render node or udmabuf is what it makes dma-bufs by; another node of a GPU is not', () => {
+  expect(dmaBufDevice(folder)).toBe(null);
+  mkdirSync(join(folder, 'dri'));
+  writeFileSync(join(folder, 'dri/card0'), '');
+  expect(dmaBufDevice(folder)).toBe(null);
+  writeFileSync(join(folder, 'udmabuf'), '');
+  expect(dmaBufDevice(folder)).toBe(join(folder, 'udmabuf'));
+  writeFileSync(join(folder, 'dri/renderD128'), '');
+  expect(dmaBufDevice(folder)).toBe(join(folder, 'dri/renderD128'));
 });
