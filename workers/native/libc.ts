@@ -230,6 +230,11 @@ export class Libc {
     return sent < 0 ? this.#errno() : sent;
   }
 
+  /** recv(2), which does not wait, whatever others have made of the socket. @returns bytes; 0: nobody is at the other end; −1: nothing is there */
+  recv(fd: number, bytes: Uint8Array): number {
+    return this.#call('recv', fd, bytes, bytes.length, MSG_DONTWAIT);
+  }
+
   #call(name: string, ...parameters: unknown[]): number {
     return Number(this.#calls[name]?.(...parameters));
   }
@@ -276,6 +281,7 @@ const PROTOTYPES = [
   'int setsockopt(int fd, int level, int option, const void *value, unsigned int bytes)',
   'int sched_getaffinity(int pid, size_t bytes, void *mask)',
   'int sched_setaffinity(int pid, size_t bytes, const void *mask)',
+  'intptr_t recv(int fd, void *bytes, size_t count, int flags)',
   'intptr_t send(int fd, const void *bytes, size_t count, int flags)',
   'intptr_t sendmsg(int fd, const void *header, int flags)',
 ] as const;

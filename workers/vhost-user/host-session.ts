@@ -181,6 +181,7 @@ export class HostSession {
       this.#backEnd.close();
       this.#imports.close();
       this.#connection.close();
+      this.#sender?.setSocket(-1);
       if (this.#gpuFd >= 0) this.#libc.close(this.#gpuFd);
       this.#recorder?.close();
       this.#frames?.close();

@@ -1,7 +1,7 @@
 import { FrameFlag } from '../../core/measure/frame-log.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
 import type { ScanoutImage } from '../../core/sink/sink.ts';
-import type { Libc } from '../native/libc.ts';
+import { type Libc, NativeError } from '../native/libc.ts';
 import type { BackingFile } from '../native/mapping.ts';
 import { POLLIN, POLLOUT } from '../native/poll.ts';
 import { GpuRequest } from './gpu-socket.ts';
@@ -13,6 +13,7 @@ import {
   FORGET_WORDS,
   HEADER_WORDS,
   MemoryRequest,
+  MOST_SEGMENTS,
   REPLY,
   SEGMENT_WORDS,
   SHOWN_WORDS,
@@ -24,8 +25,10 @@ const RELEASES = 64;
 /** Frames of one scanout that may be held or superseded before they are reported: those that the host has in the works. */
 const MOST_FRAMES = 2048;
 const NOBODY = -1;
-/** Buffers that the display is told of at a time; the one longest not shown is forgotten for another. */
+/** Buffers that the display is told of at a time; the one longest known is forgotten for another. */
 const MOST_BUFFERS = 64;
+/** Bytes that wait for the display to read: all that may be known to it at a time, twice over. */
+const MOST_WAITING = 2 * MOST_BUFFERS * MOST_SEGMENTS * SEGMENT_WORDS * 4;
 const ANSWER_BYTES = (HEADER_WORDS + SHOWN_WORDS) * 4;
 const FEATURES_BYTES = (HEADER_WORDS + 2) * 4;
 const TWO_32 = 2 ** 32;
@@ -55,7 +58,7 @@ export class MemorySink implements SendingSink {
   readonly #shownNs: Float64Array;
   readonly #waiting: Int32Array;
   readonly #waitingImage: (ScanoutImage | null)[];
-  /** Buffers that the display knows, by their resource; the one shown last is the last. */
+  /** Buffers that the display knows, by their resource; the one told last is the last. */
   readonly #buffers = new Map<number, ScanoutImage['segments']>();
   readonly #files = new Map<MemoryRegion, number>();
   #nextFile = 1;
@@ -93,7 +96,6 @@ export class MemorySink implements SendingSink {
     this.#inBytes = 0;
     this.#out.begin(fd);
     if (fd === NOBODY) return;
-    this.#libc.nonBlocking(fd);
     this.#out.words([GpuRequest.GET_PROTOCOL_FEATURES, 0, 0]);
     this.#send();
   }
@@ -182,7 +184,7 @@ export class MemorySink implements SendingSink {
     this.#send();
   }
 
-  /** Tells the display where a buffer lies, once. @returns false where it lies in no file: a copy of the host's, a device's memory */
+  /** Tells the display where a buffer lies, once. @returns false where it lies in no file that can be passed on */
   #know(image: ScanoutImage): boolean {
     const { resourceId, segments, width, height, stride, offset } = image;
     if (this.#buffers.get(resourceId) === segments) return true;
@@ -218,13 +220,25 @@ export class MemorySink implements SendingSink {
     if (known !== undefined) return known;
     const file = this.#fileOf(region);
     if (file === null) return null;
+    // Its own: the region may leave before the display reads, and the descriptor's number be another file's.
+    const fd = this.#duplicate(file.fd);
+    if (fd < 0) return null;
     const id = this.#nextFile++;
-    this.#files.set(region, id);
     const { size } = region;
-    const { fd, offset } = file;
     const split = (value: number): [number, number] => [value % TWO_32, Math.floor(value / TWO_32)];
-    this.#out.words([MemoryRequest.FILE, 0, FILE_WORDS * 4, id, ...split(size), ...split(offset)], fd);
+    this.#out.words([MemoryRequest.FILE, 0, FILE_WORDS * 4, id, ...split(size), ...split(file.offset)], fd);
+    this.#files.set(region, id);
     return id;
+  }
+
+  /** @returns −1: there is no room for another one */
+  #duplicate(fd: number): number {
+    try {
+      return this.#libc.duplicate(fd);
+    } catch (error) {
+      if (error instanceof NativeError) return -1;
+      throw error;
+    }
   }
 
   #forget(resourceId: number): void {
@@ -243,25 +257,24 @@ export class MemorySink implements SendingSink {
 
   #send(): void {
     if (!this.#out.send()) this.#end('the display is gone');
+    else if (this.#out.waiting > MOST_WAITING) this.#end('the display does not read');
   }
 
+  /** Takes what has come, once a wake: a display that answers without end keeps neither queues nor a stop waiting. */
   #receive(now: Float64Array): void {
-    for (;;) {
-      const into = this.#inBytes === 0 ? this.#in : this.#in.subarray(this.#inBytes);
-      const got = this.#libc.read(this.#fd, into);
-      // Nothing is there; or nobody, which sending tells.
-      if (got < 0) return;
-      if (got === 0) {
-        this.#end('the display is gone');
-        return;
-      }
-      this.#inBytes += got;
-      if (!this.#take(now) || got < into.length) return;
+    const got = this.#libc.recv(this.#fd, this.#inBytes === 0 ? this.#in : this.#in.subarray(this.#inBytes));
+    // Nothing is there; or nobody, which sending tells.
+    if (got < 0) return;
+    if (got === 0) {
+      this.#end('the display is gone');
+      return;
     }
+    this.#inBytes += got;
+    this.#take(now);
   }
 
-  /** Takes what has come whole. @returns false when it is no answer */
-  #take(now: Float64Array): boolean {
+  /** Takes what has come whole. */
+  #take(now: Float64Array): void {
     const words = this.#inWords;
     let at = 0;
     for (;;) {
@@ -271,12 +284,12 @@ export class MemorySink implements SendingSink {
       at += bytes;
       if ((words[first + 1] & REPLY) === 0 || words[first + 2] !== bytes - HEADER_WORDS * 4) {
         this.#end('the display answers what was not asked');
-        return false;
+        return;
       }
       if (!this.#agreed) {
         if ((words[first + 4] & SHOWS_MEMORY.hi) === 0) {
           this.#end("the display at the GPU socket does not look into the guest's memory: --sink socket sends it pixels");
-          return false;
+          return;
         }
         this.#agreed = true;
         for (let scanout = 0; scanout < this.#current.length; scanout++) this.#showNext(scanout, now);
@@ -295,7 +308,6 @@ export class MemorySink implements SendingSink {
       this.#in.copyWithin(0, at, this.#inBytes);
       this.#inBytes -= at;
     }
-    return true;
   }
 
   #end(why: string): void {

@@ -7,7 +7,7 @@ const SHOW_BYTES = (HEADER_WORDS + SHOW_WORDS) * 4;
 /** Room for the one message that brings a file descriptor. */
 const FD_MESSAGE = 64;
 
-/** Messages on their way to a socket that does not wait. The file descriptors stay the caller's. */
+/** Messages on their way to a socket that does not wait. */
 export class OutBytes {
   readonly #libc: Libc;
   #bytes = new Uint8Array(FIRST_BYTES);
@@ -34,9 +34,17 @@ export class OutBytes {
     return this.#sent === this.#filled;
   }
 
-  /** A message. @param fd goes with it */
+  /** Bytes that are not sent yet. */
+  get waiting(): number {
+    return this.#filled - this.#sent;
+  }
+
+  /** A message. @param fd goes with it, and is closed then */
   words(message: readonly number[], fd = -1): void {
-    if (this.#socket === null) return;
+    if (this.#socket === null) {
+      if (fd >= 0) this.#libc.close(fd);
+      return;
+    }
     this.#reserve(message.length * 4);
     if (fd >= 0) this.#fds.push({ at: this.#filled, bytes: message.length * 4, fd });
     for (const word of message) {
@@ -74,6 +82,7 @@ export class OutBytes {
           throw error;
         }
         this.#fds.shift();
+        this.#libc.close(next.fd);
         this.#sent += next.bytes;
         continue;
       }
@@ -90,10 +99,20 @@ export class OutBytes {
   #empty(): void {
     this.#filled = 0;
     this.#sent = 0;
+    for (const { fd } of this.#fds) this.#libc.close(fd);
     this.#fds = [];
   }
 
   #reserve(bytes: number): void {
+    if (this.#filled + bytes <= this.#bytes.length) return;
+    // Whole words that are sent make room, where they are worth moving the others.
+    const gone = this.#sent - (this.#sent % 4);
+    if (2 * gone >= this.#bytes.length) {
+      this.#bytes.copyWithin(0, gone, this.#filled);
+      this.#filled -= gone;
+      this.#sent -= gone;
+      this.#fds = this.#fds.map((one) => ({ ...one, at: one.at - gone }));
+    }
     if (this.#filled + bytes <= this.#bytes.length) return;
     const grown = new Uint8Array(2 * Math.max(this.#bytes.length, this.#filled + bytes));
     grown.set(this.#bytes.subarray(0, this.#filled));

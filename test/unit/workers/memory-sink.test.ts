@@ -1,4 +1,5 @@
 import { closeSync, readdirSync } from 'node:fs';
+import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FrameFlag } from '../../../core/measure/frame-log.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
@@ -33,12 +34,13 @@ describe.skipIf(typeof loaded === 'string')("frames shown in the guest's memory"
   let descriptors: number;
 
   const open = (): number => readdirSync('/proc/self/fd').length;
-  const ofMemory = (): BackingFile => ({ fd: files.fds[0] ?? -1, offset: 0 });
+  let ofMemory: () => BackingFile;
 
   beforeEach(() => {
     descriptors = open();
     const plan = { id: 0, name: 'ram', kind: 'ram', gpa: 0, size: MIB, device: null, bar: null, memory: createSharedMemory(MIB) } as const;
     files = new MemfdMemory(libc, [plan]);
+    ofMemory = () => ({ fd: files.fds[0] ?? -1, offset: 0 });
     region = new MemoryRegion(plan);
     [own, other] = libc.socketpair();
     sink = new MemorySink(libc, 2, (of) => (of === region ? ofMemory() : null));
@@ -226,6 +228,89 @@ describe.skipIf(typeof loaded === 'string')("frames shown in the guest's memory"
     sink.present(0, 7, now);
     while (!released().some(([, frame]) => frame === 7)) step();
     expect(sink.fault).toBe(null);
+  });
+
+  test('a display that answers without end, or has its socket wait, keeps nobody waiting', () => {
+    const shown = image(1, 0);
+    sink.setSocket(own);
+    const answers = new Uint8Array(
+      new Uint32Array([1, 4, 8, 0, 0x80000000, ...Array(1000).fill([MemoryRequest.SHOW, 4, 8, 9, 9]).flat()]).buffer,
+    );
+    let reads = 0;
+    let at = 0;
+    const read = (_fd: number, into: Uint8Array): number => {
+      if (++reads > 100) throw new Error('it reads without end');
+      into.set(answers.subarray(at, at + into.length));
+      // After the first one they are all alike.
+      at = 20 + ((at + into.length) % 20);
+      return into.length;
+    };
+    const flooding = {
+      addressOf: (bytes: Uint8Array) => libc.addressOf(bytes),
+      send: (_fd: number, bytes: Uint8Array) => bytes.length,
+      nonBlocking() {},
+      read,
+      recv: read,
+    } as unknown as Libc;
+    const one = new MemorySink(flooding, 1, () => ofMemory());
+    one.setSocket(own);
+    one.setScanout(0, shown);
+    one.ready(now);
+    expect(reads).toBe(1);
+    one.setSocket(-1);
+    // Whoever shares it takes back that it does not wait: nothing has come, and nobody waits for it.
+    koffi.load(null).func('int fcntl(int fd, int command, ...)')(own, 4, 'int', 0);
+    sink.ready(now);
+    step();
+    step();
+    expect(sink.fault).toBe(null);
+  });
+
+  test('a display that does not read is given up', () => {
+    sink.setSocket(own);
+    step();
+    step();
+    const segments = new SegmentList();
+    for (let at = 0; at < MIB; at += 64) segments.append(region, at, 32);
+    let shown = 0;
+    while (sink.fault === null && shown < 1000) {
+      sink.setScanout(0, { ...image(++shown, 0), segments });
+      sink.present(0, shown, now);
+      sink.stop(shown);
+      released();
+    }
+    expect(sink.fault).toMatch(/does not read/);
+    expect(shown).toBeGreaterThan(64);
+  });
+
+  test('a file that leaves before the display has taken it is the one that comes', () => {
+    sink.setSocket(own);
+    step();
+    const segments = new SegmentList();
+    for (let at = 0; at < MIB; at += 64) segments.append(region, at, 32);
+    const present = (id: number): void => {
+      sink.setScanout(0, { ...image(id, 0), segments });
+      sink.present(0, id, now);
+      sink.stop(id);
+    };
+    for (let id = 1; id < 8; id++) present(id);
+    expect(sink.pollEvents & 4).toBe(4);
+    const last = image(9, 0);
+    const from = files.fds[0];
+    draw(last, 0);
+    ofMemory = () => ({ fd: ours, offset: 0 });
+    const ours = libc.duplicate(from);
+    sink.setScanout(0, last);
+    sink.present(0, 9, now);
+    // The descriptor's number is something else's from here on.
+    libc.close(ours);
+    const other = libc.eventfd();
+    expect(other).toBe(ours);
+    released();
+    for (let i = 0; i < 1000 && sink.holds(9); i++) step();
+    expect(sink.fault).toBe(null);
+    expect(released()).toEqual([[0, 9, 0]]);
+    libc.close(other);
   });
 
   describe('what a back end may not say to a display', () => {
