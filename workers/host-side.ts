@@ -2,10 +2,8 @@ import { HostMachine, hostView, plannedDisplays } from '../core/machine/host-mac
 import { plannedCopier } from '../core/machine/parts.ts';
 import { SessionWord } from '../core/machine/plan.ts';
 import { Counter } from '../core/measure/counters.ts';
-import { CopyStage } from '../core/memory/ledger.ts';
 import { Alive } from '../core/ring/registers.ts';
 import { ClockCheck } from './clock-check.ts';
-import { CURSOR_BYTES, CursorBoard } from './encode/cursor-board.ts';
 import { openEncodeEnd } from './encode/host-end.ts';
 import { hostFaults } from './faults.ts';
 import { Phase } from './guest-side.ts';
@@ -28,8 +26,6 @@ export function runHost(task: SideTask): HostReport {
   const encode = task.encode === undefined ? null : openEncodeEnd(plan, task.encode);
   const wrapSink = encode === null ? undefined : () => encode.sink;
   const host = new HostMachine(plan, clock, guestBell, plannedCopier, wrapSink, hostFaults(plan, counters), view);
-  const shared = task.encode?.share.cursors ?? null;
-  const cursors = shared === null ? null : new CursorBoard(shared);
   const check = new ClockCheck(clock, counters);
   const { device } = host;
   const remote = task.remote === undefined ? null : new HostRemote(task.remote, host, plannedDisplays(options));
@@ -79,7 +75,7 @@ export function runHost(task: SideTask): HostReport {
     },
     turn(): boolean {
       const progressed = device.poll();
-      if (progressed && cursors?.show(device, counters)) host.ledger.charge(CopyStage.cursor, CURSOR_BYTES);
+      if (progressed) encode?.cursors?.show(device, counters, host.ledger);
       advancePhase();
       return (remote?.poll() ?? false) || progressed;
     },

@@ -6,6 +6,7 @@ import { type MachinePlan, planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { startVhostEncoder, type VhostEncoder } from '../../workers/encode/vhost-encoder.ts';
 import { whyNoImports } from '../../workers/native/imports.ts';
+import { Stream, whyNoStream } from '../../workers/stream/stream.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
@@ -39,6 +40,8 @@ Flags:
                         encode: H.264 (needs node-av)
   --max-refresh HZ|max  encode so many frames a second and head at most (30)
   --encoded FILE        write the H.264 of head 0 there
+  --stream PORT         with --sink encode: show it in browsers of this computer,
+                        as scanout stream does (needs ws); 0: any free port
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
   --list-limit N        udmabuf's (1024); more segments are copied
@@ -100,6 +103,7 @@ export const hostCommand: Command = {
         sink: { type: 'string', default: 'latch' },
         'max-refresh': { type: 'string', default: '30' },
         encoded: { type: 'string' },
+        stream: { type: 'string' },
         ring: { type: 'string', default: 'split' },
         'no-blob': { type: 'boolean', default: false },
         'list-limit': { type: 'string', default: String(DEFAULT_OPTIONS.listLimit) },
@@ -142,7 +146,9 @@ export const hostCommand: Command = {
       logCapacity: 4096,
     };
     const devices = deviceRanges(values['device-region']);
-    if (values.encoded !== undefined && sink !== 'encode') throw new UsageError('--encoded is for --sink encode');
+    for (const flag of ['encoded', 'stream'] as const)
+      if (values[flag] !== undefined && sink !== 'encode') throw new UsageError(`--${flag} is for --sink encode`);
+    const streamPort = values.stream === undefined ? null : integerFlag('stream', values.stream, 0, 65_535);
     for (const flag of ['state', 'record', 'frames', 'encoded'] as const) {
       const path = values[flag];
       if (path !== undefined) writablePlace(flag, path);
@@ -188,7 +194,12 @@ export const hostCommand: Command = {
       record: values.record ?? null,
       frames: values.frames ?? null,
     };
-    const encoder = sink === 'encode' ? await encoderFor(plan, values.encoded ?? null) : null;
+    const stream = streamPort === null ? null : await streamFor(plan, streamPort);
+    const encoder = sink === 'encode' ? await encoderFor(plan, values.encoded ?? null, stream) : null;
+    if (stream !== null) {
+      say(`shown at ${stream.server.url}`);
+      stream.server.admission.onToken = () => say(`for another browser: ${stream.server.url}`);
+    }
     void encoder?.failed.then((why) => say(`the encoder has ended: ${why}`));
     const host = new VhostUserHost(task, onNews, encoder);
     const control = values.control ? createInterface({ input: io.stdin ?? process.stdin }) : null;
@@ -213,6 +224,7 @@ export const hostCommand: Command = {
     } finally {
       io.signal.removeEventListener('abort', onAbort);
       control?.close();
+      await stream?.close();
       await encoder?.stop();
     }
     if (encoder !== null) say(`${encoder.encoded} frames encoded`);
@@ -234,11 +246,23 @@ function deviceRanges(text: string | undefined): DeviceRange[] {
   });
 }
 
-/** @throws UsageError why this machine cannot encode */
-async function encoderFor(plan: MachinePlan, output: string | null): Promise<VhostEncoder> {
+/** @throws UsageError why it cannot be served there */
+async function streamFor(plan: MachinePlan, port: number): Promise<Stream> {
+  const missing = whyNoStream();
+  if (missing !== null) throw new UsageError(`--stream: ${missing}`);
   try {
-    return await startVhostEncoder(plan, output);
+    return await Stream.open(plan, '127.0.0.1', port);
   } catch (error) {
+    throw new UsageError(`--stream ${port}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** @throws UsageError why this machine cannot encode */
+async function encoderFor(plan: MachinePlan, output: string | null, stream: Stream | null): Promise<VhostEncoder> {
+  try {
+    return await startVhostEncoder(plan, output, stream?.tap);
+  } catch (error) {
+    await stream?.close();
     throw new UsageError(`--sink encode: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -1,4 +1,5 @@
 import { Counter, type Counters } from '../../core/measure/counters.ts';
+import { CopyStage, type Ledger } from '../../core/memory/ledger.ts';
 import type { SegmentList } from '../../core/memory/segments.ts';
 import { CURSOR_SIZE } from '../../core/protocol/constants.ts';
 
@@ -60,13 +61,12 @@ export class CursorBoard {
     this.#heads = this.#words.length / HEAD_WORDS;
   }
 
-  /** Shows the device's cursors as they are now. @returns whether an image was copied */
-  show(device: CursorSource, counters: Counters): boolean {
+  /** Shows the device's cursors as they are now; an image that is copied is charged. */
+  show(device: CursorSource, counters: Counters, ledger: Ledger): void {
     const updates = counters.get(Counter.cursorUpdates);
     const drawn = updates !== this.#updates;
     this.#updates = updates;
     const words = this.#words;
-    let copied = false;
     for (let head = 0; head < this.#heads; head++) {
       const { resourceId, x, y, hotX, hotY, image } = device.cursor(head);
       const at = head * HEAD_WORDS;
@@ -90,11 +90,10 @@ export class CursorBoard {
         const from = image.offset[0] / 4;
         for (let i = 0; i < PIXELS; i++) words[at + Word.pixels + i] = u32[from + i];
         words[at + Word.image]++;
-        copied = true;
+        ledger.charge(CopyStage.cursor, CURSOR_BYTES);
       }
       Atomics.add(words, at + Word.sequence, 1);
     }
-    return copied;
   }
 
   #differs(at: number, image: SegmentList): boolean {

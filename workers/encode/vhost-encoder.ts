@@ -1,5 +1,6 @@
 import type { MachinePlan } from '../../core/machine/plan.ts';
 import { Libc } from '../native/libc.ts';
+import type { EncodeTap } from '../session.ts';
 import { EncodeLog } from './encode-log.ts';
 import { type EncodeLink, EncodeThread } from './encode-thread.ts';
 
@@ -15,8 +16,12 @@ export interface VhostEncoder {
   stop(): Promise<void>;
 }
 
-/** @param output a file for the packets of head 0; null: none @throws Error why this machine cannot encode */
-export async function startVhostEncoder({ options, originNs }: MachinePlan, output: string | null): Promise<VhostEncoder> {
+/**
+ * @param output a file for the packets of head 0; null: none
+ * @param tap who has the packets, too
+ * @throws Error why this machine cannot encode
+ */
+export async function startVhostEncoder({ options, originNs }: MachinePlan, output: string | null, tap?: EncodeTap): Promise<VhostEncoder> {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
   const { heads, maxRefreshHz } = options;
@@ -24,7 +29,9 @@ export async function startVhostEncoder({ options, originNs }: MachinePlan, outp
   // Of its own: the host closes the other at its end, and its number may then be another file's.
   const fd = libc.duplicate(wakeFd);
   try {
-    const thread = await EncodeThread.start({ heads, maxRefreshHz, originNs, output, wake: { kind: 'eventfd', fd } });
+    const packets = tap === undefined ? {} : { packets: tap.packets };
+    const thread = await EncodeThread.start({ heads, maxRefreshHz, originNs, output, wake: { kind: 'eventfd', fd }, ...packets });
+    tap?.started(thread);
     const log = new EncodeLog(thread.link.share.log);
     return {
       link: thread.link,

@@ -8,7 +8,8 @@ import type { MemoryRegion } from '../../core/memory/region.ts';
 import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
-import type { Sink } from '../../core/sink/sink.ts';
+import type { CursorBoard } from '../encode/cursor-board.ts';
+import type { EncodeEnd } from '../encode/host-end.ts';
 import { runLoop, type Side } from '../loop.ts';
 import { EventSignals, eventFault } from '../native/event-fd.ts';
 import { type Imports, importsHere, openImports } from '../native/imports.ts';
@@ -60,6 +61,7 @@ export class HostSession {
   readonly #rings: KeptRings | null;
   readonly #sender: SendingSink | null;
   readonly #remote: HostRemote;
+  readonly #cursors: CursorBoard | null;
   readonly #wakeFd: number;
   #gpuFd = -1;
   readonly #isStopped: () => boolean;
@@ -72,7 +74,7 @@ export class HostSession {
    * @param wakeFd readable when it is to stop, which `isStopped` then says, or when a display was changed
    * @param displays a `Remote`'s buffer
    * @param watched a `SignalWatch`'s
-   * @param encoder in place of the plan's sink; the same for all sessions
+   * @param encoder whose sink takes the place of the plan's; the same for all sessions
    */
   constructor(
     libc: Libc,
@@ -85,7 +87,7 @@ export class HostSession {
     watched: SharedArrayBuffer,
     isStopped: () => boolean,
     say: (line: string) => void,
-    encoder: Sink | null = null,
+    encoder: EncodeEnd | null = null,
   ) {
     const { plan } = task;
     this.#libc = libc;
@@ -105,7 +107,8 @@ export class HostSession {
     this.#rings = task.state === null ? null : new KeptRings(`${task.state}.rings`, mappings);
     if (task.send === 'memory') mappings.keepFiles();
     this.#sender = senderOf(libc, task, (region) => mappings.fileOf(region.memory));
-    const taker = encoder ?? this.#sender;
+    this.#cursors = encoder?.cursors ?? null;
+    const taker = encoder?.sink ?? this.#sender;
     const frames = this.#frames;
     const recorder = this.#recorder;
     const state = this.#state;
@@ -212,6 +215,7 @@ export class HostSession {
   #turn(): boolean {
     const { device } = this.#machine;
     let progressed = device.poll();
+    if (progressed) this.#cursors?.show(device, this.#counters, this.#machine.ledger);
     if (this.#remote.poll()) progressed = true;
     if (device.needsReset && this.#backEnd.queues.some(({ running }) => running)) {
       this.#backEnd.ringsBroken();

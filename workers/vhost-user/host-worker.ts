@@ -56,7 +56,7 @@ function serve({ task, wakeFd, remote, watched, encode }: HostStart): void {
         watched,
         isStopped,
         say,
-        encoder?.sink,
+        encoder,
       );
       const why = session.run();
       const commands = counters.get(Counter.commands) - before.commands;

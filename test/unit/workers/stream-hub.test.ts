@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import { Counter, Counters } from '../../../core/measure/counters.ts';
 import { FrameColumn, FrameLog } from '../../../core/measure/frame-log.ts';
+import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
 import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts';
 import { SegmentList } from '../../../core/memory/segments.ts';
 import { CURSOR_SIZE } from '../../../core/protocol/constants.ts';
@@ -267,16 +268,19 @@ describe('a hub', () => {
     image.append(region, 0, CURSOR_BYTES);
     // Half transparent red, the alpha multiplied in.
     region.u32[0] = 0x80800000;
+    const ledger = new Ledger();
     const counters = new Counters(new SharedArrayBuffer(Counters.bytes));
     const cursors = [0, 1].map(() => ({ resourceId: 0, x: 0, y: 0, hotX: 0, hotY: 0, image: null as SegmentList | null }));
     const device = { cursor: (head: number) => cursors[head] };
     const first = join();
     cursors[1] = { resourceId: 3, x: 10, y: 20, hotX: 1, hotY: 2, image };
     counters.add(Counter.cursorUpdates, 1);
-    expect(board.show(device, counters)).toBe(true);
+    board.show(device, counters, ledger);
+    expect(ledger.copies(CopyStage.cursor)).toBe(1);
     vi.advanceTimersByTime(TICK);
     cursors[1].x = 11;
-    expect(board.show(device, counters)).toBe(false);
+    board.show(device, counters, ledger);
+    expect(ledger.copies(CopyStage.cursor)).toBe(1);
     vi.advanceTimersByTime(TICK);
     const last = { type: 'cursor', head: 1, visible: true, x: 11, y: 20, hotX: 1, hotY: 2, image: 1 };
     expect(first.of('cursor').filter((text) => (text as { head: number }).head === 1)).toEqual([
@@ -293,7 +297,7 @@ describe('a hub', () => {
       expect([...bytes.slice(8, 12)]).toEqual([255, 0, 0, 128]);
     }
     cursors[1].resourceId = 0;
-    board.show(device, counters);
+    board.show(device, counters, ledger);
     vi.advanceTimersByTime(TICK);
     expect(first.of('cursor').at(-1)).toMatchObject({ visible: false });
     expect(first.frames).toEqual([]);
