@@ -55,6 +55,8 @@ export interface RunOptions {
 interface Entry {
   readonly scenario: Scenario;
   readonly timed: MeasuredRepetition[];
+  /** Those of the rounds, by round: neighbours of other scenarios'. Others were repeated later. */
+  readonly rounds: Map<number, Repetition>;
   readonly verified: MeasuredRepetition[];
   readonly failures: string[];
 }
@@ -76,7 +78,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const missing: SkippedScenario[] = [];
   const entries: Entry[] = options.scenarios.flatMap((scenario) => {
     const reason = whyNoHost(scenario);
-    if (reason === null) return [{ scenario, timed: [], verified: [], failures: [] }];
+    if (reason === null) return [{ scenario, timed: [], rounds: new Map(), verified: [], failures: [] }];
     missing.push({ id: scenario.id, reason });
     return [];
   });
@@ -93,13 +95,15 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const sessions = options.sessions ?? new SessionRunner();
   const backEnds = entries.some(({ scenario }) => isPeer(scenario)) ? new BackEnds() : null;
   const random = new Random(options.seed);
-  const runOne = async (entry: Entry, kind: 'timed' | 'verify'): Promise<void> => {
+  const runOne = async (entry: Entry, kind: 'timed' | 'verify', round: number | null = null): Promise<void> => {
     if (entry.failures.length >= MAX_FAILURES) return;
     const measured = await runRepetition(sessions, backEnds, entry.scenario, kind, timing, copier.kernel.name, random.next(), signal);
     if (measured === null) return;
     if (typeof measured === 'string') entry.failures.push(measured);
-    else if (kind === 'timed') entry.timed.push(measured);
-    else entry.verified.push(measured);
+    else if (kind === 'timed') {
+      entry.timed.push(measured);
+      if (round !== null) entry.rounds.set(round, measured.repetition);
+    } else entry.verified.push(measured);
   };
   const deadlineNs = startNs + timing.maxSeconds * 1e9;
   try {
@@ -111,7 +115,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
       for (const entry of order) {
         if (signal.aborted || (round > 0 && monotonicNowNs() > deadlineNs)) break;
         progress({ done, total, text: `${entry.scenario.id} (${round + 1} of ${timing.repetitions})` });
-        await runOne(entry, 'timed');
+        await runOne(entry, 'timed', round);
         done++;
       }
     }
@@ -172,15 +176,17 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
       signal.aborted ? [] : skipped,
       limits,
     ),
-    ...(options.pairs === undefined ? {} : { pairs: ratiosOf(options.pairs, entries.map(timedOf)) }),
+    ...(options.pairs === undefined
+      ? {}
+      : {
+          pairs: ratiosOf(
+            options.pairs,
+            entries.map(({ scenario: { id }, rounds }) => ({ id, rounds })),
+          ),
+        }),
     ...(options.study === undefined ? {} : { study: studyOf(options.study, studied) }),
   };
 }
-
-const timedOf = ({ scenario, timed }: Entry): { id: string; repetitions: Repetition[] } => ({
-  id: scenario.id,
-  repetitions: timed.map(({ repetition }) => repetition),
-});
 
 const WARM_PATHS = ['vfio', 'udmabuf', 'copy', 'vfio', 'udmabuf', 'vfio'] as const;
 

@@ -14,10 +14,14 @@ const PLAN: PairPlan = {
   goal: { atLeast: 1 },
   figure: (metrics) => metrics.fps,
 };
-const withRates = (id: string, ...rates: number[]) => ({ id, repetitions: rates.map((fps) => ({ fps }) as Metrics) });
+/** null: a round that failed. */
+const withRates = (id: string, ...rates: (number | null)[]) => ({
+  id,
+  rounds: new Map(rates.flatMap((fps, round): [number, Metrics][] => (fps === null ? [] : [[round, { fps } as Metrics]]))),
+});
 
 describe('two scenarios side by side', () => {
-  test('are compared repetition by repetition, in their order', () => {
+  test('are compared round by round', () => {
     // The machine slowed down in the middle, and both with it.
     const ours = withRates('ours', 200, 200, 20, 20);
     const theirs = withRates('theirs', 100, 100, 10, 10, 1);
@@ -26,6 +30,11 @@ describe('two scenarios side by side', () => {
     expect(ratio?.median).toBeCloseTo(2);
     expect(ratio?.low).toBeCloseTo(2);
     expect(ratio?.pairs).toBe(4);
+  });
+
+  test('are neighbours still where one of them failed: its round has no pair', () => {
+    const [{ ratio }] = ratiosOf([PLAN], [withRates('ours', null, 200, 20, 2), withRates('theirs', 1000, 100, null, 1)]);
+    expect([ratio?.median, ratio?.pairs]).toEqual([expect.closeTo(2), 2]);
   });
 
   test('have no ratio where fewer than two pairs have figures, and no entry where one was not measured', () => {
