@@ -119,8 +119,9 @@ export class BackEnd {
     return message(request, VHOST_REPLY, pair(0, 0));
   }
 
-  /** Tells the front end that configuration space has changed; where it listens to that. */
+  /** Tells the front end that configuration space has changed; where it listens to that, and has agreed that there is one. */
   configChanged(): void {
+    if ((this.#protocol & (1 << ProtocolFeature.CONFIG)) === 0) return;
     this.#requests?.send(message(VhostUserBackend.CONFIG_CHANGE, 0, new Uint8Array(0)));
   }
 

@@ -79,11 +79,14 @@ describe('a vhost-user back end', () => {
     expect(ask(VhostUser.SET_OWNER)).toBe(null);
   });
 
-  test('tells of a change of its configuration where it is listened to; events_clear takes the event back', () => {
+  test('tells of a change of its configuration where it is listened to and F_CONFIG agreed on; events_clear takes the event back', () => {
     backEnd.configChanged();
     expect(sent).toEqual([]);
     ask(VhostUser.SET_BACKEND_REQ_FD, NOTHING, [7]);
     rig.device.setDisplay(0, { width: 32, height: 32, refreshHz: 60 });
+    backEnd.configChanged();
+    expect(sent).toEqual([]);
+    ask(VhostUser.SET_PROTOCOL_FEATURES, pair(1 << ProtocolFeature.CONFIG, 0));
     backEnd.configChanged();
     expect([...sent[0]]).toEqual([VhostUserBackend.CONFIG_CHANGE, 0, 0, 0, VHOST_VERSION, 0, 0, 0, 0, 0, 0, 0]);
     const events = (): number | undefined => ask(VhostUser.GET_CONFIG, config(0, 16))?.getUint32(12, true);
