@@ -5,6 +5,8 @@ import type { ServerMessage } from './wire.ts';
 export const MOST_WAITING_BYTES = 2 * 1024 * 1024;
 /** Frames of a head that a client may have been sent and not drawn: what waits in the network and in its decoder counts too. */
 export const MOST_UNSHOWN = 24;
+/** How old the oldest of these may be, ms: a picture that comes later than that is better left out. */
+export const MOST_BEHIND_MS = 500;
 /** Of the messages of a client in a second; one that sends more is no client of this stream. */
 const MOST_MESSAGES_A_SECOND = 1000;
 
@@ -16,8 +18,9 @@ interface HeadState {
   needsKey: boolean;
   /** Sequence numbers of the frames that it was sent and has not drawn. */
   readonly unshown: number[];
-  /** The guest's numbers of these. */
+  /** The guest's numbers of these, and when they were sent, ms. */
   readonly frames: number[];
+  readonly sentMs: number[];
   /** The cursor that it was told of: as text, and its image. */
   cursor: string;
   cursorImage: number;
@@ -45,6 +48,7 @@ export class Client {
       needsKey: true,
       unshown: [],
       frames: [],
+      sentMs: [],
       cursor: '',
       cursorImage: 0,
     }));
@@ -77,8 +81,10 @@ export class Client {
     describe: ServerMessage,
   ): void {
     const state = this.heads[of.head];
-    if (this.isCongested || state.unshown.length >= MOST_UNSHOWN) state.needsKey = true;
-    if (state.needsKey && (!of.key || this.isCongested || state.unshown.length >= MOST_UNSHOWN)) {
+    const nowMs = performance.now();
+    const isBehind = this.isCongested || state.unshown.length >= MOST_UNSHOWN || nowMs - (state.sentMs[0] ?? nowMs) > MOST_BEHIND_MS;
+    if (isBehind) state.needsKey = true;
+    if (state.needsKey && (isBehind || !of.key)) {
       this.lost++;
       return;
     }
@@ -89,18 +95,20 @@ export class Client {
     state.needsKey = false;
     state.unshown.push(of.seq);
     state.frames.push(of.frame);
+    state.sentMs.push(nowMs);
     this.sent++;
     this.sendBytes(bytes);
   }
 
   /** A frame was drawn: it and those of its head before it are with nobody any more. @returns the guest's number of it; −1: it was sent none such */
   shown(head: number, seq: number): number {
-    const { unshown, frames } = this.heads[head];
+    const { unshown, frames, sentMs } = this.heads[head];
     const at = unshown.indexOf(seq);
     if (at < 0) return -1;
     const frame = frames[at];
     unshown.splice(0, at + 1);
     frames.splice(0, at + 1);
+    sentMs.splice(0, at + 1);
     return frame;
   }
 
@@ -111,6 +119,7 @@ export class Client {
     state.config = 0;
     state.unshown.length = 0;
     state.frames.length = 0;
+    state.sentMs.length = 0;
   }
 
   /** Counts a message. @returns false: they are too many */

@@ -9,7 +9,7 @@ import { SegmentList } from '../../../core/memory/segments.ts';
 import { CURSOR_SIZE } from '../../../core/protocol/constants.ts';
 import { CURSOR_BYTES, CursorBoard } from '../../../workers/encode/cursor-board.ts';
 import { PACKET_ROOM, type StreamPacket } from '../../../workers/encode/encode-task.ts';
-import { MOST_UNSHOWN, MOST_WAITING_BYTES } from '../../../workers/stream/client.ts';
+import { MOST_BEHIND_MS, MOST_UNSHOWN, MOST_WAITING_BYTES } from '../../../workers/stream/client.ts';
 import { GlassMeter } from '../../../workers/stream/glass.ts';
 import { StreamHub } from '../../../workers/stream/hub.ts';
 
@@ -148,6 +148,23 @@ describe('a hub', () => {
     packet(104);
     expect(slow.numbers().slice(sent)).toEqual([103, 104]);
     expect(quick.numbers()).toEqual(Array.from({ length: 105 }, (_, i) => i));
+  });
+
+  test('a client that draws what it got too late gets no more of it', () => {
+    const slow = join();
+    slow.draws = false;
+    packet(0, true);
+    vi.advanceTimersByTime(MOST_BEHIND_MS);
+    packet(1);
+    expect(slow.numbers()).toEqual([0, 1]);
+    vi.advanceTimersByTime(1);
+    packet(2);
+    packet(3, true);
+    expect(slow.numbers()).toEqual([0, 1]);
+    slow.draw(slow.frames[1]);
+    packet(4);
+    packet(5, true);
+    expect(slow.numbers()).toEqual([0, 1, 5]);
   });
 
   test('a client that lost its decoder is told of it anew and begins with a key frame', () => {

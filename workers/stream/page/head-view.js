@@ -16,8 +16,8 @@ export class HeadView {
   #decoder = null;
   #config = null;
   #needsKey = true;
-  /** Sequence and time stamp of what is being decoded. */
-  #decoding = new Map();
+  /** Decoded, and drawn at the next repaint. */
+  #picture = null;
   #reader = new CodeReader();
   #times = [];
   #figure;
@@ -56,7 +56,6 @@ export class HeadView {
   frame({ key, seq, data }) {
     if (this.#decoder === null || (this.#needsKey && !key)) return;
     this.#needsKey = false;
-    this.#decoding.set(seq, true);
     try {
       // The sequence number goes through the decoder as the frame's time stamp.
       this.#decoder.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta', timestamp: seq, data }));
@@ -118,12 +117,13 @@ export class HeadView {
   #open() {
     this.#close();
     this.#needsKey = true;
-    this.#decoder = new VideoDecoder({ output: (picture) => this.#draw(picture), error: () => this.#fail() });
+    this.#decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#fail() });
     this.#decoder.configure(this.#config);
   }
 
   #close() {
-    this.#decoding.clear();
+    this.#picture?.close();
+    this.#picture = null;
     if (this.#decoder !== null && this.#decoder.state !== 'closed') this.#decoder.close();
     this.#decoder = null;
   }
@@ -134,7 +134,18 @@ export class HeadView {
     this.#tell({ type: 'key', head: this.#head });
   }
 
-  /** Draws at once, not at the next repaint: that is the browser's affair. */
+  /** The latest at each repaint: a page that decodes faster than it draws does not fall behind. */
+  #decoded(picture) {
+    if (this.#picture === null) requestAnimationFrame(() => this.#repaint());
+    else this.#picture.close();
+    this.#picture = picture;
+  }
+
+  #repaint() {
+    if (this.#picture !== null) this.#draw(this.#picture);
+    this.#picture = null;
+  }
+
   #draw(picture) {
     const seq = picture.timestamp;
     const { displayWidth: width, displayHeight: height } = picture;
@@ -148,7 +159,6 @@ export class HeadView {
     const at = this.#clock.now();
     this.code = this.#reader.read(picture);
     picture.close();
-    this.#decoding.delete(seq);
     this.frames++;
     this.#times.push(performance.now());
     this.#tell({ type: 'shown', head: this.#head, seq, code: this.code, at });
