@@ -2,7 +2,7 @@ import { decodeRequest, type Request } from '../protocol/request.ts';
 import { type ChainRecord, type Trace, TraceError } from '../trace/trace.ts';
 import { lineOf, planReplay } from './replay-plan.ts';
 import type { Workload, WorkloadBuffer, WorkloadChain, WorkloadFrame, WorkloadImage, WorkloadStep } from './workload.ts';
-import { type Frame, longestCycle, type Run, runsOf } from './workload-runs.ts';
+import { type Frame, type Life, livesOf, longestCycle, type Run, runsOf } from './workload-runs.ts';
 
 const HEADER_BYTES = 24;
 /** Regions that a machine's memory table holds beside the rings: bits of its mask. */
@@ -28,7 +28,7 @@ export function planWorkload(trace: Trace): Workload {
   if (best === null || best.to - best.from < LEAST_FRAMES) {
     throw new TraceError(1, 'no two frames in it that could be repeated', 'record a guest that flips pages for a while');
   }
-  const { run } = best;
+  const run: LivingRun = { ...best.run, lives: livesOf(trace, best.run) };
   const frames = run.frames.slice(best.from, best.to);
   const records = recordsOf(trace, frames);
   const used = usedResources(records);
@@ -76,6 +76,10 @@ export function planWorkload(trace: Trace): Workload {
     stamped: canBeStamped(list, imageList, planned, run, timed),
     countable: timed.requests.every((request, at) => timed.steps[at].frame >= 0 || transferredBy(request, run) === 0),
   };
+}
+
+interface LivingRun extends Run {
+  readonly lives: ReadonlyMap<number, Life>;
 }
 
 interface Recorded {
@@ -154,7 +158,7 @@ function wholeChain({ queue, indirect, readable, writable, request }: ChainRecor
 }
 
 /** @throws TraceError when the buffer does not lie in the guest's memory */
-function bufferOf(run: Run, resource: number, line: number): WorkloadBuffer {
+function bufferOf(run: LivingRun, resource: number, line: number): WorkloadBuffer {
   const life = run.lives.get(resource);
   if (life === undefined) throw new Error(`resource ${resource} is shown and was not made`);
   const entries = life.entries.map(({ addrLo, addrHi, length }) => ({ address: addrHi * TWO_32 + addrLo, length }));
@@ -169,7 +173,7 @@ function bufferOf(run: Run, resource: number, line: number): WorkloadBuffer {
   return { resource, kind: life.kind, bytes: life.bytes, entries, lies: ram ? 'ram' : device ? 'device' : 'mixed' };
 }
 
-function transferredBy(request: Request, run: Run): number {
+function transferredBy(request: Request, run: LivingRun): number {
   if (request.name !== 'TRANSFER_TO_HOST_2D' || run.lives.get(request.resource)?.kind !== '2d') return 0;
   return request.width * request.height * 4;
 }
@@ -182,7 +186,7 @@ function canBeStamped(
   buffers: readonly WorkloadBuffer[],
   images: readonly WorkloadImage[],
   frames: readonly WorkloadFrame[],
-  run: Run,
+  run: LivingRun,
   { requests }: Timed,
 ): boolean {
   const pieces = buffers.flatMap(({ entries }) => entries).toSorted((a, b) => a.address - b.address);

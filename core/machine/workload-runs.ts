@@ -48,7 +48,6 @@ export interface Run {
   /** What is shown before the first. */
   readonly before: Binding | null;
   readonly frames: Frame[];
-  readonly lives: ReadonlyMap<number, Life>;
   readonly regions: readonly TraceRegion[];
   readonly features: { readonly lo: number; readonly hi: number };
 }
@@ -103,7 +102,7 @@ export function runsOf(trace: Trace): Run[] {
       if (shown === null) cut(i + 1);
     } else if (request.name === 'RESOURCE_FLUSH' && shown !== null && request.resource === shown.resource && touches(request, shown)) {
       if (run === null) {
-        run = { before, frames: [], lives: copyOf(lives), regions, features };
+        run = { before, frames: [], regions, features };
         runs.push(run);
       }
       run.frames.push({ flush: i, from, binding: shown, fenced: (request.flags & Flag.FENCE) !== 0 });
@@ -111,6 +110,19 @@ export function runsOf(trace: Trace): Run[] {
     }
   }
   return runs;
+}
+
+/** What resources there are while a run lasts. Of one run, when it is asked for: a guest may have thousands between any two frames. */
+export function livesOf(trace: Trace, { frames }: Run): ReadonlyMap<number, Life> {
+  const lives = new Map<number, Life>();
+  for (let i = 0; i < frames[0].flush; i++) {
+    const record = trace.records[i];
+    if (record.kind === 'features') lives.clear();
+    if (record.kind !== 'chain' || record.queue !== 0) continue;
+    const request = decodeRequest(record.request);
+    if (!('error' in request)) changeLives(lives, request, i);
+  }
+  return lives;
 }
 
 /** @returns whether the request changes what resources there are, or what backs them */
@@ -140,10 +152,6 @@ function changeLives(lives: Map<number, Life>, request: Request, record: number)
     default:
       return false;
   }
-}
-
-function copyOf(lives: ReadonlyMap<number, Life>): Map<number, Life> {
-  return new Map([...lives].map(([resource, life]) => [resource, { ...life, records: [...life.records] }]));
 }
 
 function bindingOf(

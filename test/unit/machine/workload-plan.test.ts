@@ -61,6 +61,13 @@ describe('what is repeated', () => {
     expect(refusal(flipping(3, 16_667))).toBe('');
   });
 
+  it('is found in a guest that makes thousands of resources between its frames', () => {
+    const guest = new RecordedGuest();
+    for (let id = 10; id < 4000; id++) guest.createBlob(id, 0x40000).flip(id * 16_667, id);
+    for (let i = 0; i < 4; i++) guest.flip((4000 + i) * 16_667, 10);
+    expect(names(planWorkload(guest.trace).setUp)).toEqual(['RESOURCE_CREATE_BLOB 10', 'SET_SCANOUT_BLOB 10']);
+  });
+
   it('is refused with the line where a shown buffer lies outside memory', () => {
     const guest = new RecordedGuest(true, [{ gpa: 0, size: 0x40000, kind: 'ram' }]).createBlob(3, 0x40000);
     for (let i = 0; i < 4; i++) guest.flip(i * 16_667, 3);
