@@ -145,7 +145,7 @@ export class WorkloadDriver {
     }
   }
 
-  /** Takes every answer that has come. @returns whether there was any. @throws DriverError for an error response */
+  /** Takes every answer that has come. @returns whether there was any. @throws DriverError for an error response, or one without its fence */
   poll(): boolean {
     const { counters, registers, rings } = this.#options;
     registers.takeInterrupts();
@@ -162,6 +162,7 @@ export class WorkloadDriver {
           // RACE: written by the host; ordered by the used index that popUsed() loaded.
           const type = rings.u32[this.#answer[chain] + Header.type];
           if (type < Response.OK_NODATA || type >= Response.ERR_UNSPEC) this.#refused(chain, type);
+          if (this.#fenced[chain] !== 0 && !this.#signals(chain)) this.#unsignalled(chain);
         }
         this.#onAnswer(chain);
       }
@@ -211,6 +212,22 @@ export class WorkloadDriver {
     const name = commandName(new DataView(request.buffer, request.byteOffset).getUint32(0, true));
     const answer = Object.entries(Response).find(([, value]) => value === type)?.[0] ?? `0x${type.toString(16)}`;
     throw new DriverError(`the host answers line ${line} of the trace (${name}) with ${answer}`);
+  }
+
+  /** Whether the answer brings the fence that was sent: that alone signals it to Linux (virtgpu_vq.c, virtio_gpu_dequeue_ctrl_func). */
+  #signals(chain: number): boolean {
+    const { rings } = this.#options;
+    const request = (this.#at[chain] - rings.gpa) / 4;
+    const answer = this.#answer[chain];
+    // RACE: as the answer's type.
+    return (
+      (rings.u32[answer + Header.flags] & Flag.FENCE) !== 0 && rings.u32[answer + Header.fenceLo] === rings.u32[request + Header.fenceLo]
+    );
+  }
+
+  /** Out of line, as `#refused`. */
+  #unsignalled(chain: number): never {
+    throw new DriverError(`the host answers line ${this.#chains[chain].line} of the trace without its fence`);
   }
 
   #checkDevice(): void {

@@ -3,7 +3,7 @@ import { mutantsOf } from '../mutant.ts';
 const TRACE = ['unit/trace/trace'];
 const SINK = ['unit/sink/timer', 'unit/sink/limits', 'unit/sink/pixels'];
 
-/** What is read from a file, and what takes frames. */
+/** What is read from a file and played, and what takes frames. */
 export const TRACE_MUTANTS = [
   ...mutantsOf('trace/read', 'core/trace/read.ts', TRACE, {
     empty: 'if (lines.length === 0)',
@@ -30,6 +30,11 @@ export const TRACE_MUTANTS = [
   ...mutantsOf('trace/base64', 'core/trace/base64.ts', TRACE, {
     'length-not-of-fours': 'if (text.length % 4 !== 0)',
     'character-of-no-value': 'if (value === INVALID)',
+  }),
+  ...mutantsOf('machine/workload-driver', 'core/machine/workload-driver.ts', ['unit/machine/workload-player'], {
+    'error-taken-for-an-answer': 'if (type < Response.OK_NODATA || type >= Response.ERR_UNSPEC)',
+    'answer-without-its-fence': 'if (this.#fenced[chain] !== 0 && !this.#signals(chain))',
+    'fence-of-another': [' && rings.u32[answer + Header.fenceLo] === rings.u32[request + Header.fenceLo]', ''],
   }),
   ...mutantsOf('sink/timer', 'core/sink/timer.ts', SINK, {
     'heads-none': ['!(timing.heads > 0) || ', ''],

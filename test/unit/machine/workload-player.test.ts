@@ -4,7 +4,7 @@ import { planWorkload } from '../../../core/machine/workload-plan.ts';
 import { Counter } from '../../../core/measure/counters.ts';
 import { FrameColumn } from '../../../core/measure/frame-log.ts';
 import { CopyStage } from '../../../core/memory/ledger.ts';
-import { Flag } from '../../../core/protocol/constants.ts';
+import { Flag, Response } from '../../../core/protocol/constants.ts';
 import { copying, flipping, HEIGHT, WIDTH } from '../../support/recorded-guest.ts';
 import { WorkloadRun } from '../../support/workload-run.ts';
 
@@ -140,5 +140,23 @@ describe('chains', () => {
     const make = (): WorkloadRun => new WorkloadRun(blobs, { listLimit: 1, policy: 'error' });
     expect(make).toThrow(DriverError);
     expect(make).toThrow(/the host answers line 7 of the trace \(RESOURCE_CREATE_BLOB\) with ERR_UNSPEC/);
+  });
+
+  it.each([
+    ['without its flag', 1, 0],
+    ['with the id of another', 2, 77],
+  ])('whose fence is not in their answer, %s, end the run: Linux would wait on', (_, word, value) => {
+    const run = new WorkloadRun(blobs);
+    const { device } = run.host;
+    const poll = device.poll.bind(device);
+    device.poll = () => {
+      const answered = poll();
+      const words = new Uint32Array(run.plan.regions[0].memory.buffer);
+      for (let at = 0; at + 1 < words.length; at++) {
+        if (words[at] === Response.OK_NODATA && words[at + 1] === Flag.FENCE) words[at + word] = value;
+      }
+      return answered;
+    };
+    expect(() => run.frames(3)).toThrow(/the host answers line \d+ of the trace without its fence/);
   });
 });
