@@ -15,6 +15,7 @@ import { replayCommand } from './commands/replay.ts';
 import { runCommand as measureCommand } from './commands/run.ts';
 import { soakCommand } from './commands/soak.ts';
 import { streamCommand } from './commands/stream.ts';
+import { viewCommand } from './commands/view.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
@@ -28,6 +29,7 @@ const COMMANDS: readonly Command[] = [
   hostCommand,
   guestCommand,
   streamCommand,
+  viewCommand,
   microCommand,
   fuzzCommand,
   soakCommand,

@@ -41,6 +41,8 @@ const GAUGES_WANTED = 4;
 const DISPLAYS_DONE = 5;
 const HOST_GAUGES = 6;
 const GUEST_GAUGES = 7;
+/** How often a buffer was to be moved. */
+const MOVES = 8;
 /** Of each head: width, height, refresh rate in mHz; how often it was to be given new buffers. */
 const DISPLAYS = 16;
 const REMAKES = DISPLAYS + HEADS * 3;
@@ -94,6 +96,13 @@ export class Remote {
   remake(head: number, layout: PageLayout): void {
     Atomics.store(this.#cells, LAYOUT, PAGE_LAYOUTS.indexOf(layout) + 1);
     Atomics.add(this.#cells, REMAKES + head, 1);
+    Atomics.add(this.#cells, GUEST_WANTED, 1);
+    this.#wake();
+  }
+
+  /** Has the guest move one of its GPU's buffers to the other placement, or the one that it has moved before back. It must be `movable`. */
+  moveBuffer(): void {
+    Atomics.add(this.#cells, MOVES, 1);
     Atomics.add(this.#cells, GUEST_WANTED, 1);
     this.#wake();
   }
@@ -197,6 +206,7 @@ export class GuestRemote {
   readonly #gauges: Float64Array;
   readonly #guest: GuestMachine;
   readonly #remakes: Int32Array;
+  #moves: number;
   #seen = 0;
 
   constructor(buffer: SharedArrayBuffer, guest: GuestMachine) {
@@ -204,6 +214,7 @@ export class GuestRemote {
     this.#gauges = gaugesOf(buffer);
     this.#guest = guest;
     this.#remakes = Int32Array.from(guest.heads, (_, head) => Atomics.load(this.#cells, REMAKES + head));
+    this.#moves = Atomics.load(this.#cells, MOVES);
   }
 
   /** Does what is wanted. @returns whether there was anything */
@@ -219,6 +230,7 @@ export class GuestRemote {
       this.#remakes[head] = remakes;
       this.#guest.modeSetting.remake(head);
     }
+    for (const moves = Atomics.load(this.#cells, MOVES); this.#moves !== moves; this.#moves++) this.#guest.wantedMoves?.want();
     const gauges = Atomics.load(this.#cells, GAUGES_WANTED);
     if (Atomics.load(this.#cells, GUEST_GAUGES) !== gauges) {
       this.#write();

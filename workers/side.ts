@@ -5,6 +5,7 @@ import { Counter, Counters } from '../core/measure/counters.ts';
 import { AtomicsDoorbell } from '../core/ring/doorbell.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
 import type { SideTask } from './task.ts';
+import { ownTask } from './thread-usage.ts';
 
 /** What both sides of a machine open on their thread: the clock, the registers, their own counters, both doorbells. */
 export interface SideParts {
@@ -24,6 +25,7 @@ export function openSide(plan: MachinePlan, role: SideTask['role'], wrapClock: (
   const registers = new DeviceRegisters(cells);
   const counters = new Counters(role === 'guest' ? plan.guestCounters : plan.hostCounters);
   Atomics.store(cells, role === 'guest' ? SessionWord.guestThread : SessionWord.hostThread, threadId);
+  Atomics.store(cells, role === 'guest' ? SessionWord.guestTask : SessionWord.hostTask, ownTask());
   const bells = { rangCounter: Counter.wakeUps, suppressedCounter: Counter.wakeUpsSuppressed, spinNs: plan.options.spinUs * 1000 };
   return {
     clock,

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import v8 from 'node:v8';
 
 /** What a thread used between two points, from the thread itself. */
@@ -63,6 +63,24 @@ function runQueueWait(): number | null {
   try {
     const fields = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ');
     return Number(fields[1]);
+  } catch {
+    return null;
+  }
+}
+
+/** The system's id of the calling thread; 0: it does not say. */
+export function ownTask(): number {
+  try {
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+  } catch {
+    return 0;
+  }
+}
+
+/** CPU time of a thread of this process, ns (/proc/…/schedstat); null where the system does not say, or it is gone. */
+export function cpuOfTask(task: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/self/task/${task}/schedstat`, 'utf8').split(' ')[0]);
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { plannedDisplays } from '../../core/machine/host-machine.ts';
 import type { MachineOptions } from '../../core/machine/options.ts';
-import { planMachine } from '../../core/machine/plan.ts';
+import { type MachinePlan, planMachine } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
@@ -176,18 +176,23 @@ async function serve(io: Io, options: MachineOptions, { seconds, port, address, 
 }
 
 /** @throws UsageError why it cannot be served there */
-async function openStream(...[plan, address, port]: Parameters<typeof Stream.open>): Promise<Stream> {
+async function openStream(plan: MachinePlan, address: string, port: number): Promise<Stream> {
   try {
     return await Stream.open(plan, address, port);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null;
-    if (code === 'EADDRINUSE')
-      throw new UsageError(`--port ${port}: another program listens there; take another, or 0 for any that is free`);
-    if (code === 'EACCES') throw new UsageError(`--port ${port}: this user may not listen there; take one from 1024 on, or 0`);
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EINVAL' || code === 'EAI_AGAIN')
-      throw new UsageError(`--listen ${address}: this computer has no such address; 0.0.0.0 stands for all that it has`);
-    throw error;
+    throw whyNotServed(error, address, port);
   }
+}
+
+/** What an error of listening there means for who asked for it; another error is itself. */
+export function whyNotServed(error: unknown, address: string, port: number): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code === 'EADDRINUSE')
+    return new UsageError(`--port ${port}: another program listens there; take another, or 0 for any that is free`);
+  if (code === 'EACCES') return new UsageError(`--port ${port}: this user may not listen there; take one from 1024 on, or 0`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EINVAL' || code === 'EAI_AGAIN')
+    return new UsageError(`--listen ${address}: this computer has no such address; 0.0.0.0 stands for all that it has`);
+  return error;
 }
 
 interface StreamFigures {

@@ -24,6 +24,7 @@ import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import { GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openDriverQueue } from './queues.ts';
 import { Surfaces } from './surfaces.ts';
+import { WantedMoves } from './wanted-moves.ts';
 
 /** The guest's half of a machine: GPU, driver, compositor. Its loop belongs to whoever runs it. */
 export class GuestMachine {
@@ -37,6 +38,8 @@ export class GuestMachine {
   readonly ledger: Ledger;
   readonly log: FrameLog;
   readonly heads: readonly HeadPlan[];
+  /** What somebody asks of its GPU's buffers while it runs; null: they are not movable. */
+  readonly wantedMoves: WantedMoves | null;
   #cursor: MovingCursor | null;
   readonly #allocators: readonly PageAllocator[];
   /** Free bytes of all allocators with the rings set up and no buffer made. */
@@ -115,6 +118,7 @@ export class GuestMachine {
       });
     }
     this.heads = heads;
+    this.wantedMoves = options.movable === true ? new WantedMoves(this.gpu, heads, this.counters) : null;
     this.compositor = new Compositor({
       heads,
       renderer: rendererOf(options, clock),
@@ -187,11 +191,13 @@ export class GuestMachine {
   /** What happens to a surface that has come free: moves, and faults. */
   #onFree(options: MachineOptions, faults: GuestFaults | null): { onFree?: (surface: Surface, frame: number) => void } {
     const every = options.migrateEvery;
-    if (faults === null) return every > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, every) } : {};
-    const faulty = new BufferFaults(this, faults);
+    const wanted = this.wantedMoves;
+    if (faults === null && wanted === null) return every > 0 ? { onFree: (surface, frame) => this.#migrate(surface, frame, every) } : {};
+    const faulty = faults === null ? null : new BufferFaults(this, faults);
     return {
       onFree: (surface, frame) => {
-        faulty.onFree(surface);
+        faulty?.onFree(surface);
+        wanted?.onFree(surface);
         if (every > 0) this.#migrate(surface, frame, every);
       },
     };

@@ -73,6 +73,8 @@ export interface MachineOptions {
   readonly fences: boolean;
   /** Frames drawn between moves of a buffer VRAM ↔ system memory; 0: never. */
   readonly migrateEvery: number;
+  /** There is room for a buffer in the other placement, too, so that one can be moved when somebody asks for it. */
+  readonly movable?: boolean;
   /** Each frame's damage, when the framebuffer stays the same (one buffer); null: whole frames. */
   readonly damage: { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | null;
   readonly seed: number;

@@ -47,6 +47,9 @@ export const SessionWord = {
   hostThread: DeviceRegisters.words + 3,
   /** Whether the guest stops by itself or is ended: workers/guest-end.ts. */
   guestEnd: DeviceRegisters.words + 4,
+  /** The system's ids of these threads; 0: it does not say. */
+  guestTask: DeviceRegisters.words + 5,
+  hostTask: DeviceRegisters.words + 6,
 } as const;
 const SESSION_WORDS = 32;
 
@@ -57,7 +60,7 @@ export function memoryNeeded(options: MachineOptions): { ram: number; vram: numb
   const buffer = pageAlign(frameBytes(options));
   const all = buffer * options.buffers * options.heads;
   const { path } = options;
-  const moves = options.migrateEvery > 0 || faultsMove(options.faults);
+  const moves = options.migrateEvery > 0 || options.movable === true || faultsMove(options.faults);
   const inVram = path === 'vfio' || path === 'readback-blob' || path === 'readback-copy';
   const inRam = path !== 'vfio' || moves;
   return {

@@ -71,7 +71,7 @@ function networked(sources: Sources): string[] {
 it('no module of the program but the stream and its page imports a module of the network, nor calls fetch', () => {
   const launcher = 'bin/scanout.js';
   expect(networked(readSources().set(launcher, readFileSync(join(root, launcher), 'utf8'))).toSorted()).toEqual([
-    'workers/stream/page/main.js',
+    'workers/stream/page/connection.js',
     'workers/stream/stream-server.ts',
   ]);
   const planted = ["import net from 'node:net';", "const http = await import('http');", 'await fetch(url);', 'new WebSocket(url);'];

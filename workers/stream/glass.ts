@@ -16,7 +16,9 @@ export interface GlassFigures {
 
 /** Glass to glass: from the guest's submission of a frame to a client having drawn the picture that bears its number. */
 export class GlassMeter {
-  readonly #log: FrameLog;
+  #log: FrameLog;
+  /** Called with each picture that a client says it has drawn, as `shown` is. */
+  onShown: (head: number, code: number, frame: number, atMs: number) => void = () => {};
   readonly #ms = new Float64Array(SAMPLES);
   #count = 0;
 
@@ -30,11 +32,18 @@ export class GlassMeter {
    * @param atMs when it was drawn, on the session's timeline
    */
   shown(head: number, code: number, frame: number, atMs: number): void {
+    this.onShown(head, code, frame, atMs);
     if (code !== frame % CODE_NUMBERS) return;
     const submitNs = this.#log.cells[this.#log.row(head, frame) + FrameColumn.submit];
     const ms = atMs - submitNs / 1e6;
     if (submitNs === 0 || !(ms >= 0 && ms < MOST_MS)) return;
     this.#ms[this.#count++ % SAMPLES] = ms;
+  }
+
+  /** Another machine's frames from now on: nothing is known of them. */
+  restart(log: FrameLog): void {
+    this.#log = log;
+    this.#count = 0;
   }
 
   figures(): GlassFigures {

@@ -22,6 +22,10 @@ export interface HubOptions {
   readonly glass: GlassMeter;
   /** On the session's timeline, ms. */
   readonly nowMs: () => number;
+  /** Hears what a client wants of the machine; absent: nobody may want anything. @returns why not; null: it is done */
+  readonly control?: (wish: unknown) => string | null;
+  /** What a client is told when it joins, and by `tellAll` later. */
+  readonly greeting?: () => ServerMessage;
 }
 
 /** Where a hub's frames come from, once there is one. */
@@ -86,9 +90,13 @@ export class StreamHub {
     return [...this.#clients][index].lost;
   }
 
-  /** Packets and cursors come from there from now on. */
-  begin(source: HubSource): void {
+  /** Packets and cursors come from there from now on; null: from nowhere. */
+  begin(source: HubSource | null): void {
     this.#source = source;
+  }
+
+  tellAll(message: ServerMessage): void {
+    for (const client of this.#clients) client.tell(message);
   }
 
   packet({ head, frame, key, width, height, bytes }: StreamPacket): void {
@@ -122,6 +130,7 @@ export class StreamHub {
     // `close` follows.
     socket.on('error', () => client.terminate());
     client.tell({ type: 'hello', heads: this.#heads.length });
+    if (this.#options.greeting !== undefined) client.tell(this.#options.greeting());
     this.#tick();
   }
 
@@ -148,11 +157,20 @@ export class StreamHub {
     client.isAlive = true;
     if (message.type === 'ping') client.tell({ type: 'pong', t: message.t, s: this.#options.nowMs() });
     else if (message.type === 'key') client.restart(message.head);
+    else if (message.type === 'control') return this.#control(client, message.wish);
     else {
       const frame = client.shown(message.head, message.seq);
       if (frame >= 0 && message.code !== null && message.at !== null)
         this.#options.glass.shown(message.head, message.code, frame, message.at);
     }
+    return true;
+  }
+
+  #control(client: Client, wish: unknown): boolean {
+    const { control } = this.#options;
+    if (control === undefined) return false;
+    const why = control(wish);
+    if (why !== null) client.tell({ type: 'refused', why });
     return true;
   }
 

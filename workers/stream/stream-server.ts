@@ -9,10 +9,14 @@ import type { StreamHub } from './hub.ts';
 import { MOST_CLIENT_BYTES } from './wire.ts';
 import { loadWs } from './ws-library.ts';
 
-/** All that is served, from page/. */
+/** What is served where: a file, and its type. */
+export type ServedFiles = Readonly<Record<string, readonly [file: URL, type: string]>>;
+
+/** All that is served, from page/, but for what another page has in its place. */
 const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/stream.css': ['stream.css', 'text/css; charset=utf-8'],
+  '/connection.js': ['connection.js', 'text/javascript; charset=utf-8'],
   '/main.js': ['main.js', 'text/javascript; charset=utf-8'],
   '/head-view.js': ['head-view.js', 'text/javascript; charset=utf-8'],
   '/server-clock.js': ['server-clock.js', 'text/javascript; charset=utf-8'],
@@ -53,7 +57,7 @@ export class StreamServer {
   readonly #upgraded = new Set<Duplex>();
   readonly #files = new Map<string, { readonly bytes: Buffer; readonly type: string }>();
 
-  private constructor(server: Server, sockets: WebSocketServer, hub: StreamHub, address: string) {
+  private constructor(server: Server, sockets: WebSocketServer, hub: StreamHub, address: string, page: ServedFiles) {
     this.#server = server;
     this.#sockets = sockets;
     this.#hub = hub;
@@ -62,12 +66,13 @@ export class StreamServer {
     this.admission = new Admission(hostsOf(address, this.#port), this.#port);
     for (const [path, [file, type]] of Object.entries(FILES))
       this.#files.set(path, { bytes: readFileSync(new URL(`./page/${file}`, import.meta.url)), type });
+    for (const [path, [file, type]] of Object.entries(page)) this.#files.set(path, { bytes: readFileSync(file), type });
     server.on('request', (request, response) => this.#serve(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
-  /** @param port 0: any that is free @throws Error what hinders it, and what to do */
-  static async open(address: string, port: number, hub: StreamHub): Promise<StreamServer> {
+  /** @param port 0: any that is free @param page in the place of the stream's own @throws Error what hinders it, and what to do */
+  static async open(address: string, port: number, hub: StreamHub, page: ServedFiles = {}): Promise<StreamServer> {
     const ws = loadWs();
     if (typeof ws === 'string') throw new Error(ws);
     const server = createServer({ maxHeaderSize: MOST_HEADER_BYTES });
@@ -82,7 +87,7 @@ export class StreamServer {
       maxPayload: MOST_CLIENT_BYTES,
       clientTracking: false,
     });
-    return new StreamServer(server, sockets, hub, address);
+    return new StreamServer(server, sockets, hub, address, page);
   }
 
   /** Where a browser begins. Good for one. */

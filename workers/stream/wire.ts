@@ -4,6 +4,7 @@
  */
 import { CURSOR_SIZE } from '../../core/protocol/constants.ts';
 import { PACKET_ROOM } from '../encode/encode-task.ts';
+import type { ViewMessage } from '../view/messages.ts';
 
 /** First byte of a binary message. */
 export const MessageType = { frame: 1, cursor: 2 } as const;
@@ -43,7 +44,8 @@ export type ServerMessage =
       readonly clients: number;
       readonly lost: number;
     }
-  | { readonly type: 'bye' };
+  | { readonly type: 'bye' }
+  | ViewMessage;
 
 /** What a client says. */
 export type ClientMessage =
@@ -51,7 +53,9 @@ export type ClientMessage =
   /** A frame was drawn. `code`: the number in its pixels, null: none was found; `at`: when, on the server's clock, ms; null: not known yet. */
   | { readonly type: 'shown'; readonly head: number; readonly seq: number; readonly code: number | null; readonly at: number | null }
   /** It cannot go on without a key frame. */
-  | { readonly type: 'key'; readonly head: number };
+  | { readonly type: 'key'; readonly head: number }
+  /** It wants something of the machine, where that can be controlled. */
+  | { readonly type: 'control'; readonly wish: unknown };
 
 /** Fills in a frame's header, for which `bytes` has room in front. */
 export function writeFrameHeader(bytes: Uint8Array<ArrayBuffer>, head: number, key: boolean, seq: number, frame: number): void {
@@ -88,6 +92,7 @@ export function readClientMessage(text: string, heads: number): ClientMessage | 
   const message = parsed(text);
   if (message === null) return null;
   const { type, t, head, seq, code, at } = message;
+  if (type === 'control') return { type, wish: message['wish'] };
   const isHead = isCount(head) && head < heads;
   if (type === 'ping') return typeof t === 'number' ? { type, t } : null;
   if (type === 'key') return isHead ? { type, head } : null;

@@ -1,0 +1,78 @@
+/** Lights the way of a frame in the page's drawing. */
+
+/** A move takes a millisecond or two: it stays lit for so long, ms. */
+const MOVE_SHOWN_MS = 1500;
+
+/** What each path is, in a sentence; and the memory that its guest draws into. */
+const PATHS = {
+  vfio: ['gpu', 'The encoder reads the guest GPU’s own memory where it lies (VFIO): nothing is copied.'],
+  udmabuf: ['ram', 'The guest draws into its RAM, and the encoder reads that where it lies (udmabuf): nothing is copied.'],
+  'readback-blob': ['gpu', 'The guest reads its GPU’s memory back into its RAM, one copy; the encoder reads that where it lies.'],
+  copy: ['ram', 'The guest draws into its RAM; the host copies each frame into memory of its own.'],
+  'readback-copy': [
+    'gpu',
+    'The guest reads its GPU’s memory back into its RAM, and the host copies that into memory of its own: two copies.',
+  ],
+};
+
+export const rateText = (bytes) => (bytes < 5e4 ? '0 GB/s' : `${(bytes / 1e9).toFixed(2)} GB/s`);
+export const msText = (value) => (value === null || value === undefined ? '–' : `${value.toFixed(value < 9.95 ? 2 : 1)} ms`);
+export const storyOf = (path) => PATHS[path]?.[1] ?? '';
+
+export class Diagram {
+  #movedAt = Number.NEGATIVE_INFINITY;
+  #path = '';
+
+  /** Another machine runs. */
+  machine({ wish }) {
+    this.#path = wish.path;
+    this.#movedAt = Number.NEGATIVE_INFINITY;
+    document.querySelector('#story').textContent = storyOf(wish.path);
+    for (const node of ['gpu', 'ram', 'host', 'encoder', 'browser']) this.#node(node, false, '');
+    for (const edge of document.querySelectorAll('.edge')) edge.setAttribute('class', 'edge');
+  }
+
+  /** @param meter what the server says @param move where a move stands @param shown frames shown here a second */
+  show(meter, move, shown) {
+    const { by, stages } = meter;
+    const path = this.#path;
+    const drawn = PATHS[path]?.[0];
+    const flows = meter.presentedFps > 0;
+    const imports = meter.imported > 0;
+    const isAway = move === 'away' || move === 'back';
+    if (by.migrate > 0) this.#movedAt = performance.now();
+    const moves = performance.now() - this.#movedAt < MOVE_SHOWN_MS;
+    const hostCopies = by.transfer + by.fallback;
+    this.#edge('migrate', moves ? 'copy' : '', 'moved');
+    this.#edge('readback', by.readback > 0 ? 'copy' : '', `${rateText(by.readback)} read back`);
+    this.#edge('transfer', hostCopies > 0 ? 'copy' : '', `${rateText(hostCopies)} ${by.fallback > 0 ? 'fallback' : 'transfer'}`);
+    this.#edge('host', flows && !imports ? 'read' : '', 'read');
+    const readsRam = path === 'readback-blob' || path === 'udmabuf' || (path === 'vfio' && isAway);
+    const readsGpu = path === 'vfio' || (path === 'udmabuf' && isAway);
+    this.#edge('ram', imports && readsRam ? 'read' : '', 'imported');
+    this.#edge('gpu', imports && readsGpu ? 'read' : '', 'imported');
+    this.#edge('packets', meter.encodedFps > 0 ? 'read' : '', `H.264, ${meter.encodedFps.toFixed(0)} a second`);
+    const draws = meter.guestFps > 0 ? `drawn in ${msText(stages.draw)}` : '';
+    this.#node('gpu', drawn === 'gpu' || by.migrate > 0 || (imports && readsGpu), drawn === 'gpu' ? draws : '');
+    this.#node('ram', flows && (drawn === 'ram' || path !== 'vfio' || isAway), drawn === 'ram' ? draws : '');
+    this.#node('host', flows && !imports, hostCopies > 0 ? 'a copy of each frame' : '');
+    this.#node('encoder', meter.encodedFps > 0, stages.encode === null ? '' : `${msText(stages.encode)} of CPU a frame`);
+    this.#node('browser', shown > 0, shown > 0 ? `${shown.toFixed(0)} shown a second` : '');
+  }
+
+  #edge(name, kind, text) {
+    const edge = document.querySelector(`#edge-${name}`);
+    edge.setAttribute('class', kind === '' ? 'edge' : `edge ${kind}`);
+    set(edge.querySelector('text'), kind === '' ? '' : text);
+  }
+
+  #node(name, isLit, text) {
+    const node = document.querySelector(`#node-${name}`);
+    node.classList.toggle('lit', isLit);
+    set(node.querySelector('.small'), text);
+  }
+}
+
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
