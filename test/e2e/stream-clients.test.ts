@@ -1,8 +1,12 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
-import { Counter } from '../../core/measure/counters.ts';
+import { DEFAULT_OPTIONS } from '../../core/machine/options.ts';
+import { planMachine } from '../../core/machine/plan.ts';
+import { monotonicNowNs } from '../../core/measure/clock.ts';
+import { Counter, Counters } from '../../core/measure/counters.ts';
 import { FrameColumn, FrameLog } from '../../core/measure/frame-log.ts';
+import { SessionRunner } from '../../workers/session.ts';
 import { MOST_UNSHOWN } from '../../workers/stream/client.ts';
 import { whyNoStream } from '../../workers/stream/stream.ts';
 import { type StreamMachine, startStreamMachine, until } from '../support/stream-machine.ts';
@@ -178,6 +182,33 @@ test.skipIf(whyNoStream() !== null)(
       return isOld;
     });
     await machine.stop();
+  },
+  SLOW,
+);
+
+test.skipIf(whyNoStream() !== null).each(['udmabuf', 'copy'] as const)(
+  'a guest that shows the card and a cursor by %s leaves nothing behind',
+  async (path) => {
+    const sessions = new SessionRunner();
+    const options = {
+      ...DEFAULT_OPTIONS,
+      path,
+      width: 320,
+      height: 192,
+      heads: 2,
+      sink: 'encode',
+      card: true,
+      maxRefreshHz: null,
+    } as const;
+    const plan = planMachine(options, monotonicNowNs());
+    const outcome = await sessions.run(plan, { warmupMs: 0, warmupFrames: 2, measureMs: 0, measureFrames: 40, usageWindows: 1 }, 20_000);
+    await sessions.close();
+    if (outcome.kind !== 'done') throw new Error(JSON.stringify(outcome));
+    const { guest, host } = outcome;
+    expect([guest.heldAfterFree, guest.failedFrames, host.budgetAfterReset, host.resourcesAfterReset]).toEqual([0, 0, 0, 0]);
+    const counters = new Counters(plan.hostCounters);
+    expect([counters.get(Counter.cursorUpdates), counters.get(Counter.cursorErrors)]).toEqual([2, 0]);
+    expect(counters.get(Counter.cursorMoves)).toBeGreaterThan(10);
   },
   SLOW,
 );
