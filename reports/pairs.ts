@@ -4,7 +4,7 @@ import type { Table } from './table.ts';
 
 export const PAIRS_TITLE = 'Side by side';
 export const PAIRS_NOTE =
-  'Ratios of neighbouring repetitions: median [95% interval]. CPU: of all threads of the host’s process. A goal is met or missed where the whole interval says so.';
+  'Ratios of neighbouring repetitions: median [95% interval]. CPU: of all threads of the host’s process. Pairs that other programs disturbed are left out unless they are more than half. What QEMU’s device copies is told by its source. A goal is met or missed where the whole interval says so.';
 
 /** `met`, `missed`, `in doubt`: what the interval says of a goal; '' without a goal, `not measured` without a ratio. */
 export function goalVerdict({ ratio, goal }: PairedRatio): string {

@@ -1,4 +1,4 @@
-import type { Metrics, PairedRatio } from '../../reports/run-document.ts';
+import type { Metrics, PairedRatio, Repetition } from '../../reports/run-document.ts';
 import { median, ratioOfPairs } from '../../reports/statistics.ts';
 
 /** Two scenarios of a suite that are compared round by round. */
@@ -10,19 +10,25 @@ export interface PairPlan extends Omit<PairedRatio, 'ratio'> {
 export interface Timed {
   readonly id: string;
   /** Timed repetitions by their round: those of one round are neighbours. One that failed is missing. */
-  readonly rounds: ReadonlyMap<number, Metrics>;
+  readonly rounds: ReadonlyMap<number, Repetition>;
 }
 
-/** The ratios of those pairs whose scenarios were both measured. */
+/** The ratios of those pairs whose scenarios were both measured; of pairs that nothing disturbed, where these are at least half. */
 export function ratiosOf(plans: readonly PairPlan[], scenarios: readonly Timed[]): PairedRatio[] {
   return plans.flatMap(({ figure, ...plan }) => {
     const [of, to] = [plan.of, plan.to].map((id) => scenarios.find((scenario) => scenario.id === id)?.rounds);
     if (of === undefined || to === undefined) return [];
-    const pairs = [...of].flatMap(([round, one]): [number, number][] => {
+    const all: [number, number][] = [];
+    const calm: [number, number][] = [];
+    for (const [round, one] of of) {
       const other = to.get(round);
-      return other === undefined ? [] : [[figure(one), figure(other)]];
-    });
-    const sound = pairs.filter(([a, b]) => a > 0 && b > 0);
-    return [{ ...plan, ratio: sound.length < 2 ? null : ratioOfPairs(sound, { estimator: median }) }];
+      if (other === undefined) continue;
+      const pair: [number, number] = [figure(one), figure(other)];
+      if (!(pair[0] > 0 && pair[1] > 0)) continue;
+      all.push(pair);
+      if (!one.disturbed && !other.disturbed) calm.push(pair);
+    }
+    const used = calm.length * 2 >= all.length ? calm : all;
+    return [{ ...plan, ratio: used.length < 2 ? null : ratioOfPairs(used, { estimator: median }) }];
   });
 }

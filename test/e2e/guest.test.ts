@@ -229,6 +229,13 @@ describe.skipIf(typeof loaded === 'string')('scanout guest', () => {
     expect(mappedFiles()).toEqual([]);
   });
 
+  test('what was to be looked at and did not come is no success', async () => {
+    await startHost('--sink', 'memory');
+    const command = guest('--gpu-socket', 'memory', '--path', 'copy', '--verify', '--frames', '4');
+    expect(await command.ended).toBe(4);
+    expect(command.text).toContain('--verify, but no pixels came by the GPU socket');
+  });
+
   test('a display that takes no memory ends the session with a line', async () => {
     const host = await startHost('--once', '--sink', 'memory');
     const command = guest('--gpu-socket', 'yes', '--path', 'udmabuf', '--frames', '2');

@@ -3,7 +3,7 @@ import { type PairPlan, ratiosOf } from '../../../../benchmarks/peers/pairs.ts';
 import { renderHtml, renderMarkdown, renderTerminal, runDocumentError } from '../../../../reports/index.ts';
 import { goalVerdict } from '../../../../reports/pairs.ts';
 import { rowName } from '../../../../reports/row-name.ts';
-import type { Metrics, PairedRatio } from '../../../../reports/run-document.ts';
+import type { PairedRatio, Repetition } from '../../../../reports/run-document.ts';
 import { buildRun, buildScenario } from '../../../support/run-document.ts';
 
 const PLAN: PairPlan = {
@@ -17,7 +17,7 @@ const PLAN: PairPlan = {
 /** null: a round that failed. */
 const withRates = (id: string, ...rates: (number | null)[]) => ({
   id,
-  rounds: new Map(rates.flatMap((fps, round): [number, Metrics][] => (fps === null ? [] : [[round, { fps } as Metrics]]))),
+  rounds: new Map(rates.flatMap((fps, round): [number, Metrics][] => (fps === null ? [] : [[round, { fps } as Repetition]]))),
 });
 
 describe('two scenarios side by side', () => {
@@ -35,6 +35,22 @@ describe('two scenarios side by side', () => {
   test('are neighbours still where one of them failed: its round has no pair', () => {
     const [{ ratio }] = ratiosOf([PLAN], [withRates('ours', null, 200, 20, 2), withRates('theirs', 1000, 100, null, 1)]);
     expect([ratio?.median, ratio?.pairs]).toEqual([expect.closeTo(2), 2]);
+  });
+
+  test('are those that nothing disturbed, unless these are less than half', () => {
+    const rates = (id: string, figures: number[], disturbed: number[]) => ({
+      id,
+      rounds: new Map(figures.map((fps, i) => [i, { fps, disturbed: disturbed.includes(i) } as Repetition])),
+    });
+    const theirs = rates('theirs', [10, 10, 10, 10], [1]);
+    expect(ratiosOf([PLAN], [rates('ours', [20, 90, 20, 90], [3]), theirs])[0]?.ratio).toMatchObject({
+      pairs: 2,
+      median: expect.closeTo(2),
+    });
+    expect(ratiosOf([PLAN], [rates('ours', [20, 90, 90, 90], [2, 3]), theirs])[0]?.ratio).toMatchObject({
+      pairs: 4,
+      median: expect.closeTo(9),
+    });
   });
 
   test('have no ratio where fewer than two pairs have figures, and no entry where one was not measured', () => {
