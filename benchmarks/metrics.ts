@@ -8,6 +8,7 @@ import type { ThreadUsage } from '../workers/thread-usage.ts';
 import type { EncodeFigures } from './encode/figures.ts';
 import { type FaultFigures, faultFigures } from './faults.ts';
 import { traceFrames } from './frame-trace.ts';
+import type { GlassFigures } from './glass/figures.ts';
 import { type FrameSamples, sampleFrames } from './samples.ts';
 
 /** A repetition that ran to its end: its document entry and the samples that pooled results are drawn from. */
@@ -21,6 +22,8 @@ export interface MeasuredRepetition {
   readonly trace: FrameTrace | null;
   /** With the sink `encode`. */
   readonly encode?: EncodeFigures;
+  /** Where a browser showed the stream. */
+  readonly glass?: GlassFigures;
 }
 
 /** What is added up over repetitions before anything is divided. */

@@ -18,7 +18,10 @@ import { checkRun } from './checks.ts';
 import { beforeEncoding, encodeRecord, withEncode } from './encode/repetitions.ts';
 import { readEnvironment, StealMeter } from './environment.ts';
 import { scenarioFaults } from './faults.ts';
-import { measureLimits } from './limits/index.ts';
+import { pooled as pooledGlass } from './glass/checks.ts';
+import { runGlassRepetition } from './glass/repetition.ts';
+import { Watcher, whyNoWatcher } from './glass/watcher.ts';
+import { limitsOrNothing, NOT_ASKED, noLimits } from './limits/or-nothing.ts';
 import { addTotals, type MeasuredRepetition, measureRepetition, metricsOf } from './metrics.ts';
 import { BackEnds, peerSettings, whyNoHost } from './peers/back-ends.ts';
 import { type PairPlan, ratiosOf } from './peers/pairs.ts';
@@ -26,7 +29,7 @@ import { runPeerRepetition } from './peers/repetition.ts';
 import { guestFrames, guestRate, planScenario, recordedSettings } from './realguest/recorded.ts';
 import { readRevision } from './revision.ts';
 import { FrameSamples } from './samples.ts';
-import { isPeer, type Scenario, scenario } from './scenarios.ts';
+import { isPeer, isWatched, type Scenario, scenario } from './scenarios.ts';
 import { type Studied, type StudyPlan, studyOf } from './study.ts';
 import type { Timing } from './timing.ts';
 import { unusualSettings } from './unusual-settings.ts';
@@ -77,7 +80,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const steal = new StealMeter();
   const missing: SkippedScenario[] = [];
   const entries: Entry[] = options.scenarios.flatMap((scenario) => {
-    const reason = whyNoHost(scenario);
+    const reason = whyNoHost(scenario) ?? whyNoWatcher(scenario);
     if (reason === null) return [{ scenario, timed: [], rounds: new Map(), verified: [], failures: [] }];
     missing.push({ id: scenario.id, reason });
     return [];
@@ -94,10 +97,21 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
 
   const sessions = options.sessions ?? new SessionRunner();
   const backEnds = entries.some(({ scenario }) => isPeer(scenario)) ? new BackEnds() : null;
+  const watcher = new Watcher();
   const random = new Random(options.seed);
   const runOne = async (entry: Entry, kind: 'timed' | 'verify', round: number | null = null): Promise<void> => {
     if (entry.failures.length >= MAX_FAILURES) return;
-    const measured = await runRepetition(sessions, backEnds, entry.scenario, kind, timing, copier.kernel.name, random.next(), signal);
+    const measured = await runRepetition(
+      sessions,
+      backEnds,
+      watcher,
+      entry.scenario,
+      kind,
+      timing,
+      copier.kernel.name,
+      random.next(),
+      signal,
+    );
     if (measured === null) return;
     if (typeof measured === 'string') entry.failures.push(measured);
     else if (kind === 'timed') {
@@ -121,8 +135,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     }
     for (const entry of options.bare ? [] : entries) {
       if (signal.aborted) break;
-      // The numbers that such a look compares could not be written into the recorded guest's pixels.
-      if (entry.scenario.recorded?.workload.stamped === false) {
+      // The numbers that such a look compares are not in a test card, and could not be written into every recorded guest's pixels.
+      if (isWatched(entry.scenario) || entry.scenario.recorded?.workload.stamped === false) {
         done++;
         continue;
       }
@@ -140,6 +154,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   } finally {
     await sessions.close();
     await backEnds?.close();
+    await watcher.close();
   }
   const left = total - done;
   if (!signal.aborted) progress({ done, total, text: left === 0 ? 'done' : `done; ${left} repetitions left out: the run's time was over` });
@@ -147,7 +162,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const studied: Studied[] = [];
   const skipped: SkippedScenario[] = [];
   for (const entry of entries) {
-    const record = recordOf(entry, limits);
+    const record = recordOf(entry, limits, watcher.settings(entry.scenario));
     if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? NOT_REACHED });
     else {
       records.push(record);
@@ -210,7 +225,7 @@ async function warmUp(
   const short: Timing = { ...timing, warmupMs: 0, warmupFrames: 0, measureMs: 20 };
   for (const path of paths) {
     const pages = scenario({ path, width: 1280, height: 720, layout: '4k', buffers: 16, listLimit: 16384 });
-    await runRepetition(sessions, null, pages, 'timed', short, copier, 1, signal);
+    await runRepetition(sessions, null, null, pages, 'timed', short, copier, 1, signal);
   }
 }
 
@@ -254,6 +269,7 @@ function repetitionNs(scenario: Scenario, timing: Timing): number {
 async function runRepetition(
   sessions: SessionRunner,
   backEnds: BackEnds | null,
+  watcher: Watcher | null,
   scenario: Scenario,
   kind: 'timed' | 'verify',
   timing: Timing,
@@ -279,6 +295,7 @@ async function runRepetition(
   };
   const expectedMs = window.warmupMs + window.measureMs + (paced ? ((window.warmupFrames + window.measureFrames) / rate) * 1000 : 0);
   if (backEnds !== null && isPeer(scenario)) return await runPeerRepetition(backEnds, scenario, kind, options, window, signal);
+  if (watcher !== null && isWatched(scenario)) return await runGlassRepetition(watcher, sessions, options, window, timing, signal);
   const startedAt = new Date();
   let plan: MachinePlan;
   const before = await beforeEncoding(options, kind, timing);
@@ -300,35 +317,8 @@ function verifyFrames(rateHz: number, timing: Timing): number {
   return Math.max(2, Math.min(timing.verifyFrames, Math.ceil(2 * rateHz)));
 }
 
-async function limitsOrNothing(seconds: number, copier: ReturnType<typeof pickCopyKernel>, signal: AbortSignal): Promise<Limits> {
-  try {
-    return await measureLimits({ seconds, copier, signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return noLimits(copier, 'stopped before it was measured');
-  }
-}
-
-const NOT_ASKED = 'not asked for';
-
-function noLimits(copier: ReturnType<typeof pickCopyKernel>, reason: string): Limits {
-  const unavailable: Record<string, string> = {};
-  for (const name of ['memcpyGBps', 'jsCopyGBps', 'jsCopyToMemcpyRatio', 'pingPongNs', 'jsPingPongNs', 'wakeUpUs'])
-    unavailable[name] = reason;
-  return {
-    memcpyGBps: null,
-    jsCopyGBps: null,
-    jsCopyToMemcpyRatio: null,
-    pingPongNs: null,
-    jsPingPongNs: null,
-    wakeUpUs: null,
-    copyKernels: copier.measured,
-    unavailable,
-  };
-}
-
 /** The document's entry; null when nothing was measured. */
-function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
+function recordOf(entry: Entry, limits: Limits, watched: Record<string, string>): ScenarioRecord | null {
   const { scenario, timed, verified, failures } = entry;
   if (timed.length === 0) return null;
   const good = undisturbed(timed);
@@ -355,17 +345,18 @@ function recordOf(entry: Entry, limits: Limits): ScenarioRecord | null {
     sink: isPeer(scenario) ? (options.path === 'copy' ? 'socket' : 'memory') : options.sink,
     ring: options.ring,
     layout: scenario.recorded === undefined ? options.layout : 'recorded',
-    host: scenario.host === 'qemu-current' ? 'qemu' : (scenario.host ?? 'threads'),
+    host: scenario.host === 'qemu-current' ? 'qemu' : isWatched(scenario) ? 'threads' : (scenario.host ?? 'threads'),
     renderer: options.renderer,
     buffers: options.buffers,
     heads: options.heads,
-    settings: { ...recordedSettings(scenario), ...unusualSettings(options), ...peerSettings(scenario) },
+    settings: { ...recordedSettings(scenario), ...unusualSettings(options), ...peerSettings(scenario), ...watched },
     results: {
       ...metrics,
       framesVerified,
       framesTorn: framesVerified > 0 ? looked.reduce((sum, r) => sum + (r.framesTorn ?? 0), 0) : null,
       disturbed: good.length === 0,
       ...encode?.results,
+      ...(isWatched(scenario) ? { glass: pooledGlass(used) } : {}),
     },
     repetitions,
     ratios: {

@@ -18,10 +18,10 @@ export class ScenarioError extends Error {
 }
 
 /**
- * What the host is: threads of this program; a process of it over vhost-user; QEMU's vhost-user-gpu, as installed or the current one
- * that the tests with real guests have fetched.
+ * What the host is: threads of this program; such threads whose stream a browser shows (`glass`); a process of it over vhost-user;
+ * QEMU's vhost-user-gpu, as installed or the current one that the tests with real guests have fetched.
  */
-export type HostKind = 'threads' | 'process' | 'qemu' | 'qemu-current';
+export type HostKind = 'threads' | 'glass' | 'process' | 'qemu' | 'qemu-current';
 
 /** One row of a suite: what is measured, turned into machine options. */
 export interface Scenario {
@@ -34,10 +34,13 @@ export interface Scenario {
 }
 
 /** Those that an id names at its end, the longer of two first. */
-const HOSTS: readonly HostKind[] = ['process', 'qemu-current', 'qemu'];
+const HOSTS: readonly HostKind[] = ['glass', 'process', 'qemu-current', 'qemu'];
 
 /** Whether its host is another process. */
-export const isPeer = ({ host }: Scenario): boolean => host !== undefined && host !== 'threads';
+export const isPeer = ({ host }: Scenario): boolean => host !== undefined && host !== 'threads' && host !== 'glass';
+
+/** Whether a browser shows its stream. */
+export const isWatched = ({ host }: Scenario): boolean => host === 'glass';
 
 export const RESOLUTIONS: Readonly<Record<string, { readonly width: number; readonly height: number }>> = {
   '720p': { width: 1280, height: 720 },
@@ -205,7 +208,8 @@ export const usualScanoutUs = (rateHz: number | null): number => (rateHz === nul
 
 /** Fills in what the suite leaves open: a paced sink reads for 2 ms from its vblank; at max it reads at once. */
 export function scenario(options: Partial<MachineOptions>, host: HostKind = 'threads'): Scenario {
-  const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options };
+  // Who watches finds the frame's number in the picture.
+  const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options, ...(host === 'glass' ? { card: true } : {}) };
   const complete: MachineOptions = {
     ...merged,
     scanoutUs: options.scanoutUs ?? usualScanoutUs(merged.rateHz),
@@ -248,8 +252,9 @@ export function memoryBudget(): number {
  * @param budgetBytes memory that the run may take
  * @throws ScenarioError
  */
-export function checkScenario({ id, options, recorded }: Scenario, budgetBytes: number): void {
+export function checkScenario({ id, options, recorded, host }: Scenario, budgetBytes: number): void {
   const { damage, width, height, buffers } = options;
+  if (host === 'glass' && options.sink !== 'encode') throw new ScenarioError('what a browser shows was encoded: leave out --sink');
   for (const fault of options.faults) {
     const why = unfitFault(fault, options.path);
     if (why !== null) throw new ScenarioError(`${why}: choose another --path`);

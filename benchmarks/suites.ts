@@ -1,5 +1,6 @@
 import { PATHS } from '../core/machine/options.ts';
 import { ENCODE } from './encode/suite.ts';
+import { GLASS } from './glass/suite.ts';
 import type { PairPlan } from './peers/pairs.ts';
 import { PEERS } from './peers/suite.ts';
 import { REAL_GUEST_TIMING, realGuests } from './realguest/suite.ts';
@@ -86,6 +87,7 @@ export const SUITES: readonly Suite[] = [
   PEERS,
   ...STUDIES,
   ENCODE,
+  GLASS,
 ];
 
 /** @throws ScenarioError naming the suites there are */

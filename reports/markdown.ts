@@ -5,6 +5,7 @@ import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { LATENCY_TITLE, latencyTable } from './distribution.ts';
 import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
 import { plain } from './format.ts';
+import { GLASS_HEADS, GLASS_TITLE, GLASS_WORDS, glassNote, glassRows } from './glass.ts';
 import { WAY_TITLE, wayGroup, wayTable } from './hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
@@ -63,6 +64,8 @@ export function renderMarkdown(run: RunDocument): string {
   }
   if (summary.groups.length > 0) blocks.push(COLUMN_NOTE);
   const imports = importRows(summary.groups);
+  const glass = glassRows(summary.groups);
+  if (glass.length > 0) blocks.push(`## ${GLASS_TITLE}`, table(GLASS_HEADS, glass, GLASS_WORDS), escapeMarkdown(glassNote(summary.groups)));
   const encoded = encodeRows(summary.groups);
   if (encoded.length > 0)
     blocks.push(`## ${ENCODE_TITLE}`, table(ENCODE_HEADS, encoded, ENCODE_WORDS), escapeMarkdown(encodeNotes(summary.groups).join(' ')));

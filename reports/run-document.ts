@@ -5,6 +5,7 @@
  */
 
 import type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
+import type { GlassMetrics } from './glass-document.ts';
 
 export type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
 
@@ -365,6 +366,8 @@ export interface Metrics {
   errorResponses: number;
   /** Absent: the sink encodes nothing. */
   encode?: EncodeMetrics;
+  /** Absent: no browser showed the stream. */
+  glass?: GlassMetrics;
 }
 
 /** Drawn from the undisturbed timed repetitions together; `framesVerified` and `framesTorn` from the verify repetitions. */

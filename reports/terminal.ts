@@ -2,6 +2,7 @@ import { isRoutine, shownChecks } from './checks.ts';
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
 import { grouped, plain } from './format.ts';
+import { GLASS_HEADS, GLASS_TITLE, GLASS_WORDS, glassNote, glassRows } from './glass.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
 import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from './pairs.ts';
@@ -52,6 +53,8 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   for (const group of summary.groups) lines.push('', ...groupTable(group, settings === null, paint));
   if (summary.groups.length > 0) {
     lines.push('');
+    const glass = glassLines(summary.groups, paint);
+    if (glass.length > 0) lines.push(...glass, '');
     const encoded = encodeLines(summary.groups, paint);
     if (encoded.length > 0) lines.push(...encoded, '');
     const imports = importLines(summary.groups, paint);
@@ -92,6 +95,13 @@ function studyLines(study: Study, paint: Paint): string[] {
   const [head = '', ...body] = grid([heads, ...rows], 1);
   const marked = disturbed ? [paint.faint('* disturbed: its times are not to be trusted')] : [];
   return [...lines, '', ...wrap(plain(studyMeasure(study)), 0).map(paint.faint), paint.faint(head), ...body, ...marked];
+}
+
+function glassLines(groups: readonly Group[], paint: Paint): string[] {
+  const rows = glassRows(groups);
+  if (rows.length === 0) return [];
+  const [head = '', ...body] = grid([[...GLASS_HEADS], ...rows], GLASS_WORDS);
+  return [paint.strong(GLASS_TITLE), paint.faint(head), ...body, ...wrap(plain(glassNote(groups)), 0).map(paint.faint)];
 }
 
 function encodeLines(groups: readonly Group[], paint: Paint): string[] {

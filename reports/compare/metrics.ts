@@ -6,7 +6,16 @@ export const DEFAULT_METRICS: readonly string[] = ['hostServiceUs.p50', 'guestSe
 
 /** Who sleeps neither works nor spins: that share rises as the others fall. */
 const HIGHER_IS_BETTER: ReadonlySet<string> = new Set([
-  ...['fps', 'onePercentLowFps.byP99', 'onePercentLowFps.byWorstMean', 'transferGBps', 'encode.fps', 'sleepShare.host', 'sleepShare.guest'],
+  ...[
+    'fps',
+    'onePercentLowFps.byP99',
+    'onePercentLowFps.byWorstMean',
+    'transferGBps',
+    'encode.fps',
+    'glass.fps',
+    'sleepShare.host',
+    'sleepShare.guest',
+  ],
 ]);
 
 const dotted = (names: readonly string[], parts: readonly string[]): string[] =>
@@ -23,6 +32,7 @@ export const METRIC_NAMES: readonly string[] = [
   ...['copiesPerFrame', 'bytesCopiedPerFrame', 'transferGBps', 'importUs.mean', 'importUs.max', 'segments', 'stutters'],
   ...['encode.fps', 'encode.conversionCpuUs', 'encode.encodingCpuUs', 'encode.gatherCpuUs', 'encode.transferUs'],
   ...dotted(['encode.submitToPacketUs', 'encode.heldUs'], ['p50', 'p90', 'p99', 'p999', 'max']),
+  ...dotted(['glass'], ['p50Us', 'p99Us', 'fps', 'lost']),
   ...['framesTorn', 'framesTimedOut', 'framesSuperseded', 'vblanksMissed', 'errorResponses'],
   ...dotted(['allocatedBytesPerFrame', 'spinShare', 'sleepShare'], ['host', 'guest']),
 ];

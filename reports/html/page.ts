@@ -18,6 +18,7 @@ import { distributionSection } from './distribution-section.ts';
 import { encodeSection } from './encode-section.ts';
 import type { Markup } from './escape.ts';
 import { html, raw } from './escape.ts';
+import { glassSection } from './glass-section.ts';
 import { pairsSection } from './pairs-section.ts';
 import { pathDiagram } from './path-diagram.ts';
 import { savingsSection } from './savings-section.ts';
@@ -52,6 +53,7 @@ ${verdictSection(run, summary)}
 ${savingsSection(summary.groups)}
 ${waySection(summary.groups)}
 ${summarySection(summary)}
+${glassSection(summary.groups)}
 ${encodeSection(summary.groups)}
 ${importSection(summary.groups)}
 ${breakEvenSection(summary.groups)}
