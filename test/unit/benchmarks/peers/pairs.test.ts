@@ -17,7 +17,7 @@ const PLAN: PairPlan = {
 /** null: a round that failed. */
 const withRates = (id: string, ...rates: (number | null)[]) => ({
   id,
-  rounds: new Map(rates.flatMap((fps, round): [number, Metrics][] => (fps === null ? [] : [[round, { fps } as Repetition]]))),
+  rounds: new Map(rates.flatMap((fps, round): [number, Repetition][] => (fps === null ? [] : [[round, { fps } as Repetition]]))),
 });
 
 describe('two scenarios side by side', () => {
