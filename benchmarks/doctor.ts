@@ -110,7 +110,11 @@ export function factsOf(findings: Findings): Fact[] {
         : `${findings.koffiUnavailable}: no memcpy limit, no scanout host`,
     ),
     fact('encoder', findings.encoderUnavailable === null ? 'libx264' : 'no', encoderMeaning(findings)),
-    fact('stream', whyNoStream(findings) === null ? 'yes' : 'no', whyNoStream(findings) ?? 'scanout stream can show frames in browsers'),
+    fact(
+      'stream',
+      whyNoStream(findings) === null ? 'yes' : 'no',
+      whyNoStream(findings) ?? 'scanout stream and view show frames in browsers',
+    ),
     fact(
       'compiler',
       environment.compiler ?? 'none',

@@ -39,6 +39,7 @@ test.each([
   ['run', '--suite', 'encode'],
   ['stream'],
   ['host', '--vhost-user', 'gpu.sock', '--sink', 'encode'],
+  ['view', '--seconds', '1'],
 ])('without node-av %s %s … says in a line what is missing and how to get it', (...argv) => {
   const { status, text } = scanout(...argv);
   expect([status, text]).toEqual([2, expect.stringContaining(SAID)]);

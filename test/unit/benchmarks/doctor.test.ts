@@ -57,7 +57,7 @@ describe('doctor', () => {
     );
     const encodes = { ...FINDINGS, encoderUnavailable: null };
     expect(line({ ...encodes, webSocketUnavailable: null }, 'stream')).toBe(
-      'stream        yes; scanout stream can show frames in browsers',
+      'stream        yes; scanout stream and view show frames in browsers',
     );
     expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be opened');
     expect(text({ ...encodes, encoderDevices: ['vaapi'] }).join(' ')).toMatch(/not by the hardware that is there:\s+vaapi/);

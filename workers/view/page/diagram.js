@@ -32,8 +32,8 @@ export class Diagram {
     for (const edge of document.querySelectorAll('.edge')) edge.setAttribute('class', 'edge');
   }
 
-  /** @param meter what the server says @param move where a move stands @param shown frames shown here a second */
-  show(meter, move, shown) {
+  /** @param meter what the server says @param mean of some before it, for the words @param move where a move stands @param shown frames shown here a second */
+  show(meter, mean, move, shown) {
     const { by, stages } = meter;
     const path = this.#path;
     const drawn = PATHS[path]?.[0];
@@ -42,16 +42,19 @@ export class Diagram {
     const isAway = move === 'away' || move === 'back';
     if (by.migrate > 0) this.#movedAt = performance.now();
     const moves = performance.now() - this.#movedAt < MOVE_SHOWN_MS;
-    const hostCopies = by.transfer + by.fallback;
+    const hostCopies = mean.transfer + mean.fallback;
+    // Out of the GPU's memory, or into it.
+    const isOut = (move === 'out' || move === 'away') !== (path === 'udmabuf');
+    document.querySelector('#edge-migrate .way').setAttribute('d', isOut ? 'M44 56V98' : 'M44 100V58');
     this.#edge('migrate', moves ? 'copy' : '', 'moved');
-    this.#edge('readback', by.readback > 0 ? 'copy' : '', `${rateText(by.readback)} read back`);
+    this.#edge('readback', by.readback > 0 ? 'copy' : '', `${rateText(mean.readback)} read back`);
     this.#edge('transfer', hostCopies > 0 ? 'copy' : '', `${rateText(hostCopies)} ${by.fallback > 0 ? 'fallback' : 'transfer'}`);
     this.#edge('host', flows && !imports ? 'read' : '', 'read');
     const readsRam = path === 'readback-blob' || path === 'udmabuf' || (path === 'vfio' && isAway);
     const readsGpu = path === 'vfio' || (path === 'udmabuf' && isAway);
     this.#edge('ram', imports && readsRam ? 'read' : '', 'imported');
     this.#edge('gpu', imports && readsGpu ? 'read' : '', 'imported');
-    this.#edge('packets', meter.encodedFps > 0 ? 'read' : '', `H.264, ${meter.encodedFps.toFixed(0)} a second`);
+    this.#edge('packets', meter.encodedFps > 0 ? 'read' : '', `H.264, ${mean.encodedFps.toFixed(0)} a second`);
     const draws = meter.guestFps > 0 ? `drawn in ${msText(stages.draw)}` : '';
     this.#node('gpu', drawn === 'gpu' || by.migrate > 0 || (imports && readsGpu), drawn === 'gpu' ? draws : '');
     this.#node('ram', flows && (drawn === 'ram' || path !== 'vfio' || isAway), drawn === 'ram' ? draws : '');

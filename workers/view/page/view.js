@@ -89,7 +89,7 @@ function measured(meter) {
   const on = connection.views.filter((view) => view.size !== '');
   const shown = on.reduce((sum, view) => sum + view.rate, 0);
   const mean = means();
-  diagram.show(meter, machine?.migration, shown);
+  diagram.show(meter, mean, machine?.migration, shown);
   const show = (id, text) => {
     element(id).textContent = text;
   };
@@ -124,6 +124,10 @@ function means() {
     host: of((meter) => meter.cpu.host),
     encoder: of((meter) => meter.cpu.encoder),
     encoderCopied: of((meter) => meter.by.encoder),
+    readback: of((meter) => meter.by.readback),
+    transfer: of((meter) => meter.by.transfer),
+    fallback: of((meter) => meter.by.fallback),
+    encodedFps: of((meter) => meter.encodedFps),
   };
 }
 
