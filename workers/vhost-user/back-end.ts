@@ -254,6 +254,9 @@ export class BackEnd {
     const offset = payload.getUint32(0, true);
     const size = payload.getUint32(4, true);
     if (offset + size > MAX_CONFIG || payload.byteLength !== 12 + size) throw new PeerError(`SET_CONFIG of ${size} bytes at ${offset}`);
+    // Of a front end (0) or of a migration (1), which is the same here.
+    const flags = payload.getUint32(8, true);
+    if (flags > 1) throw new PeerError(`SET_CONFIG with flags ${flags}`);
     // events_clear is the only field that a driver may write.
     if (offset > GpuConfig.eventsClear || offset + size < GpuConfig.eventsClear + 4) return;
     this.#registers.clearEvents(payload.getUint32(12 + GpuConfig.eventsClear - offset, true));

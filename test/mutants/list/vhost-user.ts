@@ -70,6 +70,9 @@ const WORKERS: readonly Mutant[] = [
     'no-interrupt-for-one-that-goes-on':
       'if (queue.base !== (this.#isPacked ? PACKED_BEGIN : 0) && queue.call >= 0) this.#hooks.signal(queue.call);',
   }),
+  ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', ['unit/workers/back-end'], {
+    'configuration-with-any-flags': 'if (flags > 1)',
+  }),
   ...mutantsOf('vhost-user/kept-state', 'workers/vhost-user/kept-state.ts', ['unit/workers/kept-state'], {
     'kept-before-it-is-answered': [
       'this.#taken.set(chain.head, request);',

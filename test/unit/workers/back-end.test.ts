@@ -120,6 +120,18 @@ describe('a vhost-user back end', () => {
     expect(() => ask(VhostUser.SET_CONFIG, config(0, 8).subarray(0, 19))).toThrow(/SET_CONFIG/);
   });
 
+  test('configuration is set by a front end or with a migration: other flags are refused', () => {
+    const flagged = (flags: number): Uint8Array => {
+      const payload = config(0, 4);
+      new DataView(payload.buffer).setUint32(8, flags, true);
+      return payload;
+    };
+    for (const flags of [0, 1]) expect(ask(VhostUser.SET_CONFIG, flagged(flags))).toBe(null);
+    for (const flags of [2, 3, 2 ** 32 - 1]) {
+      expect(() => ask(VhostUser.SET_CONFIG, flagged(flags))).toThrow(`SET_CONFIG with flags ${flags}`);
+    }
+  });
+
   test('takes features that it offers, each with the one it needs, and none while a queue runs', () => {
     expect(() => ask(VhostUser.SET_FEATURES, pair(1, 1))).toThrow(/features 0x100000001 were not offered/);
     ask(VhostUser.SET_FEATURES, pair(BLOB_FEATURES >>> 0, 1));
