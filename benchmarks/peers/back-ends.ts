@@ -80,13 +80,13 @@ export class BackEnds {
   /** Ends one that did not do its part: the next scenario gets another. */
   discard(backEnd: BackEnd): void {
     for (const [key, host] of this.#hosts) if (host === backEnd) this.#hosts.delete(key);
-    for (const one of this.#running) if (one.pid === backEnd.pid) one.child.kill('SIGKILL');
+    for (const one of this.#running) if (one.pid === backEnd.pid) one.kill();
   }
 
   /** Ends them all. */
   async close(): Promise<void> {
     this.#hosts.clear();
-    for (const one of this.#running) one.child.kill('SIGKILL');
+    for (const one of this.#running) one.kill();
     await Promise.all([...this.#running].map(({ ended }) => ended));
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -107,7 +107,7 @@ export class BackEnds {
   #start(command: string, args: readonly string[], leads: boolean): Started {
     const { SCANOUT_REEXECUTED: _, NODE_OPTIONS: __, ...env } = process.env;
     // Out of reach of a terminal's Ctrl-C: this process ends it, after what is under way.
-    const child = spawn(command, args, { env, detached: true, stdio: [leads ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { env, detached: true, stdio: leads ? ['pipe', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'] });
     const started = new Started(child as Child);
     this.#running.add(started);
     void started.ended.then(() => this.#running.delete(started));
@@ -115,7 +115,7 @@ export class BackEnds {
   }
 }
 
-type Child = ChildProcessByStdio<Writable | null, Readable, Readable>;
+type Child = ChildProcessByStdio<Writable | null, Readable | null, Readable>;
 
 /** A process that was started, and what it says. */
 class Started {
@@ -129,7 +129,7 @@ class Started {
   constructor(child: Child) {
     this.child = child;
     let rest = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const parts = (rest + text).split('\n');
       rest = parts.pop() ?? '';
       for (const line of parts) this.#onLine(line);
@@ -152,6 +152,16 @@ class Started {
 
   get pid(): number {
     return this.child.pid ?? 0;
+  }
+
+  /** With what it has started, of a script the program itself: it leads a group of its own. */
+  kill(): void {
+    if (this.pid === 0) return;
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch {
+      // All of it has ended.
+    }
   }
 
   /** The next line on stdout. */

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -112,6 +112,24 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     expect(document.skipped).toEqual([{ id: theirs.id, reason: expect.stringContaining('apt-get install qemu-system-gui') }]);
     expect(document.scenarios.map(({ id }) => id)).toEqual([copy.id]);
     expect(document.checks.filter(({ status }) => status === 'fail')).toEqual([]);
+  }, 60_000);
+
+  test('where QEMU is started by a script, what the script started ends with the run', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'scanout-script-'));
+    const script = join(folder, 'vhost-user-gpu');
+    // Its child never listens, holds the script's standard output, and is not ended by the script.
+    writeFileSync(script, `#!/bin/sh\nsleep 1000 &\necho $! > ${script}.pid\nwait\n`, { mode: 0o755 });
+    vi.stubEnv('SCANOUT_VHOST_USER_GPU', script);
+    const stop = new AbortController();
+    const look = setInterval(() => {
+      if (existsSync(`${script}.pid`)) stop.abort(new Error('stopped'));
+    }, 5);
+    const document = await run([scenario({ ...SMALL, path: 'copy' }, 'qemu')], { bare: true, signal: stop.signal });
+    clearInterval(look);
+    expect(document.partial).toBe(true);
+    const pid = readFileSync(`${script}.pid`, 'utf8').trim();
+    while (existsSync(`/proc/${pid}`) && !/^State:\s*Z/m.test(statusOf(pid))) await turn();
+    rmSync(folder, { recursive: true });
   }, 60_000);
 
   test('that dies is a failure with its reason, and the next repetition gets another', async () => {
