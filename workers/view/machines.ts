@@ -106,8 +106,7 @@ export class ViewMachines {
         const next = this.#next;
         if (outcome.kind === 'failed' || ending.aborted || next === null) return outcome;
         this.#next = null;
-        this.#wish = next.wish;
-        this.#machine = new Machine(next.options, this.#originNs);
+        this.#start(next);
         this.#tell();
         tap = this.stream.next(this.#machine.plan);
       }
@@ -142,6 +141,19 @@ export class ViewMachines {
     const outcome = await this.#sessions.run(machine.plan, window, FOREVER_MS, signal, machine.remote.buffer, tapped);
     machine.close();
     return outcome;
+  }
+
+  /** The machine that is wished for; one that cannot be had (no memory) is refused to all, and the one before is made again. */
+  #start({ wish, options }: { readonly wish: Wish; readonly options: MachineOptions }): void {
+    const before = this.#machine.plan.options;
+    try {
+      this.#machine = new Machine(options, this.#originNs);
+      this.#wish = wish;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.stream.hub.tellAll({ type: 'refused', why: error.message });
+      this.#machine = new Machine(before, this.#originNs);
+    }
   }
 
   #set(set: unknown): string | null {
