@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { PAGE_SIZE } from '../../core/memory/address.ts';
 import type { AddressSpace } from '../../core/memory/address-space.ts';
 import { packedGoesOn } from '../../core/ring/packed/go-on.ts';
@@ -19,11 +19,12 @@ export class KeptRings {
   /** Queues that were not started since this was opened: of those another process knew where they stand. */
   readonly #unknown = new Set(Array.from({ length: QUEUES }, (_, queue) => queue));
 
-  /** @throws when the file cannot be written */
+  /** @throws when the file cannot be written, or is another one */
   constructor(path: string, mappings: FileMappings) {
     this.#mappings = mappings;
     const fd = openSync(path, 'a+', 0o600);
     try {
+      if (!isKept(fd)) throw new Error(`${path}: it is no state of a host; delete it`);
       ftruncateSync(fd, PAGE_SIZE);
       this.#memory = mappings.map(fd, 0, PAGE_SIZE, true);
     } finally {
@@ -45,4 +46,14 @@ export class KeptRings {
   close(): void {
     this.#mappings.unmap(this.#memory, PAGE_SIZE);
   }
+}
+
+/** Whether a file is one of these, or one that was just made: a host may be killed between any two steps of that. */
+function isKept(fd: number): boolean {
+  const file = fstatSync(fd);
+  if (!file.isFile()) return false;
+  if (file.size === 0) return true;
+  const words = new Int32Array(PAGE_SIZE / 4);
+  if (file.size !== PAGE_SIZE || readSync(fd, words, 0, PAGE_SIZE, 0) !== PAGE_SIZE) return false;
+  return words[MAGIC_AT] === MAGIC || words.every((word) => word === 0);
 }

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import type { AddressSpace } from '../../core/memory/address-space.ts';
 import { Command, MAX_SCANOUTS } from '../../core/protocol/constants.ts';
 import { Resource, SetScanout } from '../../core/protocol/layout.ts';
@@ -143,6 +143,8 @@ export class KeptState {
   }
 
   #read(): void {
+    // A device or a pipe would be read without end, and what is put in its place is a file.
+    if (!statSync(this.#path).isFile()) throw new Error(`${this.#path}: it is no file; name another path`);
     const text = readFileSync(this.#path, 'latin1');
     if (text.length > MOST_FILE) throw new Error(`${this.#path}: more than ${MOST_FILE} bytes; it is no state of a host`);
     for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split('\n')) {

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,6 +7,9 @@ import { createSharedMemory, MemoryRegion } from '../../../core/memory/region.ts
 import { Command, Format } from '../../../core/protocol/constants.ts';
 import { writeCreate2d, writeFlush, writeResource, writeSetScanout } from '../../../core/protocol/write.ts';
 import { Chain } from '../../../core/ring/chain.ts';
+import { Libc } from '../../../workers/native/libc.ts';
+import { FileMappings } from '../../../workers/native/mapping.ts';
+import { KeptRings } from '../../../workers/vhost-user/kept-rings.ts';
 import { KeptState } from '../../../workers/vhost-user/kept-state.ts';
 
 describe('what a guest has set up, kept in a file', () => {
@@ -97,6 +100,16 @@ describe('what a guest has set up, kept in a file', () => {
     expect(readFileSync(path, 'utf8')).toBe('something else\n');
   });
 
+  test('what is no file at all is refused and stays', () => {
+    mkdirSync(path);
+    expect(() => new KeptState(path, space)).toThrow(/it is no file; name another path/);
+    // As /dev/null would be, which a rename would replace.
+    const device = join(folder, 'null');
+    symlinkSync('/dev/null', device);
+    expect(() => new KeptState(device, space)).toThrow(/it is no file/);
+    expect(lstatSync(device).isSymbolicLink()).toBe(true);
+  });
+
   test('nothing is left when a driver begins', () => {
     const state = new KeptState(path, space);
     create(state, 2);
@@ -120,5 +133,39 @@ describe('what a guest has set up, kept in a file', () => {
     expect(kept).toBeGreaterThan(50 * 1024 * 1024);
     expect(kept).toBeLessThanOrEqual(64 * 1024 * 1024);
     state.close();
+  });
+});
+
+const loaded = Libc.load();
+describe.skipIf(typeof loaded === 'string')('where packed rings stand, kept in a file', () => {
+  const mappings = new FileMappings(loaded as Libc);
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'scanout-rings-'));
+    path = join(folder, 'rings');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  test('is there when it is opened again; a file that was just made holds nothing', () => {
+    for (const made of [new Uint8Array(0), new Uint8Array(4096)]) {
+      writeFileSync(path, made);
+      const rings = new KeptRings(path, mappings);
+      expect(rings.records.map((record) => record.isOf(0x1000, 64))).toEqual([false, false]);
+      rings.records[1].begin(0x1000, 64, 0x8000);
+      rings.close();
+      const again = new KeptRings(path, mappings);
+      expect(again.records.map((record) => record.isOf(0x1000, 64))).toEqual([false, true]);
+      again.close();
+    }
+  });
+
+  test('is in no file of somebody else’s, which stays as it is', () => {
+    for (const other of ['a letter', 'x'.repeat(4096), 'y'.repeat(10_000)]) {
+      writeFileSync(path, other);
+      expect(() => new KeptRings(path, mappings)).toThrow(/it is no state of a host; delete it/);
+      expect(readFileSync(path, 'utf8')).toBe(other);
+    }
+    expect(mappings.count).toBe(0);
   });
 });
