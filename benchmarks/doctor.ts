@@ -7,6 +7,7 @@ import { importsHere } from '../workers/native/imports.ts';
 import { type DeviceAccess, udmabufAccess, udmabufLimits } from '../workers/native/udmabuf-device.ts';
 import { loadWs } from '../workers/stream/ws-library.ts';
 import { maxMapCount, readEnvironment, StealMeter } from './environment.ts';
+import { findBrowser, HOW_TO_GET_BROWSER } from './glass/find-browser.ts';
 import { loadLibc } from './limits/libc.ts';
 
 /** What the doctor looked at, as `scanout doctor --json` prints it. */
@@ -21,6 +22,8 @@ export interface Findings {
   encoderDevices: string[];
   /** Null: ws can be loaded; else why not. */
   webSocketUnavailable: string | null;
+  /** Chromium's or Chrome's program; null: none was found. */
+  browser: string | null;
   /** Null: cannot be tried without koffi. */
   memfd: boolean | null;
   udmabuf: { access: DeviceAccess; listLimit: number | null; sizeLimitMb: number | null };
@@ -68,6 +71,7 @@ export async function examine(): Promise<Findings> {
     encoderUnavailable: typeof av === 'string' ? av : null,
     encoderDevices: typeof av === 'string' ? [] : hardwareDevices(av),
     webSocketUnavailable: typeof ws === 'string' ? ws : null,
+    browser: findBrowser(),
     memfd: 'value' in libc ? libc.value.hasMemfd() : null,
     udmabuf: { access: udmabufAccess(), ...udmabufLimits() },
     maxMapCount: maxMapCount(),
@@ -114,6 +118,11 @@ export function factsOf(findings: Findings): Fact[] {
       'stream',
       whyNoStream(findings) === null ? 'yes' : 'no',
       whyNoStream(findings) ?? 'scanout stream and view show frames in browsers',
+    ),
+    fact(
+      'browser',
+      findings.browser ?? 'none',
+      findings.browser === null ? `the suite glass needs one: ${HOW_TO_GET_BROWSER}` : 'the suite glass has it show a stream',
     ),
     fact(
       'compiler',

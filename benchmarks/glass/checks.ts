@@ -3,9 +3,9 @@ import type { MeasuredRepetition } from '../metrics.ts';
 import type { Scenario } from '../scenarios.ts';
 import { GlassFigures } from './figures.ts';
 
-/** Of a picture at 1080p, where every frame is encoded and sent, µs. */
+/** Of a frame at 1080p, at a rate that the encoder sustains, µs. */
 const MOST_US = 100_000;
-/** Of the guest's frames that have to be shown for its rate to count as sustained. */
+/** Of the guest's frames that have to be encoded, or shown, for its rate to count as sustained. */
 const SUSTAINED = 0.95;
 
 interface Watched {
@@ -26,15 +26,28 @@ export function glassChecks({ scenario: { id, options }, timed }: Watched): Chec
     },
   ];
   const calm = all.filter(({ repetition }) => !repetition.disturbed);
-  const { p50Us, fps } = pooled(calm.length > 0 ? calm : all);
-  // At a rate that is not sustained frames wait for the encoder or the browser: that is no figure of the way they take.
-  if (options.height !== 1080 || options.rateHz === null || fps < SUSTAINED * options.rateHz * options.heads) return checks;
+  const used = calm.length > 0 ? calm : all;
+  const { p50Us, fps } = pooled(used);
+  const least = SUSTAINED * (options.rateHz ?? 0) * options.heads;
+  // At a rate that the encoder does not sustain frames wait for it: that is no figure of the way they take.
+  if (options.height !== 1080 || options.rateHz === null || encodedFps(used) < least) return checks;
   checks.push({
     name: `${id} is seen within ${MOST_US / 1000} ms, median`,
-    status: p50Us <= MOST_US ? 'pass' : calm.length === 0 ? 'inconclusive' : 'fail',
-    detail: `${(p50Us / 1000).toFixed(1)} ms at ${fps.toFixed(1)} frames shown a second`,
+    // What waits for a browser that has too little CPU is no figure of the stream.
+    status: p50Us <= MOST_US ? 'pass' : calm.length === 0 || fps < least ? 'inconclusive' : 'fail',
+    detail: `${(p50Us / 1000).toFixed(1)} ms; the browser showed ${fps.toFixed(1)} frames a second`,
   });
   return checks;
+}
+
+/** Packets of the measured parts a second. */
+function encodedFps(all: readonly MeasuredRepetition[]): number {
+  let [packets, wallNs] = [0, 0];
+  for (const { encode } of all) {
+    packets += encode?.packets ?? 0;
+    wallNs += encode?.wallNs ?? 0;
+  }
+  return wallNs === 0 ? 0 : (packets / wallNs) * 1e9;
 }
 
 export function pooled(all: readonly MeasuredRepetition[]): ReturnType<GlassFigures['metrics']> {

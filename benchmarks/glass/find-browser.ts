@@ -3,8 +3,8 @@ import { delimiter, join } from 'node:path';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-export const HOW_TO_GET_BROWSER =
-  'no Chromium to show the stream: install it (Debian: apt-get install chromium), or name Chromium or Chrome in SCANOUT_CHROMIUM';
+export const HOW_TO_GET_BROWSER = 'install Chromium (Debian: apt-get install chromium), or name it or Chrome in SCANOUT_CHROMIUM';
+export const NO_BROWSER = `no Chromium to show the stream: ${HOW_TO_GET_BROWSER}`;
 
 /** The program that SCANOUT_CHROMIUM names, else the first Chromium or Chrome in PATH; null: there is none. */
 export function findBrowser(): string | null {

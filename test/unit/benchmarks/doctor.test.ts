@@ -28,6 +28,7 @@ const FINDINGS: Findings = {
   encoderUnavailable: 'node-av is not installed: npm install node-av',
   encoderDevices: [],
   webSocketUnavailable: 'ws is not installed: npm install ws',
+  browser: null,
   memfd: null,
   udmabuf: { access: 'no permission', listLimit: 1024, sizeLimitMb: 64 },
   maxMapCount: 65530,
@@ -55,6 +56,10 @@ describe('doctor', () => {
     expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
       'npm install node-av; ws is not installed: npm install ws: no scanout stream',
     );
+    expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'browser none; the suite glass needs one: install Chromium (Debian: apt-get install chromium)',
+    );
+    expect(line({ ...FINDINGS, browser: '/usr/bin/chromium' }, 'browser')).toMatch(/\/usr\/bin\/chromium; the suite glass/);
     const encodes = { ...FINDINGS, encoderUnavailable: null };
     expect(line({ ...encodes, webSocketUnavailable: null }, 'stream')).toBe(
       'stream        yes; scanout stream and view show frames in browsers',
