@@ -151,11 +151,11 @@ describe.skipIf(typeof loaded === 'string')('where packed rings stand, kept in a
     for (const made of [new Uint8Array(0), new Uint8Array(4096)]) {
       writeFileSync(path, made);
       const rings = new KeptRings(path, mappings);
-      expect(rings.records.map((record) => record.isOf(0x1000, 64))).toEqual([false, false]);
-      rings.records[1].begin(0x1000, 64, 0x8000);
+      expect(rings.records.map(({ inUse }) => inUse)).toEqual([null, null]);
+      rings.records[1].beginUse(5, 6, 7);
       rings.close();
       const again = new KeptRings(path, mappings);
-      expect(again.records.map((record) => record.isOf(0x1000, 64))).toEqual([false, true]);
+      expect(again.records.map(({ inUse }) => inUse)).toEqual([null, { head: 5, written: 6 }]);
       again.close();
     }
   });
