@@ -54,7 +54,7 @@ export function keepQueue(
 ): DeviceQueue {
   if (kept === undefined) return opened;
   const record = kept.records[queue];
-  if (packed) record.begin(descriptorAddress, opened.size, opened.base >>> 16);
-  else record.clear();
+  if (packed) record.begin(descriptorAddress, opened.size, opened.base >>> 16, kept.given(queue));
+  else record.beginSplit(opened.base);
   return new KeptQueue(opened, record, (head) => kept.returned(queue, head));
 }

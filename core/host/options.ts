@@ -60,8 +60,15 @@ export interface HostOptions {
   sideBySide?: SideBySide;
   /** Called with each chain taken from queue 0 (control) or 1 (cursor), before it is served; a recorder's. */
   observeChain?: (queue: number, chain: Chain) => void;
-  /** Where another process can go on with the queues when this one is killed: by queue, and told of each control chain before it is used. */
-  keptRings?: { readonly records: readonly RingRecord[]; readonly returned: (queue: number, head: number) => void };
+  /** Where another process can go on with the queues when this one is killed. */
+  keptRings?: {
+    /** By queue. */
+    readonly records: readonly RingRecord[];
+    /** The base that the front end has. */
+    readonly given: (queue: number) => number;
+    /** Told of each chain before it is used. */
+    readonly returned: (queue: number, head: number) => void;
+  };
   /** Negative control: a FLUSH is answered before the sink has read the frame. */
   fencesOff?: boolean;
 }

@@ -14,9 +14,11 @@ const NEXT = 8;
 /** The chain used last: its position (−1: there was none) and its head, with bit 16 set where anything was written to it. */
 const LAST = 9;
 const LAST_HEAD = 10;
+/** The base that the front end has, u32: it gives it again to the next host. */
+const GIVEN = 11;
 
 /**
- * Where a packed queue stands, in memory that outlives who serves it: a split ring says that itself. A position is a slot in bits
+ * Where a packed queue stands, in memory that outlives who serves it: a split ring says that itself, but not what is being used. A position is a slot in bits
  * 0–14 and its wrap counter in bit 15. Each change is one store, in an order that leaves something true at any moment.
  */
 export class RingRecord {
@@ -30,17 +32,31 @@ export class RingRecord {
     this.#at = at;
   }
 
-  /** From now on it is of this queue. */
-  begin(descriptorAddress: number, size: number, used: number): void {
-    // It goes on: what was used last is still there.
-    const last = this.isOf(descriptorAddress, size) && this.used === used ? this.#get(LAST) : -1;
+  /**
+   * From now on it is of this packed queue.
+   * @param used where it stands, @param given the base that the front end has, which may be one from before
+   */
+  begin(descriptorAddress: number, size: number, used: number, given: number): void {
+    // It goes on: all of it is true, and what was used last is still there. Nothing is taken back, even for a moment.
+    if (this.isOf(descriptorAddress, size, given) && this.used === used) {
+      this.#set(IN_USE, 0);
+      return;
+    }
+    // Until it is whole again nothing is known: then the queue goes on at the base that the front end has, where it stands now.
     this.clear();
     this.#set(DESCRIPTOR_LO, descriptorAddress % TWO_32);
     this.#set(DESCRIPTOR_HI, Math.floor(descriptorAddress / TWO_32));
     this.#set(SIZE, size);
     this.#set(USED, used);
-    this.#set(LAST, last);
+    this.#set(LAST, -1);
+    this.#set(GIVEN, given);
     this.#set(VALID, 1);
+  }
+
+  /** From now on it is of a split queue, which says itself where it stands: here is only what is being used. */
+  beginSplit(used: number): void {
+    this.clear();
+    this.#set(USED, used);
   }
 
   /** It is of no queue. */
@@ -49,10 +65,15 @@ export class RingRecord {
     this.#set(IN_USE, 0);
   }
 
-  /** Whether it is of this queue. */
-  isOf(descriptorAddress: number, size: number): boolean {
+  /** The front end has been told where the queue stands: it gives that to the next host. */
+  told(base: number): void {
+    if (base >>> 16 === this.used) this.#set(GIVEN, base);
+  }
+
+  /** Whether it is of this packed queue, at whose start the front end had this base: with another one it was served elsewhere since. */
+  isOf(descriptorAddress: number, size: number, given: number): boolean {
     const address = (this.#get(DESCRIPTOR_HI) >>> 0) * TWO_32 + (this.#get(DESCRIPTOR_LO) >>> 0);
-    return this.#get(VALID) === 1 && address === descriptorAddress && this.#get(SIZE) === size;
+    return this.#get(VALID) === 1 && address === descriptorAddress && this.#get(SIZE) === size && this.#get(GIVEN) >>> 0 === given;
   }
 
   /** The position of the chain that is used next. */

@@ -31,6 +31,8 @@ export const PACKED_BEGIN = 0x80008000;
 interface Vring {
   size: number;
   base: number;
+  /** The base that the front end has: what it set, or was answered. */
+  given: number;
   /** The front end's own addresses; NaN: not told yet. */
   descriptor: number;
   used: number;
@@ -56,8 +58,8 @@ export interface BackEndHooks {
   signal(fd: number): void;
   /** One line for people. */
   say(line: string): void;
-  /** Where a packed queue goes on that a host before this one served; null: that is not known. */
-  goesOn(queue: number, descriptorAddress: number, size: number): number | null;
+  /** Where a packed queue goes on that a host before this one served, of a front end that gives this base; null: not known. */
+  goesOn(queue: number, descriptorAddress: number, size: number, given: number): number | null;
   /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
   driverStarts(isNew: boolean): void;
   /** A GPU socket came, which is the session's from now on. @throws PeerError where none is wanted */
@@ -94,6 +96,7 @@ export class BackEnd {
     this.#queues = Array.from({ length: QUEUES }, () => ({
       size: 0,
       base: 0,
+      given: 0,
       descriptor: Number.NaN,
       used: Number.NaN,
       avail: Number.NaN,
@@ -254,8 +257,7 @@ export class BackEnd {
     const offset = payload.getUint32(0, true);
     const size = payload.getUint32(4, true);
     if (offset + size > MAX_CONFIG || payload.byteLength !== 12 + size) throw new PeerError(`SET_CONFIG of ${size} bytes at ${offset}`);
-    // Of a front end (0) or of a migration (1), which is the same here.
-    const flags = payload.getUint32(8, true);
+    const flags = payload.getUint32(8, true); // 0: by a front end, 1: with a migration, which is the same here.
     if (flags > 1) throw new PeerError(`SET_CONFIG with flags ${flags}`);
     // events_clear is the only field that a driver may write.
     if (offset > GpuConfig.eventsClear || offset + size < GpuConfig.eventsClear + 4) return;
@@ -296,6 +298,7 @@ export class BackEnd {
       case VhostUser.GET_VRING_BASE:
         this.#stop(index);
         this.#hooks.queuesChanged();
+        queue.given = queue.base;
         return pair(index, queue.base);
       case VhostUser.SET_VRING_ENABLE:
         queue.enabled = second === 1;
@@ -306,7 +309,7 @@ export class BackEnd {
     }
     if (queue.running) throw new PeerError(`queue ${index} is set up anew while it runs`);
     if (request === VhostUser.SET_VRING_NUM) queue.size = second;
-    else if (request === VhostUser.SET_VRING_BASE) queue.base = second;
+    else if (request === VhostUser.SET_VRING_BASE) queue.base = queue.given = second;
     else {
       queue.descriptor = readU64(payload, 8);
       queue.used = readU64(payload, 16);
@@ -327,8 +330,8 @@ export class BackEnd {
     registers.setQueueSize(index, queue.size);
     registers.setQueueAddresses(index, descriptor, avail, used);
     registers.setQueueReady(index, true);
-    // What a host before this one noted is true; a front end cannot read a packed ring's position from its memory.
-    const kept = this.#isPacked ? this.#hooks.goesOn(index, descriptor, queue.size) : null;
+    // A front end cannot read a packed ring's position from its memory: one that gives an old base again does not know it.
+    const kept = this.#isPacked ? this.#hooks.goesOn(index, descriptor, queue.size, queue.given) : null;
     if (kept !== null) queue.base = kept;
     if (index === CONTROL_QUEUE) {
       const isNew = kept === null && this.#isNew(queue, descriptor);

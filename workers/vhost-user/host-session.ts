@@ -5,7 +5,7 @@ import type { Clock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Ledger } from '../../core/memory/ledger.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
-import { MAX_PAYLOAD, VHOST_HEADER } from '../../core/protocol/vhost-user.ts';
+import { MAX_PAYLOAD, VHOST_HEADER, VhostUser } from '../../core/protocol/vhost-user.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
 import { CONTROL_QUEUE, Interrupt, QUEUES } from '../../core/ring/registers.ts';
 import type { CursorBoard } from '../encode/cursor-board.ts';
@@ -131,6 +131,7 @@ export class HostSession {
         ? undefined
         : {
             records: rings.records,
+            given: (queue) => this.#backEnd.queues[queue].given,
             returned: (queue, head) => {
               if (queue === CONTROL_QUEUE) state?.answered(head);
             },
@@ -151,7 +152,7 @@ export class HostSession {
       eventFault: (one) => eventFault(libc, one),
       signal: (one) => this.#signals.signal(one),
       say,
-      goesOn: (queue, address, size) => rings?.goesOn(this.#memory.space, queue, address, size) ?? null,
+      goesOn: (queue, address, size, given) => rings?.goesOn(this.#memory.space, queue, address, size, given) ?? null,
       driverStarts: (isNew) => {
         if (isNew) state?.clear();
         else if (this.#machine.device.resourceCount === 0) say(this.#restore());
@@ -236,6 +237,9 @@ export class HostSession {
         any = true;
         const reply = this.#backEnd.handle(message);
         if (reply !== null) this.#connection.send(reply);
+        // Once it has left: a front end that has it not gives the base from before.
+        if (message.request === VhostUser.GET_VRING_BASE)
+          this.#backEnd.queues.forEach(({ given }, queue) => void this.#rings?.records[queue].told(given));
       }
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

@@ -37,10 +37,14 @@ export class KeptRings {
     cells[MAGIC_AT] = MAGIC;
   }
 
-  /** Where a packed queue goes on that is started for the first time here; null: nobody before knew it, or it is a new driver's. */
-  goesOn(space: AddressSpace, queue: number, descriptorAddress: number, size: number): number | null {
+  /**
+   * Where a packed queue goes on that is started for the first time here.
+   * @param given the base that the front end gives
+   * @returns null: nobody before knew it, or it is a new driver's, or was served elsewhere since
+   */
+  goesOn(space: AddressSpace, queue: number, descriptorAddress: number, size: number, given: number): number | null {
     if (!this.#unknown.delete(queue)) return null;
-    return packedGoesOn(space, this.records[queue], descriptorAddress, size);
+    return packedGoesOn(space, this.records[queue], descriptorAddress, size, given);
   }
 
   close(): void {

@@ -17,10 +17,17 @@ import {
 /**
  * Where a packed queue goes on whose device was killed, by what that one noted. A chain that it was just using has been carried out:
  * if the driver can't see that yet, it is made visible here.
- * @returns QueueConfig's base; null: nothing is known of this queue, or another driver has set up its memory since
+ * @param given the base that the front end gives
+ * @returns QueueConfig's base; null: nothing is known of this queue, another host has served it since, or another driver set it up
  */
-export function packedGoesOn(space: AddressSpace, record: RingRecord, descriptorAddress: number, size: number): number | null {
-  if (!record.isOf(descriptorAddress, size)) return null;
+export function packedGoesOn(
+  space: AddressSpace,
+  record: RingRecord,
+  descriptorAddress: number,
+  size: number,
+  given: number,
+): number | null {
+  if (!record.isOf(descriptorAddress, size, given)) return null;
   if (!space.translate(descriptorAddress, DESCRIPTOR_BYTES * size)) return null;
   const region = space.hitRegion;
   const from = space.hitOffset / 4;

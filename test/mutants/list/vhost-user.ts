@@ -67,6 +67,7 @@ const WORKERS: readonly Mutant[] = [
   }),
   ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', RESTART, {
     'kept-position-not-taken': 'if (kept !== null) queue.base = kept;',
+    'front-end-that-has-an-answer-unseen': 'queue.given = queue.base;',
     'no-interrupt-for-one-that-goes-on':
       'if (queue.base !== (this.#isPacked ? PACKED_BEGIN : 0) && queue.call >= 0) this.#hooks.signal(queue.call);',
   }),

@@ -16,6 +16,8 @@ const SIZE = 8;
 const MOST = 3;
 const SEED = 20261124;
 const PACKED_BEGIN = 0x8000;
+/** The base that a front end has which asks for no other: a queue's beginning. */
+const GIVEN = 0x80008000;
 
 class Death extends Error {}
 /** Where a device may be killed while it returns a chain. */
@@ -58,7 +60,8 @@ describe.each(['split', 'packed'] as const)('a %s queue that outlives its device
     let death: DeathAt = null;
     const open = (base?: number): KeptQueue => {
       const queue = newDevice(ring, { ...setup, config: { ...config, ...(base === undefined ? {} : { base }) } });
-      if (ring === 'packed') record.begin(config.descriptorAddress, SIZE, queue.base >>> 16);
+      if (ring === 'packed') record.begin(config.descriptorAddress, SIZE, queue.base >>> 16, GIVEN);
+      else record.beginSplit(queue.base);
       const noted = new Proxy(record, {
         get: (target, key) => {
           if (key === 'endUse' && death === 'not noted') throw new Death();
@@ -78,7 +81,7 @@ describe.each(['split', 'packed'] as const)('a %s queue that outlives its device
     const used = high.u16;
     const goesOn = (): number =>
       ring === 'packed'
-        ? (packedGoesOn(space, record, config.descriptorAddress, SIZE) ?? 0x80008000)
+        ? (packedGoesOn(space, record, config.descriptorAddress, SIZE, GIVEN) ?? GIVEN)
         : used[(config.deviceAddress - high.gpa) / 2 + 1];
     const send = (token: number): boolean => {
       driver.begin();
@@ -167,15 +170,17 @@ describe('what was noted of a packed ring', () => {
   const { space, high, config } = setup;
   const cells = new Int32Array(new SharedArrayBuffer(4 * RingRecord.words));
   const record = new RingRecord(cells, 0);
-  const goesOn = (size = SIZE, address = config.descriptorAddress): number | null => packedGoesOn(space, record, address, size);
+  const goesOn = (size = SIZE, address = config.descriptorAddress, given = GIVEN): number | null =>
+    packedGoesOn(space, record, address, size, given);
+  const begin = (used: number, address = config.descriptorAddress, given = GIVEN): void => record.begin(address, SIZE, used, given);
   const flagsOf = (slot: number): number => (config.descriptorAddress - high.gpa) / 4 + 4 * slot + 3;
 
   test('is of one ring, with one size and in one place', () => {
     high.i32[flagsOf(2)] = USED << 16;
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 3);
+    begin(PACKED_BEGIN | 3);
     expect(goesOn()).toBe(0x80038003);
     expect([goesOn(SIZE - 1), goesOn(SIZE, config.descriptorAddress + 16)]).toEqual([null, null]);
-    record.begin(2 ** 40, SIZE, PACKED_BEGIN);
+    begin(PACKED_BEGIN, 2 ** 40);
     expect(goesOn(SIZE, 2 ** 40)).toBe(null);
     record.clear();
     expect(goesOn()).toBe(null);
@@ -185,16 +190,16 @@ describe('what was noted of a packed ring', () => {
     for (let one = 0; one < SIZE; one++) high.i32[flagsOf(one)] = 0;
     // In an even lap a used descriptor has neither flag; this one is written to.
     high.i32[flagsOf(6)] = 5 | (WRITE << 16);
-    record.begin(config.descriptorAddress, SIZE, 6);
+    begin(6);
     record.beginUse(5, 24, PACKED_BEGIN);
     record.endUse();
     expect(goesOn()).toBe(0x80008000);
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN);
+    begin(PACKED_BEGIN);
     expect(goesOn()).toBe(0x80008000);
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 1);
+    begin(PACKED_BEGIN | 1);
     expect(goesOn()).toBe(null);
 
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 1);
+    begin(PACKED_BEGIN | 1);
     record.beginUse(1, 24, PACKED_BEGIN | 2);
     const refilled = 3 | (USED << 16);
     high.i32[flagsOf(1)] = refilled;
@@ -203,39 +208,92 @@ describe('what was noted of a packed ring', () => {
     expect(record.inUse).toBe(null);
   });
 
-  test('is true after each store of a chain that ends: the one after it is not taken for it', () => {
+  /** Carries something out as one that is killed after so many stores. @returns whether it was done before that */
+  const killedAfter = (left: number, what: () => void): boolean => {
     const store = Atomics.store.bind(Atomics);
+    let stores = 0;
+    const cut = vi.spyOn(Atomics, 'store').mockImplementation((...call: Parameters<typeof Atomics.store>) => {
+      if (stores++ === left) throw new Death();
+      return store(...call);
+    });
+    try {
+      what();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Death)) throw error;
+      return false;
+    } finally {
+      cut.mockRestore();
+    }
+  };
+
+  test('is true after each store of a chain that ends: the one after it is not taken for it', () => {
     const available = 2 | (AVAIL << 16);
     for (let left = 0, whole = false; !whole; left++) {
       for (let one = 0; one < SIZE; one++) high.i32[flagsOf(one)] = 0;
       high.i32[flagsOf(3)] = 1 | ((WRITE | AVAIL | USED) << 16);
       high.i32[flagsOf(4)] = available;
-      record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 3);
+      begin(PACKED_BEGIN | 3);
       record.beginUse(1, 24, PACKED_BEGIN | 4);
-      let stores = 0;
-      const cut = vi.spyOn(Atomics, 'store').mockImplementation((...call: Parameters<typeof Atomics.store>) => {
-        if (stores++ === left) throw new Death();
-        return store(...call);
-      });
-      try {
-        record.endUse();
-        whole = true;
-      } catch (error) {
-        if (!(error instanceof Death)) throw error;
-      } finally {
-        cut.mockRestore();
-      }
+      whole = killedAfter(left, () => record.endUse());
       expect([goesOn(), high.i32[flagsOf(4)], record.inUse], `after ${left} stores`).toEqual([0x80048004, available, null]);
     }
   });
 
+  test('is true after each store of a queue that goes on: a host that is killed while it starts leaves what the one before knew', () => {
+    for (let left = 0, whole = false; !whole; left++) {
+      for (let one = 0; one < SIZE; one++) high.i32[flagsOf(one)] = 0;
+      high.i32[flagsOf(3)] = 1 | ((WRITE | AVAIL | USED) << 16);
+      begin(PACKED_BEGIN | 3);
+      record.beginUse(1, 24, PACKED_BEGIN | 4);
+      record.endUse();
+      whole = killedAfter(left, () => begin(PACKED_BEGIN | 4));
+      expect([goesOn(), record.inUse, record.last?.position], `after ${left} stores`).toEqual([0x80048004, null, PACKED_BEGIN | 3]);
+    }
+    // A chain that comes again is not in use any more.
+    record.beginUse(2, 24, PACKED_BEGIN | 5);
+    begin(PACKED_BEGIN | 4);
+    expect(record.inUse).toBe(null);
+  });
+
+  test('is true or nothing after each store where a queue begins elsewhere: it goes on where the front end has it', () => {
+    high.i32[flagsOf(2)] = USED << 16;
+    for (let left = 0, whole = false; !whole; left++) {
+      begin(PACKED_BEGIN | 3);
+      whole = killedAfter(left, () => begin(PACKED_BEGIN | 5, config.descriptorAddress, 0x80058005));
+      expect(goesOn(SIZE, config.descriptorAddress, 0x80058005), `after ${left} stores`).toBe(whole ? 0x80058005 : null);
+    }
+  });
+
+  test('is of a front end that gives the base that it had: with another one the queue was served elsewhere since', () => {
+    high.i32[flagsOf(2)] = USED << 16;
+    begin(PACKED_BEGIN | 3);
+    expect([goesOn(), goesOn(SIZE, config.descriptorAddress, 0x80048004)]).toEqual([0x80038003, null]);
+    // It stands elsewhere.
+    record.told(0x80048004);
+    expect(goesOn()).toBe(0x80038003);
+    record.told(0x80038003);
+    expect([goesOn(), goesOn(SIZE, config.descriptorAddress, 0x80038003)]).toEqual([null, 0x80038003]);
+  });
+
+  test('is nothing of a packed ring once a split one is there, but says what that one is using', () => {
+    begin(PACKED_BEGIN | 3);
+    record.beginUse(1, 24, PACKED_BEGIN | 4);
+    record.beginSplit(3);
+    expect([goesOn(), record.used, record.inUse]).toEqual([null, 3, null]);
+    record.beginUse(2, 24, 4);
+    expect([record.used, record.inUse]).toEqual([3, { head: 2, written: 24 }]);
+    record.endUse();
+    expect([record.used, record.inUse]).toEqual([4, null]);
+  });
+
   test('is nothing to a driver that has begun anew, and a slot past the ring is none', () => {
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | 3);
+    begin(PACKED_BEGIN | 3);
     // It may have sent already.
     for (let one = 0; one < SIZE; one++) high.i32[flagsOf(one)] = one < 4 ? AVAIL << 16 : 0;
     expect(goesOn()).toBe(null);
     high.i32[flagsOf(2)] = USED << 16;
-    record.begin(config.descriptorAddress, SIZE, PACKED_BEGIN | SIZE);
+    begin(PACKED_BEGIN | SIZE);
     record.beginUse(0, 0, PACKED_BEGIN);
     const before = high.i32.slice(flagsOf(0), flagsOf(SIZE) + 1);
     expect(goesOn()).toBe(null);

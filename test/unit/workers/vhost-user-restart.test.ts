@@ -67,6 +67,28 @@ describe.each(['split', 'packed'] as const)('a host that is started again under 
     guest.close();
   });
 
+  // By 127 requests a packed ring of 64 comes to where it once went on.
+  test.each([1, 127])('believes a front end that knows more than its file: %i requests were served elsewhere since', async (count) => {
+    const state = join(folder, 'state');
+    const guest = new TestGuest(libc, await start(state), ring).begin();
+    const stop = (): number[] => {
+      const bases = [0, 1].map((queue) => guest.front.stopQueue(queue));
+      guest.front.close();
+      return bases;
+    };
+    expect(guest.createBlob(2)).toBe(OK);
+    guest.goOn(await start(state), stop());
+    expect(guest.setScanout(2)).toBe(OK);
+    guest.goOn(await start(null), stop());
+    for (let i = 1; i < count; i++) guest.setScanout(2);
+    expect(guest.createBlob(3)).toBe(OK);
+    const bases = stop();
+    expect(bases[0]).toBe(ring === 'split' ? 2 + count : count === 1 ? 0x80038003 : 0x80018001);
+    guest.goOn(await start(state), bases);
+    expect([guest.createBlob(3), guest.setScanout(3), guest.show(3, 7)]).toEqual([OK, OK, true]);
+    guest.close();
+  });
+
   test('has nothing of a driver whose successor begins', async () => {
     const state = join(folder, 'state');
     const first = new TestGuest(libc, await start(state), ring).begin();
