@@ -31,7 +31,8 @@ Each address that is printed is good for one browser; when it was used the next
 one is printed.
 
 Flags:
-  --path NAME         vfio, udmabuf, readback-blob, copy, readback-copy (udmabuf)
+  --path NAME         vfio, udmabuf, readback-blob, copy or readback-copy
+                      (udmabuf)
   --resolution WxH    of each head, or 720p, 1080p, 1440p, 4k, 8k (720p)
   --rate HZ|max       of the guest's vblank (60)
   --max-refresh HZ|max  frames a second and head that are encoded at most (30)

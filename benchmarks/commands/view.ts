@@ -26,7 +26,8 @@ Each address that is printed is good for one browser; when it was used the next
 one is printed. It is this computer's own (127.0.0.1).
 
 Flags:
-  --path NAME         vfio, udmabuf, readback-blob, copy, readback-copy (udmabuf)
+  --path NAME         vfio, udmabuf, readback-blob, copy or readback-copy
+                      (udmabuf)
   --resolution WxH    of each head, or 720p, 1080p, 1440p, 4k, 8k (720p)
   --rate HZ|max       of the guest's vblank (60)
   --layout NAME       how pages lie: ${PAGE_LAYOUTS.join(', ')} (64k)
