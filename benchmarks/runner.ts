@@ -294,7 +294,7 @@ async function runRepetition(
     usageWindows: 1,
   };
   const expectedMs = window.warmupMs + window.measureMs + (paced ? ((window.warmupFrames + window.measureFrames) / rate) * 1000 : 0);
-  if (backEnds !== null && isPeer(scenario)) return await runPeerRepetition(backEnds, scenario, kind, options, window, signal);
+  if (backEnds !== null && isPeer(scenario)) return await runPeerRepetition(backEnds, { scenario, kind, options, window, signal });
   if (watcher !== null && isWatched(scenario)) return await runGlassRepetition(watcher, sessions, options, window, timing, signal);
   const startedAt = new Date();
   let plan: MachinePlan;

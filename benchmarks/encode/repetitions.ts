@@ -7,9 +7,9 @@ import { encodeAlone } from '../../workers/encode/encode-thread.ts';
 import { ENCODER } from '../../workers/encode/encoder.ts';
 import type { SessionOutcome } from '../../workers/session.ts';
 import type { MeasuredRepetition } from '../metrics.ts';
+import { OtherLoad } from '../other-load.ts';
 import type { Timing } from '../timing.ts';
 import { EncodeFigures, encodeFigures } from './figures.ts';
-import { OtherLoad } from './other-load.ts';
 
 /** Part of a repetition's time that the encoder by itself is measured for, before it. */
 const ALONE_SHARE = 0.5;

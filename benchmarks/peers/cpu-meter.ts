@@ -41,11 +41,6 @@ export class CpuMeter {
     return { cpuNs: this.#at(toNs) - this.#at(fromNs) };
   }
 
-  /** At the last reading, ns. */
-  get total(): number {
-    return this.#readings.at(-1)?.cpuNs ?? 0;
-  }
-
   #at(ns: number): number {
     const readings = this.#readings;
     const next = readings.findIndex(({ atNs }) => atNs >= ns);
@@ -68,6 +63,13 @@ export class CpuMeter {
   }
 }
 
+/** CPU time of a process's threads that there are, ns. */
+export function processCpuNs(pid: number): number {
+  let sum = 0;
+  for (const thread of threadsOf(pid)) sum += schedstat(`/proc/${pid}/task/${thread}/schedstat`) ?? 0;
+  return sum;
+}
+
 function threadsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);
@@ -80,18 +82,6 @@ function threadsOf(pid: number): string[] {
 function schedstat(path: string): number | null {
   try {
     return Number(readFileSync(path, 'utf8').split(' ')[0]);
-  } catch {
-    return null;
-  }
-}
-
-const TICK_MS = 10;
-
-/** CPU time of everything on the machine, ns, to a hundredth of a second; null where the system does not say. */
-export function machineCpuNs(): number | null {
-  try {
-    const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/ +/).map(Number);
-    return (user + nice + system + irq + softirq) * TICK_MS * 1e6;
   } catch {
     return null;
   }

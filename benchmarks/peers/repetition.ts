@@ -12,29 +12,33 @@ import { runVhostUserGuest } from '../../workers/vhost-user/guest-run.ts';
 import { MemoryDisplayServer } from '../../workers/vhost-user/memory-display-server.ts';
 import { takeHostFigures } from '../host-figures.ts';
 import { type MeasuredRepetition, measureRepetition } from '../metrics.ts';
+import { OtherLoad } from '../other-load.ts';
 import type { Scenario } from '../scenarios.ts';
 import { type BackEnd, type BackEnds, isChain } from './back-ends.ts';
-import { CpuMeter, machineCpuNs } from './cpu-meter.ts';
+import { CpuMeter } from './cpu-meter.ts';
 import { onOneCpu } from './one-cpu.ts';
 
-/** Other programs may use so much of one CPU, percent, before they disturb a repetition. */
-const MAX_STRANGERS_PERCENT = 10;
+/** Other programs may use so much of all CPUs, percent, before they disturb a repetition. */
+const MAX_OTHERS_PERCENT = 5;
+
+/** What is to be measured, and how long. */
+interface Asked {
+  readonly scenario: Scenario;
+  readonly kind: 'timed' | 'verify';
+  readonly options: Scenario['options'];
+  readonly window: Window;
+  readonly signal: AbortSignal;
+}
 
 /** Measures a scenario whose host is another process. @returns the repetition; null: aborted; a string: why it failed */
-export async function runPeerRepetition(
-  backEnds: BackEnds,
-  scenario: Scenario,
-  kind: 'timed' | 'verify',
-  options: Scenario['options'],
-  window: Window,
-  signal: AbortSignal,
-): Promise<MeasuredRepetition | string | null> {
+export async function runPeerRepetition(backEnds: BackEnds, asked: Asked): Promise<MeasuredRepetition | string | null> {
+  const { scenario, signal } = asked;
   const libc = Libc.load();
   if (typeof libc === 'string') return libc;
   let backEnd: BackEnd | null = null;
   try {
     backEnd = await backEnds.open(libc, scenario, signal);
-    const measured = await measure(libc, backEnd, scenario, kind, options, window, signal);
+    const measured = await measure(libc, backEnd, asked);
     if (typeof measured === 'string') backEnds.discard(backEnd);
     return measured;
   } catch (error) {
@@ -44,15 +48,8 @@ export async function runPeerRepetition(
   }
 }
 
-async function measure(
-  libc: Libc,
-  backEnd: BackEnd,
-  scenario: Scenario,
-  kind: 'timed' | 'verify',
-  options: Scenario['options'],
-  window: Window,
-  signal: AbortSignal,
-): Promise<MeasuredRepetition | string | null> {
+async function measure(libc: Libc, backEnd: BackEnd, asked: Asked): Promise<MeasuredRepetition | string | null> {
+  const { scenario, kind, options, window, signal } = asked;
   const startedAt = new Date();
   const plan = planMachine(options, monotonicNowNs());
   const offer = await connectBackEnd(libc, backEnd.socket, signal);
@@ -69,10 +66,10 @@ async function measure(
       ? placed(() => new MemoryDisplayServer(libc, offer.front, { heads, verify, log }))
       : new GpuSocketServer(libc, offer.front, { width, height, heads, refreshHz: 60, verify, log }, () => faulty.abort());
     if (server instanceof MemoryDisplayServer) await server.ready;
-    const strangers = new Strangers(server instanceof MemoryDisplayServer ? [backEnd.pid, server.pid] : [backEnd.pid]);
+    const others = new OtherLoad(server instanceof MemoryDisplayServer ? [backEnd.pid, server.pid] : [backEnd.pid]);
     const end = await placed(() => runVhostUserGuest(libc, offer, plan, window, AbortSignal.any([signal, faulty.signal])));
     meter.stop();
-    const percent = strangers.percent();
+    const percent = others.percent();
     ended = backEnd.sessionEnd();
     offer.front.close();
     const figures = await ended;
@@ -92,8 +89,7 @@ async function measure(
     if (wrong !== null) return wrong;
     const { cpuNs } = meter.between(plan.originNs + report.startNs, plan.originNs + report.endNs);
     const measured = measureRepetition(plan, report, hostReport(cpuNs), kind, startedAt, false);
-    const disturbedReason =
-      percent !== null && percent > MAX_STRANGERS_PERCENT ? `other programs used ${percent.toFixed(0)}% of a CPU` : null;
+    const disturbedReason = percent > MAX_OTHERS_PERCENT ? `other programs used ${percent.toFixed(0)}% of the CPUs` : null;
     return { ...measured, repetition: { ...measured.repetition, disturbed: disturbedReason !== null, disturbedReason } };
   } finally {
     meter.stop();
@@ -144,31 +140,3 @@ const hostReport = (cpuNs: number): HostReport => ({
   segmentsAfterReset: 0,
   needsReset: false,
 });
-
-/** What programs other than this one and those that it has started take of the machine. */
-class Strangers {
-  readonly #pids: readonly number[];
-  readonly #startNs = monotonicNowNs();
-  readonly #machine = machineCpuNs();
-  readonly #own: number;
-
-  constructor(pids: readonly number[]) {
-    this.#pids = pids;
-    this.#own = this.#ownNs();
-  }
-
-  /** Of one CPU since the beginning; null: the system does not say. */
-  percent(): number | null {
-    const machine = machineCpuNs();
-    if (machine === null || this.#machine === null) return null;
-    const others = machine - this.#machine - (this.#ownNs() - this.#own);
-    return (Math.max(0, others) / (monotonicNowNs() - this.#startNs)) * 100;
-  }
-
-  #ownNs(): number {
-    const { user, system } = process.cpuUsage();
-    const meter = new CpuMeter(this.#pids);
-    meter.stop();
-    return (user + system) * 1000 + meter.total;
-  }
-}

@@ -85,7 +85,7 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     }
     expect(transferred.results.latencyUs.submitToPresent).toBe(null);
     expect(transferred.results.framesPresented).toBeLessThan(4);
-  }, 60_000);
+  }, 120_000);
 
   test.skipIf(!existsSync(QEMU))(
     "beside QEMU's: the pairs' ratios are in the document",
@@ -112,7 +112,7 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     expect(document.skipped).toEqual([{ id: theirs.id, reason: expect.stringContaining('apt-get install qemu-system-gui') }]);
     expect(document.scenarios.map(({ id }) => id)).toEqual([copy.id]);
     expect(document.checks.filter(({ status }) => status === 'fail')).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   test('where QEMU is started by a script, what the script started ends with the run', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'scanout-script-'));
@@ -130,7 +130,7 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     const pid = readFileSync(`${script}.pid`, 'utf8').trim();
     while (existsSync(`/proc/${pid}`) && !/^State:\s*Z/m.test(statusOf(pid))) await turn();
     rmSync(folder, { recursive: true });
-  }, 60_000);
+  }, 120_000);
 
   test('that dies is a failure with its reason, and the next repetition gets another', async () => {
     let steps = 0;
@@ -148,7 +148,7 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     });
     expect(document.scenarios[0]?.workerFailures.length).toBeLessThanOrEqual(1);
     expect(document.scenarios[0]?.repetitions.length).toBeGreaterThanOrEqual(3);
-  }, 60_000);
+  }, 120_000);
 
   test('ends with the run that is stopped, and with one that is killed', async () => {
     const stop = new AbortController();
@@ -176,7 +176,7 @@ describe.skipIf(typeof Libc.load() === 'string')('our host as a process', () => 
     const own = descendants(child.pid ?? 0);
     child.kill('SIGKILL');
     while (own.some((pid) => existsSync(`/proc/${pid}`) && !/^State:\s*Z/m.test(statusOf(pid)))) await turn();
-  }, 60_000);
+  }, 120_000);
 });
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));

@@ -3,8 +3,8 @@ import { checkRun } from '../../../benchmarks/checks.ts';
 import { encodeChecks } from '../../../benchmarks/encode/checks.ts';
 import { encodeFigures } from '../../../benchmarks/encode/figures.ts';
 import { encodeGain, predictedFps } from '../../../benchmarks/encode/gains.ts';
-import { OtherLoad } from '../../../benchmarks/encode/other-load.ts';
 import { ENCODE } from '../../../benchmarks/encode/suite.ts';
+import { OtherLoad } from '../../../benchmarks/other-load.ts';
 import { checkScenario, scenario, scenarioOfId } from '../../../benchmarks/scenarios.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../../core/machine/options.ts';
 import { planMachine } from '../../../core/machine/plan.ts';
@@ -195,7 +195,7 @@ describe('what importing gains', () => {
 });
 
 test('the load of other programs is what is busy and not this one', () => {
-  const load = new OtherLoad({ busy: 100, all: 1000, own: 50 });
+  const load = new OtherLoad([], { busy: 100, all: 1000, own: 50 });
   expect(load.percent({ busy: 900, all: 3000, own: 650 })).toBe(10);
   expect(load.percent({ busy: 100, all: 1000, own: 50 })).toBe(0);
 });
