@@ -124,6 +124,7 @@ class Started {
   readonly lines: string[] = [];
   said = '';
   over = false;
+  #how = 'it says nothing';
   #onLine: (line: string) => void = () => {};
 
   constructor(child: Child) {
@@ -143,7 +144,8 @@ class Started {
         this.over = true;
         resolve();
       });
-      child.on('close', () => {
+      child.on('close', (code, signal) => {
+        this.#how = signal ?? `exit code ${code}`;
         this.over = true;
         resolve();
       });
@@ -171,9 +173,10 @@ class Started {
     });
   }
 
-  /** Its last words, for people. */
+  /** Its last words, for people, or how it ended without any. */
   get words(): string {
-    return this.said.trim().split('\n').at(-1) ?? '';
+    const last = this.said.trim().split('\n').at(-1) ?? '';
+    return last === '' ? this.#how : last;
   }
 }
 
