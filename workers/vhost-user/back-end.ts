@@ -61,7 +61,7 @@ export interface BackEndHooks {
   /** Where a packed queue goes on that a host before this one served, of a front end that gives this base; null: not known. */
   goesOn(queue: number, descriptorAddress: number, size: number, given: number): number | null;
   /** The control queue starts, at its beginning (a new driver) or where one before it ended, and is about to be opened. */
-  driverStarts(isNew: boolean): void;
+  driverStarts(isNew: boolean, base: number): void;
   /** A GPU socket came, which is the session's from now on. @throws PeerError where none is wanted */
   gpuSocket(fd: number): void;
   /** Features were agreed on; for a recorder. */
@@ -336,7 +336,7 @@ export class BackEnd {
     if (index === CONTROL_QUEUE) {
       const isNew = kept === null && this.#isNew(queue, descriptor);
       if (isNew) this.#newDriver();
-      this.#hooks.driverStarts(isNew);
+      this.#hooks.driverStarts(isNew, queue.base);
     }
     if (!this.#device.startQueue(index, queue.base)) {
       this.#hooks.say(`queue ${index} cannot be opened: ${this.#device.ringError?.message ?? 'the device is broken'}`);

@@ -133,7 +133,7 @@ export class HostSession {
             records: rings.records,
             given: (queue) => this.#backEnd.queues[queue].given,
             returned: (queue, head) => {
-              if (queue === CONTROL_QUEUE) state?.answered(head);
+              if (queue === CONTROL_QUEUE) state?.answered(head, rings.records[queue].used);
             },
           },
     );
@@ -153,9 +153,9 @@ export class HostSession {
       signal: (one) => this.#signals.signal(one),
       say,
       goesOn: (queue, address, size, given) => rings?.goesOn(this.#memory.space, queue, address, size, given) ?? null,
-      driverStarts: (isNew) => {
+      driverStarts: (isNew, base) => {
         if (isNew) state?.clear();
-        else if (this.#machine.device.resourceCount === 0) say(this.#restore());
+        else if (this.#machine.device.resourceCount === 0) say(this.#restore(base));
       },
       gpuSocket: (one) => this.#takeGpuSocket(one),
       features: (lo, hi) => recorder?.features(lo, hi),
@@ -196,7 +196,8 @@ export class HostSession {
   }
 
   /** What the driver goes on with that was set up with a host before this one. @returns a line for people */
-  #restore(): string {
+  #restore(base: number): string {
+    this.#state?.goesOn(this.#rings?.comesAgain(CONTROL_QUEUE, base) ?? null);
     const requests = this.#state?.requests ?? [];
     if (requests.length === 0) return 'the guest goes on with a host that knows nothing of it: reload its driver (see --state)';
     const done = this.#machine.device.restore(requests);

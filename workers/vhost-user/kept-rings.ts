@@ -47,6 +47,12 @@ export class KeptRings {
     return packedGoesOn(space, this.records[queue], descriptorAddress, size, given);
   }
 
+  /** Where a queue stands that starts at `base`, if the chain there is one that a host before this was just using; null: it is not. */
+  comesAgain(queue: number, base: number): number | null {
+    const { inUse, used } = this.records[queue];
+    return inUse !== null && used === (base & 0xffff) ? used : null;
+  }
+
   close(): void {
     this.#mappings.unmap(this.#memory, PAGE_SIZE);
   }

@@ -23,8 +23,8 @@ const SCANOUT_AT = 4 * SetScanout.scanout;
 /**
  * What a guest has set up, kept in a file while it runs: the requests that made its resources, backed them and chose what its
  * scanouts show. A host that is started again carries them out (core/host/restore) and goes on where the one before ended.
- * One line of base64 a request, appended right before the guest can see its answer (one that was not answered comes again); a last
- * line without its end is none.
+ * One line a request, base64 and where its chain stands in the ring, appended right before the guest can see its answer (one that was
+ * not answered comes again). A last line without its end is none, nor is one whose chain comes again.
  */
 export class KeptState {
   readonly #path: string;
@@ -41,6 +41,8 @@ export class KeptState {
   readonly #taken = new Map<number, Uint8Array>();
   #takenBytes = 0;
   readonly #view = new DataView(new ArrayBuffer(4));
+  /** The last line of what was read, until it is known whether its chain comes again. */
+  #last: { readonly request: Uint8Array; readonly position: number } | null = null;
 
   /** Reads what is there. @throws when the file cannot be read or written */
   constructor(path: string, space: AddressSpace) {
@@ -48,6 +50,18 @@ export class KeptState {
     this.#space = space;
     if (existsSync(path)) this.#read();
     this.#rewrite();
+  }
+
+  /**
+   * A driver goes on.
+   * @param again where the chain stands that the host before this one was using and that comes again; null: there is none
+   */
+  goesOn(again: number | null): void {
+    const last = this.#last;
+    this.#last = null;
+    if (last === null) return;
+    if (last.position === again) this.#rewrite();
+    else this.#note(last.request);
   }
 
   /** In the order in which they can be carried out. */
@@ -61,6 +75,7 @@ export class KeptState {
     this.#backed.clear();
     this.#shown.clear();
     this.#kept = 0;
+    this.#last = null;
     this.#taken.clear();
     this.#takenBytes = 0;
     this.#rewrite();
@@ -79,17 +94,18 @@ export class KeptState {
     this.#takenBytes += request.length;
   }
 
-  /** Notes what was taken with a chain of the control queue, which is about to be answered. */
-  answered(head: number): void {
+  /** Notes what was taken with a chain of the control queue, which is about to be answered. @param position where it stands in the ring */
+  answered(head: number, position: number): void {
     const request = this.#taken.get(head);
     if (request === undefined) return;
     this.#taken.delete(head);
     this.#takenBytes -= request.length;
+    // Before: what is last in the file stays its last line.
+    if (this.#grown > REWRITE_BYTES) this.#rewrite();
     if (!this.#note(request)) return;
-    const line = `${textOf(request)}\n`;
+    const line = lineOf(request, position);
     writeSync(this.#fd, line);
     this.#grown += line.length;
-    if (this.#grown > REWRITE_BYTES) this.#rewrite();
   }
 
   close(): void {
@@ -149,9 +165,11 @@ export class KeptState {
     if (text.length > MOST_FILE) throw new Error(`${this.#path}: more than ${MOST_FILE} bytes; it is no state of a host`);
     for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split('\n')) {
       if (line === '') continue;
-      const request = decodeBase64(line);
+      const [text, at] = line.split(' ');
+      const request = decodeBase64(text);
       if (request === null || request.length > MOST_REQUEST) throw new Error(`${this.#path}: it is no state of a host; delete it`);
-      this.#note(request);
+      this.goesOn(null);
+      this.#last = { request, position: Number(at) };
     }
   }
 
@@ -159,7 +177,8 @@ export class KeptState {
   #rewrite(): void {
     const next = `${this.#path}.new`;
     const fd = openSync(next, 'w', 0o600);
-    for (const request of this.requests) writeSync(fd, `${textOf(request)}\n`);
+    for (const request of this.requests) writeSync(fd, lineOf(request));
+    if (this.#last !== null) writeSync(fd, lineOf(this.#last.request, this.#last.position));
     renameSync(next, this.#path);
     this.close();
     this.#fd = fd;
@@ -167,7 +186,8 @@ export class KeptState {
   }
 }
 
-const textOf = (request: Uint8Array): string => Buffer.from(request).toString('base64');
+/** @param position absent: of one whose chain was used long ago */
+const lineOf = (request: Uint8Array, position = Number.NaN): string => `${Buffer.from(request).toString('base64')} ${position}\n`;
 
 const KEPT: ReadonlySet<number> = new Set([
   Command.RESOURCE_CREATE_2D,

@@ -74,11 +74,18 @@ const WORKERS: readonly Mutant[] = [
   ...mutantsOf('vhost-user/back-end', 'workers/vhost-user/back-end.ts', ['unit/workers/back-end'], {
     'configuration-with-any-flags': 'if (flags > 1)',
   }),
+  ...mutantsOf('vhost-user/kept-rings', 'workers/vhost-user/kept-rings.ts', RESTART, {
+    'chain-that-was-seen-comes-again': [' && used === (base & 0xffff)', ''],
+    'chain-that-comes-again-not-known': ['inUse !== null && ', 'false && '],
+  }),
   ...mutantsOf('vhost-user/kept-state', 'workers/vhost-user/kept-state.ts', ['unit/workers/kept-state'], {
     'kept-before-it-is-answered': [
       'this.#taken.set(chain.head, request);',
-      'this.#taken.set(chain.head, request);\n    this.answered(chain.head);',
+      'this.#taken.set(chain.head, request);\n    this.answered(chain.head, 0);',
     ],
+    'last-line-of-a-chain-that-comes-again': ['if (last.position === again) this.#rewrite();\n    else this', 'this'],
+    'last-line-forgotten': ['else this.#note(last.request);', ''],
+    'last-line-without-its-place': [', this.#last.position)', ')'],
   }),
   ...mutantsOf('vhost-user/own-requests', 'workers/vhost-user/own-requests.ts', REQUESTS, {
     'full-socket-taken-for-a-closed-one': "if (error.code === 'EAGAIN') return;",

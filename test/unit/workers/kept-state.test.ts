@@ -22,27 +22,31 @@ describe('what a guest has set up, kept in a file', () => {
   });
   space.add(region);
   const chain = new Chain();
+  let position = 0;
 
   /** Sends a request to a state, as the device would take and answer it. */
   const send = (state: KeptState, write: (words: Uint32Array) => number): void => {
     chain.clear();
     chain.setOne(0, 0, 0, write(region.u32), 0);
     state.observe(chain);
-    state.answered(chain.head);
+    state.answered(chain.head, position++);
   };
   const create = (state: KeptState, id: number): void => send(state, (w) => writeCreate2d(w, 0, id, Format.B8G8R8X8, 64, 64));
   const simple = (state: KeptState, type: number, id: number): void => send(state, (w) => writeResource(w, 0, type, id));
   const show = (state: KeptState, head: number, id: number): void => send(state, (w) => writeSetScanout(w, 0, 0, 0, 64, 64, head, id));
   /** Type and id (of a SET_SCANOUT the head) of each request. */
-  const told = ({ requests }: KeptState): number[][] =>
-    requests.map((request) => {
+  const told = (state: KeptState, comesAgain: number | null = null): number[][] => {
+    state.goesOn(comesAgain);
+    return state.requests.map((request) => {
       const words = new Uint32Array(request.slice().buffer);
       return [words[0], words[words[0] === Command.SET_SCANOUT ? 10 : 6]];
     });
+  };
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'scanout-state-'));
     path = join(folder, 'state');
+    position = 0;
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -78,11 +82,11 @@ describe('what a guest has set up, kept in a file', () => {
     take(1, 2);
     take(2, 3);
     expect([told(state), readFileSync(path, 'utf8')]).toEqual([[], '']);
-    state.answered(2);
-    state.answered(2);
+    state.answered(2, 1);
+    state.answered(2, 1);
     expect(told(state)).toEqual([[Command.RESOURCE_CREATE_2D, 3]]);
     state.clear();
-    state.answered(1);
+    state.answered(1, 2);
     expect(told(state)).toEqual([]);
     state.close();
   });
@@ -108,6 +112,30 @@ describe('what a guest has set up, kept in a file', () => {
     symlinkSync('/dev/null', device);
     expect(() => new KeptState(device, space)).toThrow(/it is no file/);
     expect(lstatSync(device).isSymbolicLink()).toBe(true);
+  });
+
+  test('the last line is none where its chain comes again, which it does until a host has gone on with it', () => {
+    const state = new KeptState(path, space);
+    create(state, 2);
+    simple(state, Command.RESOURCE_UNREF, 2);
+    state.close();
+    // Killed while it starts, and before the guest is there.
+    new KeptState(path, space).close();
+    const same = readFileSync(path, 'utf8');
+    const opened = (comesAgain: number | null, next: (state: KeptState) => void = () => {}): number[][] => {
+      const one = new KeptState(path, space);
+      const all = told(one, comesAgain);
+      next(one);
+      one.close();
+      return all;
+    };
+    expect([opened(null), opened(0)]).toEqual([[], []]);
+    expect(readFileSync(path, 'utf8')).toBe(same);
+    const made = [[Command.RESOURCE_CREATE_2D, 2]];
+    expect(opened(1)).toEqual(made);
+    // The line is gone: what stands there the next time is another chain.
+    expect(opened(1, (again) => simple(again, Command.RESOURCE_UNREF, 2))).toEqual(made);
+    expect(opened(1)).toEqual([]);
   });
 
   test('nothing is left when a driver begins', () => {
