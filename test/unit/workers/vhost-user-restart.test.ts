@@ -108,6 +108,7 @@ describe.each(['split', 'packed'] as const)('a host that is started again under 
       for (const write of [create, unref, detach]) {
         expect(guest.send(write)).toBe(OK);
         guest.front.close();
+        await host.stop();
         // Its use is noted as begun and not as ended.
         const file = `${state}.rings`;
         const rings = new Int32Array(new Uint8Array(readFileSync(file)).buffer);
