@@ -115,7 +115,8 @@ function encodeLines(groups: readonly Group[], paint: Paint): string[] {
 function pairLines(run: RunDocument, pairs: readonly PairedRatio[], paint: Paint): string[] {
   const count = pairsWords(run);
   const title = paint.strong(count === '' ? PAIRS_TITLE : `${PAIRS_TITLE}, ${count}`);
-  if (pairs.length === 0) return [title, '  Too little was measured for a pair.'];
+  if (pairs.length === 0)
+    return [title, ...wrap('  Of no pair both scenarios were measured: a selection of paths or sizes may leave one out.', 2)];
   const { heads, rows, words } = pairTable(pairs);
   // What is compared is too long for a column of its own.
   const [head = '', ...body] = grid(

@@ -53,7 +53,7 @@ Exit code: 0 fine; 2 a bad flag, or no back end that does what is asked for;
 ${EXIT_INVALID} the back end went or broke the session, or frames were lost;
 ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM (the figures until then are printed).
 
-Examples:
+Examples (each guest once its back end listens):
   scanout host --vhost-user /tmp/gpu.sock --ring packed &
   scanout guest --vhost-user /tmp/gpu.sock --ring packed --seconds 5
   /usr/lib/qemu/vhost-user-gpu --socket-path=/tmp/qemu.sock &
@@ -130,7 +130,8 @@ function checkOffer(offer: BackEndOffer, { path, ring, heads }: MachineOptions):
   if (pathUsesBlob(path) && !hasFeature(offer, Feature.RESOURCE_BLOB)) {
     throw new UsageError(`--path ${path} needs RESOURCE_BLOB, which the back end does not offer; --path copy needs it not`);
   }
-  if (ring === 'packed' && !hasFeature(offer, Feature.RING_PACKED)) throw new UsageError('the back end does not offer --ring packed');
+  if (ring === 'packed' && !hasFeature(offer, Feature.RING_PACKED))
+    throw new UsageError('the back end does not offer --ring packed: leave it out, or start scanout host with --ring packed');
   if (!hasFeature(offer, Feature.VERSION_1)) throw new UsageError('the back end does not offer VERSION_1: it is a legacy device');
   if (offer.numScanouts > 0 && heads > offer.numScanouts) throw new UsageError(`--heads ${heads}: the back end has ${offer.numScanouts}`);
 }
@@ -191,7 +192,9 @@ async function drive(io: Io, libc: Libc, offer: BackEndOffer, { asked, path, win
 function tell(io: Io, json: boolean, verify: boolean, run: GuestRun, end: GuestEnd, fault: string | null): number {
   if (fault !== null) io.stderr(`scanout guest: ${fault}\n`);
   if (end.kind === 'peer') {
-    io.stderr(`scanout guest: ${end.why}\n`);
+    const hint =
+      end.why === 'hung up' && run.server !== null ? ': it may take no GPU socket of this kind (--gpu-socket), see what it says' : '';
+    io.stderr(`scanout guest: ${end.why}${hint}\n`);
     return EXIT_INVALID;
   }
   if (end.kind === 'done') {

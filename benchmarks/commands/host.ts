@@ -40,7 +40,7 @@ Flags:
                         encode: H.264 (needs node-av)
   --max-refresh HZ|max  encode so many frames a second and head at most (30)
   --encoded FILE        write the H.264 of head 0 there
-  --stream PORT         with --sink encode: show it in browsers of this computer,
+  --stream PORT         with --sink encode: show it in browsers of this host,
                         as scanout stream does (needs ws); 0: any free port
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
@@ -64,7 +64,7 @@ Flags:
                         and for scanout run --trace
   --frames FILE         write a line of JSON for each flush, its first pixel too
                         (both: of later sessions FILE.2, FILE.3, ...)
-  --control             change displays while it runs by lines on standard input,
+  --control             change displays while it runs by lines on stdin,
                         "display HEAD WxH" and "display HEAD off", each answered
                         on standard output by "ok" or "error: ..." and why
   --once                end with the first session
@@ -84,7 +84,8 @@ Examples:
     -object memory-backend-memfd,id=mem,size=512M,share=on \\
     -chardev socket,id=gpu,path=/tmp/gpu.sock -device \\
     vhost-user-test-device-pci,chardev=gpu,virtio-id=16,num_vqs=2,vq_size=64,\\
-config_size=16 ...
+config_size=16 -kernel ...
+(vhost-user-test-device-pci: QEMU 10.2 or newer)
 `;
 
 export const hostCommand: Command = {
