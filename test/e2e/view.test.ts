@@ -72,6 +72,8 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
       await until(async () => (await lit(page, 'ram')) === 'edge read');
       expect(await copied(page)).toBe(0);
       expect(await lit(page, 'transfer')).toBe('edge');
+      // A path is listed once it has run for as long as its figures are means of.
+      await until(async () => (await page.evaluate(`document.querySelectorAll('#seen tr').length`)) === 1);
       await select(page, 'path', 'copy');
       await until(async () => (await copied(page)) > 0);
       await until(async () => (await lit(page, 'transfer')) === 'edge copy');
