@@ -82,10 +82,11 @@ describe.skipIf(typeof loaded === 'string')('pages mapped side by side', () => {
       expect(view.u32[0]).toBe(1);
       views.unmap(view);
     };
-    for (let i = 0; i < 100; i++) turn(i);
+    for (let i = 0; i < 2000; i++) turn(i);
     const before = { maps: maps(), files: readdirSync('/proc/self/fd').length, space: addressSpace() };
     for (let i = 0; i < 10_000; i++) turn(i);
-    expect(maps() - before.maps).toBeLessThanOrEqual(16);
+    // V8's own heap takes some dozen maps meanwhile; a view that left one of its 8 to 32 would leave 10,000.
+    expect(maps() - before.maps).toBeLessThanOrEqual(100);
     expect(readdirSync('/proc/self/fd').length).toBe(before.files);
     expect(addressSpace() - before.space).toBeLessThanOrEqual(64 * 1024 * 1024);
     mappings.unmap(ram.memory, ram.size);
