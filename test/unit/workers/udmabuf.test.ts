@@ -284,7 +284,8 @@ describe.skipIf(typeof loaded === 'string')('pages through /dev/udmabuf, the ker
     for (let i = 0; i < WARM_UP; i++) turn(i);
     const before = { maps: maps(), files: readdirSync('/proc/self/fd').length };
     for (let i = 0; i < 10_000; i++) turn(i);
-    expect(maps() - before.maps).toBeLessThanOrEqual(16);
+    // V8's own heap takes some dozen maps meanwhile; a view that left its one would leave 10,000.
+    expect(maps() - before.maps).toBeLessThanOrEqual(100);
     expect(readdirSync('/proc/self/fd').length).toBe(before.files);
     end();
   });
