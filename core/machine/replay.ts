@@ -1,14 +1,15 @@
 import type { Clock } from '../measure/clock.ts';
 import { Counter } from '../measure/counters.ts';
 import { CopyStage } from '../memory/ledger.ts';
-import { commandName, Feature, Flag } from '../protocol/constants.ts';
+import { commandName, Flag } from '../protocol/constants.ts';
 import { decodeRequest } from '../protocol/request.ts';
 import { decodeResponse } from '../protocol/response.ts';
-import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt, Status } from '../ring/registers.ts';
-import { SplitDriver } from '../ring/split/driver.ts';
+import { CONTROL_QUEUE, CURSOR_QUEUE, Interrupt } from '../ring/registers.ts';
+import type { SplitDriver } from '../ring/split/driver.ts';
 import type { ChainRecord, FeaturesRecord, RegionsRecord, Trace } from '../trace/trace.ts';
 import { ReplayMachine, type ReplayOptions } from './replay-machine.ts';
 import { bufferRoom, deviceFeatures, lineOf, planReplay, type ReplayPlan, regionKey } from './replay-plan.ts';
+import { startRecorded } from './start-recorded.ts';
 
 export { REPLAY_DEFAULTS, type ReplayOptions } from './replay-machine.ts';
 export { planReplay, type ReplayPlan } from './replay-plan.ts';
@@ -120,20 +121,7 @@ export class Replay {
   /** virtio 1.3 § 3.1.1, from reset to DRIVER_OK. */
   #negotiate(record: FeaturesRecord): void {
     const { registers, space, queues, device } = this.#machine;
-    const { lo, hi } = deviceFeatures(record);
-    this.#setStatus(0);
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER);
-    registers.setDriverFeatures(lo, hi);
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
-    const indirect = (lo & (1 << Feature.INDIRECT_DESC)) !== 0;
-    const eventIdx = (lo & (1 << Feature.EVENT_IDX)) !== 0;
-    this.#queues = queues.map(({ tables, ...place }, queue) => {
-      registers.setQueueSize(queue, place.size);
-      registers.setQueueAddresses(queue, place.descriptorAddress, place.driverAddress, place.deviceAddress);
-      registers.setQueueReady(queue, true);
-      return new SplitDriver(space, { ...place, indirect, eventIdx }, tables);
-    });
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
+    this.#queues = startRecorded(registers, space, queues, deviceFeatures(record), (status) => this.#setStatus(status));
     device.prepareSleep();
   }
 

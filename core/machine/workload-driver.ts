@@ -3,13 +3,14 @@ import type { Clock } from '../measure/clock.ts';
 import { Counter, type Counters } from '../measure/counters.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import type { MemoryRegion } from '../memory/region.ts';
-import { Command, commandName, Feature, Flag, Response } from '../protocol/constants.ts';
+import { Command, commandName, Flag, Response } from '../protocol/constants.ts';
 import { Header } from '../protocol/layout.ts';
 import { setFence } from '../protocol/write.ts';
 import type { Doorbell } from '../ring/doorbell.ts';
 import { CONTROL_QUEUE, type DeviceRegisters, Status } from '../ring/registers.ts';
-import { SplitDriver } from '../ring/split/driver.ts';
+import type { SplitDriver } from '../ring/split/driver.ts';
 import { bufferRoom, type QueuePlace } from './replay-plan.ts';
+import { startRecorded } from './start-recorded.ts';
 import type { Workload, WorkloadChain } from './workload.ts';
 
 export interface WorkloadDriverOptions {
@@ -67,20 +68,7 @@ export class WorkloadDriver {
     this.#fenced = new Uint8Array(count);
     this.#flying = new Uint8Array(count);
     this.#placeChains(rings, buffers);
-    this.#setStatus(0);
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER);
-    const { lo, hi } = workload.features;
-    registers.setDriverFeatures(lo, hi);
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK);
-    const indirect = (lo & (1 << Feature.INDIRECT_DESC)) !== 0;
-    const eventIdx = (lo & (1 << Feature.EVENT_IDX)) !== 0;
-    this.#queues = queues.map(({ tables, ...place }, queue) => {
-      registers.setQueueSize(queue, place.size);
-      registers.setQueueAddresses(queue, place.descriptorAddress, place.driverAddress, place.deviceAddress);
-      registers.setQueueReady(queue, true);
-      return new SplitDriver(space, { ...place, indirect, eventIdx }, tables);
-    });
-    this.#setStatus(Status.ACKNOWLEDGE | Status.DRIVER | Status.FEATURES_OK | Status.DRIVER_OK);
+    this.#queues = startRecorded(registers, space, queues, workload.features, (status) => this.#setStatus(status));
     for (let chain = workload.steps.length; chain < count; chain++) {
       if (!this.submit(chain)) throw new DriverError(`the command of line ${this.#chains[chain].line} does not fit an empty ring`);
       this.publish();

@@ -245,8 +245,8 @@ export class Libc {
   }
 }
 
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 /** Of a cpu_set_t of 1024 CPUs. */
 const CPU_SET_BYTES = 128;
 const SOL_SOCKET = 1;

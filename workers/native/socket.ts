@@ -1,7 +1,5 @@
-import { type Libc, NativeError } from './libc.ts';
+import { type Libc, MSG_DONTWAIT, MSG_NOSIGNAL, NativeError } from './libc.ts';
 
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const MSG_CTRUNC = 8;
 const SOL_SOCKET = 1;

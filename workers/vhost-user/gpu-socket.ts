@@ -43,7 +43,7 @@ const PAYLOADS: ReadonlyMap<number, number> = new Map([
   [GpuRequest.GET_EDID, 4],
 ]);
 /** x8r8g8b8: nobody keeps the highest byte. */
-const COLOUR = 0xffffff;
+export const COLOUR = 0xffffff;
 
 /** What a display at a GPU socket has seen. */
 export const DisplayCount = {

@@ -5,7 +5,7 @@ import { SegmentList } from '../../core/memory/segments.ts';
 import { type Libc, NativeError } from '../native/libc.ts';
 import { FileMappings } from '../native/mapping.ts';
 import { FdSocket } from '../native/socket.ts';
-import { DISPLAY_COUNTS, DisplayCount, GpuRequest } from './gpu-socket.ts';
+import { COLOUR, DISPLAY_COUNTS, DisplayCount, GpuRequest } from './gpu-socket.ts';
 import { PeerError } from './peer-error.ts';
 import {
   BUFFER_WORDS,
@@ -24,8 +24,6 @@ import {
 /** The longest message. */
 const MOST_BYTES = (HEADER_WORDS + BUFFER_WORDS + MOST_SEGMENTS * SEGMENT_WORDS) * 4;
 const TWO_32 = 2 ** 32;
-/** x8r8g8b8: nobody keeps the highest byte. */
-const COLOUR = 0xffffff;
 const MOST_FILES = 64;
 const MOST_RECEIVED = 65536;
 

@@ -2,13 +2,11 @@ import { FrameFlag } from '../../core/measure/frame-log.ts';
 import { CopyStage, type Ledger } from '../../core/memory/ledger.ts';
 import type { MemoryRegion } from '../../core/memory/region.ts';
 import type { ScanoutImage } from '../../core/sink/sink.ts';
-import type { Libc } from '../native/libc.ts';
+import { type Libc, MSG_DONTWAIT, MSG_NOSIGNAL } from '../native/libc.ts';
 import { POLLOUT } from '../native/poll.ts';
 import { GpuRequest, UPDATE_BYTES } from './gpu-socket.ts';
 import type { SendingSink } from './sending-sink.ts';
 
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
 /** struct msghdr and struct iovec of 64-bit Linux. */
 const MSGHDR = 56;
 const IOVEC = 16;
