@@ -8,6 +8,7 @@ import { encodeChecks } from './encode/checks.ts';
 import { faultChecks } from './faults.ts';
 import { glassChecks } from './glass/checks.ts';
 import type { MeasuredRepetition } from './metrics.ts';
+import { neighbours } from './neighbours.ts';
 import { copiesOfProcess } from './peers/checks.ts';
 import { copiesAsRecorded } from './realguest/check.ts';
 import type { FrameSamples } from './samples.ts';
@@ -80,7 +81,7 @@ export function checkRun(entries: readonly Measured[], timing: Timing, skipped: 
   return checks;
 }
 
-/** Host service at 4K over 1080p, repetition by repetition: what is not copied must not cost by the pixel. */
+/** Host service at 4K over 1080p, round by round: what is not copied must not cost by the pixel. */
 function isFlat(entries: readonly Measured[], path: string): Check | null {
   const of = (height: number): Measured | undefined =>
     entries.find(
@@ -91,9 +92,9 @@ function isFlat(entries: readonly Measured[], path: string): Check | null {
   const large = of(2160);
   if (small === undefined || large === undefined) return null;
   const pairs: [number, number][] = [];
-  for (let i = 0; i < Math.min(small.timed.length, large.timed.length); i++) {
-    const [above, below] = [large.timed[i].repetition.hostServiceUs, small.timed[i].repetition.hostServiceUs];
-    if (above !== null && below !== null) pairs.push([above.p50, below.p50]);
+  const [above, below] = [large, small].map(({ timed }) => timed.map(({ repetition }) => repetition));
+  for (const [one, other] of neighbours(above, below)) {
+    if (one.hostServiceUs !== null && other.hostServiceUs !== null) pairs.push([one.hostServiceUs.p50, other.hostServiceUs.p50]);
   }
   if (pairs.length < FLAT_PAIRS) return null;
   const ratio = ratioOfPairs(pairs, { estimator: median });

@@ -16,6 +16,7 @@ import { runCommand as measureCommand } from './commands/run.ts';
 import { soakCommand } from './commands/soak.ts';
 import { streamCommand } from './commands/stream.ts';
 import { viewCommand } from './commands/view.ts';
+import { useInstead } from './nearest.ts';
 import { Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
@@ -108,7 +109,8 @@ export async function dispatch(argv: string[], io: Io): Promise<number> {
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command === undefined) {
-    io.stderr(`scanout: there is no command ${JSON.stringify(name)}: use ${COMMANDS.map((c) => c.name).join(', ')}, or --help\n`);
+    const names = COMMANDS.map((one) => one.name);
+    io.stderr(`scanout: there is no command ${JSON.stringify(name)}: ${useInstead(name, names)}, or --help\n`);
     return EXIT_USAGE;
   }
   return await runCommand(command, rest, io);

@@ -1,13 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
+import { HARDWARE } from '../core/machine/options.ts';
 import { MonotonicClock, monotonicNowNs } from '../core/measure/clock.ts';
 import { pickCopyKernel } from '../core/memory/copier.ts';
 import type { Environment } from '../reports/run-document.ts';
-import { hardwareDevices, loadNodeAv } from '../workers/encode/node-av.ts';
+import { probeHardware, type Tried, triedWords } from '../workers/encode/hardware-probe.ts';
+import { loadNodeAv } from '../workers/encode/node-av.ts';
 import { importsHere } from '../workers/native/imports.ts';
 import { type DeviceAccess, udmabufAccess, udmabufLimits } from '../workers/native/udmabuf-device.ts';
 import { loadWs } from '../workers/stream/ws-library.ts';
 import { maxMapCount, readEnvironment, StealMeter } from './environment.ts';
-import { findBrowser, HOW_TO_GET_BROWSER } from './glass/find-browser.ts';
+import { findBrowser, howToGetBrowser } from './glass/find-browser.ts';
 import { loadLibc } from './limits/libc.ts';
 
 /** What the doctor looked at, as `scanout doctor --json` prints it. */
@@ -18,8 +20,8 @@ export interface Findings {
   koffiUnavailable: string | null;
   /** Null: frames can be encoded; else why not. */
   encoderUnavailable: string | null;
-  /** Hardware that FFmpeg could encode with, and is not used. */
-  encoderDevices: string[];
+  /** Hardware that was to encode a frame of 1280 × 720. */
+  encoderHardware: Tried[];
   /** Null: ws can be loaded; else why not. */
   webSocketUnavailable: string | null;
   /** Chromium's or Chrome's program; null: none was found. */
@@ -69,7 +71,7 @@ export async function examine(): Promise<Findings> {
     copier: { picked: kernel.name, measured },
     koffiUnavailable: 'value' in libc ? null : libc.unavailable,
     encoderUnavailable: typeof av === 'string' ? av : null,
-    encoderDevices: typeof av === 'string' ? [] : hardwareDevices(av),
+    encoderHardware: typeof av === 'string' ? [] : await Promise.all(HARDWARE.map((one) => probeHardware(one, 1280, 720))),
     webSocketUnavailable: typeof ws === 'string' ? ws : null,
     browser: findBrowser(),
     memfd: 'value' in libc ? libc.value.hasMemfd() : null,
@@ -111,9 +113,9 @@ export function factsOf(findings: Findings): Fact[] {
       findings.koffiUnavailable === null ? 'yes' : 'no',
       findings.koffiUnavailable === null
         ? 'C memcpy is measured; scanout host can run'
-        : `${findings.koffiUnavailable}: no memcpy limit, no scanout host`,
+        : `${findings.koffiUnavailable}: no memcpy limit, no scanout host or guest, no suite encode or glass`,
     ),
-    fact('encoder', findings.encoderUnavailable === null ? 'libx264' : 'no', encoderMeaning(findings)),
+    fact('encoder', encoderValue(findings), encoderMeaning(findings)),
     fact(
       'stream',
       whyNoStream(findings) === null ? 'yes' : 'no',
@@ -122,7 +124,7 @@ export function factsOf(findings: Findings): Fact[] {
     fact(
       'browser',
       findings.browser ?? 'none',
-      findings.browser === null ? `the suite glass needs one: ${HOW_TO_GET_BROWSER}` : 'the suite glass has it show a stream',
+      findings.browser === null ? `the suite glass needs one: ${howToGetBrowser()}` : 'the suite glass has it show a stream',
     ),
     fact(
       'compiler',
@@ -174,13 +176,19 @@ function mapMeaning(count: number | null): string {
 
 function whyNoStream({ encoderUnavailable, webSocketUnavailable }: Findings): string | null {
   const why = [encoderUnavailable, webSocketUnavailable].filter((one) => one !== null).join('; ');
-  return why === '' ? null : `${why}: no scanout stream`;
+  return why === '' ? null : `${why}; until then no scanout stream or view`;
 }
 
-function encoderMeaning({ encoderUnavailable, encoderDevices }: Findings): string {
-  if (encoderUnavailable !== null) return `${encoderUnavailable}; without it there is no --sink encode`;
-  if (encoderDevices.length === 0) return 'frames can be encoded; no hardware for it could be opened';
-  return `frames can be encoded; not by the hardware that is there: ${encoderDevices.join(', ')}`;
+function encoderValue({ encoderUnavailable, encoderHardware }: Findings): string {
+  if (encoderUnavailable !== null) return 'no';
+  return ['libx264', ...encoderHardware.filter(({ why }) => why === null).map(triedWords)].join(', ');
+}
+
+function encoderMeaning({ encoderUnavailable, encoderHardware }: Findings): string {
+  if (encoderUnavailable !== null) return `${encoderUnavailable}; without it there is no --sink encode and no --content`;
+  const refused = encoderHardware.filter(({ why }) => why !== null).map(triedWords);
+  const used = refused.length === encoderHardware.length ? 'frames are encoded by software' : '--encoder auto takes it';
+  return [used, ...refused].join('; ');
 }
 
 function gibibytes(bytes: number): string {

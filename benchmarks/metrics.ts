@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { MachineOptions } from '../core/machine/options.ts';
 import { frameBytes, type MachinePlan } from '../core/machine/plan.ts';
 import { Counter, Counters } from '../core/measure/counters.ts';
 import { CopyStage, Ledger } from '../core/memory/ledger.ts';
@@ -85,9 +86,7 @@ export function measureRepetition(
   const samples = sampleFrames(plan, guest);
   const totals = { ...totalsOf(plan, guest, host), hostSeen };
   const metrics = metricsOf(samples, totals);
-  // Threads that are more than the CPUs wait for each other: with an encoder that belongs to what is measured.
-  const crowded = plan.options.sink === 'encode' && availableParallelism() < 3;
-  const disturbedReason = disturbance(metrics, guest, host, crowded);
+  const disturbedReason = disturbance(metrics, guest, host, isCrowded(plan.options));
   return {
     repetition: { ...metrics, startedAt: startedAt.toISOString(), kind, disturbed: disturbedReason !== null, disturbedReason },
     samples,
@@ -95,6 +94,12 @@ export function measureRepetition(
     faults: faultFigures(plan, guest, host),
     trace: kind === 'timed' ? traceFrames(plan, guest) : null,
   };
+}
+
+/** Whether threads wait for each other because they are more than the CPUs: with an encoder, or a film's decoder, that belongs to what is measured. */
+export function isCrowded({ sink, content }: MachineOptions, cpus = availableParallelism()): boolean {
+  const threads = 2 + (sink === 'encode' ? 1 : 0) + (content?.isStill === false ? 1 : 0);
+  return threads > 2 && threads > cpus;
 }
 
 /** Why the machine got in the way; null: it did not. */
@@ -228,8 +233,8 @@ export function metricsOf(samples: FrameSamples, totals: Totals): Metrics {
   const percent = (wait: number | null): number | null => (wait === null || wallNs === 0 ? null : (wait / wallNs) * 100);
   const ofHost = (value: number): number | null => (totals.hostSeen ? value : null);
   const share = (ns: number): number => Math.min(1, per(ns, wallNs));
-  // The log holds the newest frames only: of a fast run fewer than were presented.
-  const presented = samples.overwritten > 0 ? frames - samples.superseded : samples.presented;
+  // The log holds the newest frames only: of a fast run fewer than were presented. Transfers alone present none.
+  const presented = samples.overwritten > 0 && !totals.transferOnly ? frames - samples.superseded : samples.presented;
   let frameStageBytes = 0;
   for (const stage of FRAME_STAGES) frameStageBytes += totals.bytesByStage[stage];
   return {

@@ -1,5 +1,8 @@
 import { plain } from '../reports/format.ts';
 
+/** One less than a terminal's, as some begin a new line after the last column. */
+const WIDTH = 79;
+
 /** Says on stderr what is being done: one line rewritten in a terminal, a line a step elsewhere. */
 export class Progress {
   readonly #write: (text: string) => void;
@@ -17,7 +20,8 @@ export class Progress {
 
   /** As `step`, without numbers in front. */
   line(text: string): void {
-    const line = plain(text).slice(0, 79);
+    const whole = plain(text);
+    const line = whole.length > WIDTH ? `${whole.slice(0, WIDTH - 1)}…` : whole;
     if (line === this.#last) return;
     this.#last = line;
     this.#write(this.#terminal ? `\r\x1b[K${line}` : `${line}\n`);

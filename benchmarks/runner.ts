@@ -58,8 +58,6 @@ export interface RunOptions {
 interface Entry {
   readonly scenario: Scenario;
   readonly timed: MeasuredRepetition[];
-  /** Those of the rounds, by round: neighbours of other scenarios'. Others were repeated later. */
-  readonly rounds: Map<number, Repetition>;
   readonly verified: MeasuredRepetition[];
   readonly failures: string[];
 }
@@ -81,7 +79,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const missing: SkippedScenario[] = [];
   const entries: Entry[] = options.scenarios.flatMap((scenario) => {
     const reason = whyNoHost(scenario) ?? whyNoWatcher(scenario);
-    if (reason === null) return [{ scenario, timed: [], rounds: new Map(), verified: [], failures: [] }];
+    if (reason === null) return [{ scenario, timed: [], verified: [], failures: [] }];
     missing.push({ id: scenario.id, reason });
     return [];
   });
@@ -96,6 +94,10 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   done++;
 
   const sessions = options.sessions ?? new SessionRunner();
+  let damage: string | null = null;
+  sessions.onNotice = (text) => {
+    damage = text;
+  };
   const backEnds = entries.some(({ scenario }) => isPeer(scenario)) ? new BackEnds() : null;
   const watcher = new Watcher();
   const random = new Random(options.seed);
@@ -115,8 +117,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
     if (measured === null) return;
     if (typeof measured === 'string') entry.failures.push(measured);
     else if (kind === 'timed') {
+      if (round !== null) measured.repetition.round = round;
       entry.timed.push(measured);
-      if (round !== null) entry.rounds.set(round, measured.repetition);
     } else entry.verified.push(measured);
   };
   const deadlineNs = startNs + timing.maxSeconds * 1e9;
@@ -162,7 +164,8 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
   const studied: Studied[] = [];
   const skipped: SkippedScenario[] = [];
   for (const entry of entries) {
-    const record = recordOf(entry, limits, watcher.settings(entry.scenario));
+    const damaged = damage === null ? {} : { contentDamage: damage };
+    const record = recordOf(entry, limits, { ...watcher.settings(entry.scenario), ...damaged });
     if (record === null) skipped.push({ id: entry.scenario.id, reason: entry.failures[0] ?? NOT_REACHED });
     else {
       records.push(record);
@@ -196,7 +199,7 @@ export async function runScenarios(options: RunOptions): Promise<RunDocument> {
       : {
           pairs: ratiosOf(
             options.pairs,
-            entries.map(({ scenario: { id }, rounds }) => ({ id, rounds })),
+            entries.map(({ scenario: { id }, timed }) => ({ id, repetitions: timed.map(({ repetition }) => repetition) })),
           ),
         }),
     ...(options.study === undefined ? {} : { study: studyOf(options.study, studied) }),
@@ -346,7 +349,7 @@ function recordOf(entry: Entry, limits: Limits, watched: Record<string, string>)
     ring: options.ring,
     layout: scenario.recorded === undefined ? options.layout : 'recorded',
     host: scenario.host === 'qemu-current' ? 'qemu' : isWatched(scenario) ? 'threads' : (scenario.host ?? 'threads'),
-    renderer: options.renderer,
+    renderer: options.card === true ? 'card' : options.renderer,
     buffers: options.buffers,
     heads: options.heads,
     settings: { ...recordedSettings(scenario), ...unusualSettings(options), ...peerSettings(scenario), ...watched },
@@ -356,7 +359,7 @@ function recordOf(entry: Entry, limits: Limits, watched: Record<string, string>)
       framesTorn: framesVerified > 0 ? looked.reduce((sum, r) => sum + (r.framesTorn ?? 0), 0) : null,
       disturbed: good.length === 0,
       ...encode?.results,
-      ...(isWatched(scenario) ? { glass: pooledGlass(used) } : {}),
+      ...(isWatched(scenario) ? { glass: pooledGlass(used).metrics() } : {}),
     },
     repetitions,
     ratios: {

@@ -1,12 +1,16 @@
 import os from 'node:os';
+import { contentBytes } from '../core/machine/content.ts';
 import { DEFAULT_FRAME, FAULTS, type Fault, MAX_FAULTS, parseFault, unfitFault } from '../core/machine/faults.ts';
-import { DEFAULT_OPTIONS, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
+import { DEFAULT_OPTIONS, HARDWARE, type MachineOptions, PATHS, type Path } from '../core/machine/options.ts';
 import { memoryNeeded } from '../core/machine/plan.ts';
 import { workloadMemory } from '../core/machine/workload.ts';
 import { FrameLog } from '../core/measure/frame-log.ts';
 import { PAGE_LAYOUTS, type PageLayout } from '../core/memory/allocator.ts';
 import { MOST_PIXELS } from '../workers/encode/encoder.ts';
 import { loadNodeAv } from '../workers/encode/node-av.ts';
+import { Libc } from '../workers/native/libc.ts';
+import { contentId } from './content.ts';
+import { useInstead } from './nearest.ts';
 import type { RecordedGuest } from './realguest/recorded.ts';
 
 /** A wrong name or number in a command line or suite: one clear line. */
@@ -75,16 +79,25 @@ export function resolutionName(width: number, height: number): string {
 
 /** `max` or Hz. @throws ScenarioError */
 export function parseRate(text: string): number | null {
+  return hertz(text, 'rate');
+}
+
+/** As `parseRate`, of `--max-refresh`. @throws ScenarioError */
+export function parseMaxRefresh(text: string): number | null {
+  return hertz(text, '--max-refresh');
+}
+
+function hertz(text: string, what: string): number | null {
   if (text === 'max') return null;
   const rate = Number(/^(\d+(?:\.\d+)?)(?:hz)?$/i.exec(text)?.[1]);
-  if (!Number.isFinite(rate) || rate < 1 || rate > 1000) throw new ScenarioError(`unknown rate '${text}': use max or 1 to 1000 (Hz)`);
+  if (!Number.isFinite(rate) || rate < 1 || rate > 1000) throw new ScenarioError(`unknown ${what} '${text}': use max or 1 to 1000 (Hz)`);
   return rate;
 }
 
 /** @throws ScenarioError naming the paths there are */
 export function parsePath(text: string): Path {
   const found = PATHS.find((name) => name === text);
-  if (found === undefined) throw new ScenarioError(`unknown path '${text}': use ${PATHS.join(', ')}`);
+  if (found === undefined) throw new ScenarioError(`unknown path '${text}': ${useInstead(text, PATHS)}`);
   return found;
 }
 
@@ -114,8 +127,9 @@ export function scenarioId(options: MachineOptions): string {
   if (options.sink !== 'latch') parts.push(options.sink);
   if (options.sink === 'encode' && options.maxRefreshHz !== DEFAULT_OPTIONS.maxRefreshHz)
     parts.push(`refresh${options.maxRefreshHz ?? 'max'}`);
+  if (options.encoder !== 'software') parts.push(options.encoder);
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) parts.push(`scanout${options.scanoutUs}us`);
-  if (options.renderer !== 'stamp') parts.push(options.renderer);
+  if (options.renderer !== 'stamp') parts.push(options.content === undefined ? options.renderer : contentId(options.content));
   if (options.damage !== null) parts.push(damageWord(options.damage));
   if (options.linuxPacing) parts.push('linux-pacing');
   if (options.transferOnly) parts.push('transfer-only');
@@ -155,6 +169,7 @@ const ID_WORDS: readonly (readonly [string, (figure: string, said: Partial<Machi
   ['([0-9]+)heads', (count) => ({ heads: bounded(count, 'heads', 1, 16) })],
   ['(verify|display|encode)', (sink) => ({ sink: SINKS.find((one) => one === sink) ?? DEFAULT_OPTIONS.sink })],
   ['refresh(max|[0-9.]+)', (rate) => ({ maxRefreshHz: parseRate(rate) })],
+  [`(${HARDWARE.join('|')})`, (name) => ({ encoder: HARDWARE.find((one) => one === name) ?? DEFAULT_OPTIONS.encoder })],
   ['scanout([0-9]+)us', (us) => ({ scanoutUs: bounded(us, 'scanout µs', 0, 10_000_000) })],
   ['(paint)', () => ({ renderer: 'paint' })],
   ['damage([0-9x+]+)', (text) => ({ damage: parseDamage(text.includes('+') ? text : `${text}+0+0`) })],
@@ -208,8 +223,9 @@ export const usualScanoutUs = (rateHz: number | null): number => (rateHz === nul
 
 /** Fills in what the suite leaves open: a paced sink reads for 2 ms from its vblank; at max it reads at once. */
 export function scenario(options: Partial<MachineOptions>, host: HostKind = 'threads'): Scenario {
+  const shown = options.content === undefined ? {} : ({ renderer: 'content', card: false } as const);
   // Who watches finds the frame's number in the picture.
-  const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options, ...(host === 'glass' ? { card: true } : {}) };
+  const merged: MachineOptions = { ...DEFAULT_OPTIONS, ...options, ...(host === 'glass' ? { card: true } : {}), ...shown };
   const complete: MachineOptions = {
     ...merged,
     scanoutUs: options.scanoutUs ?? usualScanoutUs(merged.rateHz),
@@ -266,6 +282,14 @@ export function checkScenario({ id, options, recorded, host }: Scenario, budgetB
     const missing = loadNodeAv();
     if (typeof missing === 'string') throw new ScenarioError(`${id} has a sink that encodes: ${missing}`);
   }
+  // Who watches looks for it too, and skips.
+  const libc = options.memory === 'memfd' && host === undefined ? Libc.load() : null;
+  if (typeof libc === 'string') throw new ScenarioError(`${id} needs memory that is files: ${libc}`);
+  if (options.content !== undefined) {
+    if (damage !== null) throw new ScenarioError('what --content shows changes the whole frame: leave out --damage');
+    if (isPeer({ id, options, ...(host === undefined ? {} : { host }) }))
+      throw new ScenarioError(`${id} is measured beside another program's, with stamps: leave out --content`);
+  }
   if (damage !== null && buffers !== 1)
     throw new ScenarioError(
       'a damage rectangle needs --buffers 1: where the framebuffer changes with each frame, the whole frame counts as changed',
@@ -273,7 +297,7 @@ export function checkScenario({ id, options, recorded, host }: Scenario, budgetB
   if (damage !== null && (damage.x + damage.width > width || damage.y + damage.height > height))
     throw new ScenarioError(`damage ${damage.width}x${damage.height}+${damage.x}+${damage.y} does not lie within ${width}x${height}`);
   const need = recorded === undefined ? memoryNeeded(options) : workloadMemory(recorded.workload, options);
-  const total = need.ram * 1.5 + need.vram * 1.5 + need.host + FrameLog.bytes(options.heads, options.logCapacity);
+  const total = need.ram * 1.5 + need.vram * 1.5 + need.host + contentBytes(options) + FrameLog.bytes(options.heads, options.logCapacity);
   if (total > budgetBytes) {
     throw new ScenarioError(
       `${id} needs about ${Math.ceil(total / 2 ** 20)} MiB and the memory budget is ${Math.floor(budgetBytes / 2 ** 20)} MiB: choose a smaller size, fewer buffers or heads`,

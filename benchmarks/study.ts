@@ -1,5 +1,5 @@
 import type { MachineOptions } from '../core/machine/options.ts';
-import type { Scenario as ScenarioRecord, Study, StudyPoint, StudySeries } from '../reports/run-document.ts';
+import type { PathGain, Scenario as ScenarioRecord, Study, StudyPoint, StudySeries } from '../reports/run-document.ts';
 
 /** A scenario's options with what was measured of it. */
 export interface Studied {
@@ -14,6 +14,8 @@ export interface StudyPlan {
   readonly measure: string;
   readonly unit: string;
   readonly series: (scenarios: readonly Studied[]) => StudySeries[];
+  /** Ratios that the answers rest on; absent: none. */
+  readonly gains?: (scenarios: readonly Studied[]) => PathGain[];
   /** Sentences; none where too little was measured. */
   readonly answers: (series: readonly StudySeries[], scenarios: readonly Studied[]) => string[];
 }
@@ -22,7 +24,9 @@ export interface StudyPlan {
 export function studyOf(plan: StudyPlan, scenarios: readonly Studied[]): Study {
   const { question, axis, measure, unit } = plan;
   const series = plan.series(scenarios);
-  return { question, axis, measure, unit, series, answers: plan.answers(series, scenarios) };
+  const gains = plan.gains?.(scenarios) ?? [];
+  const answers = plan.answers(series, scenarios);
+  return { question, axis, measure, unit, series, answers, ...(gains.length === 0 ? {} : { gains }) };
 }
 
 /** Reads one figure off each scenario. */

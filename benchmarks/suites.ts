@@ -1,6 +1,7 @@
 import { PATHS } from '../core/machine/options.ts';
 import { ENCODE } from './encode/suite.ts';
 import { GLASS } from './glass/suite.ts';
+import { useInstead } from './nearest.ts';
 import type { PairPlan } from './peers/pairs.ts';
 import { PEERS } from './peers/suite.ts';
 import { REAL_GUEST_TIMING, realGuests } from './realguest/suite.ts';
@@ -93,6 +94,9 @@ export const SUITES: readonly Suite[] = [
 /** @throws ScenarioError naming the suites there are */
 export function suiteNamed(name: string): Suite {
   const suite = SUITES.find((candidate) => candidate.name === name);
-  if (suite === undefined) throw new ScenarioError(`unknown suite '${name}': use ${SUITES.map((s) => s.name).join(', ')}`);
+  if (suite === undefined) {
+    const names = SUITES.map((one) => one.name);
+    throw new ScenarioError(`unknown suite '${name}': ${useInstead(name, names)}`);
+  }
   return suite;
 }

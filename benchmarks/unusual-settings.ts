@@ -1,12 +1,14 @@
 import { faultText } from '../core/machine/faults.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../core/machine/options.ts';
 import { importsOf } from '../workers/native/imports.ts';
+import { contentWords } from './content.ts';
 import { usualScanoutUs } from './scenarios.ts';
 
 /** Settings that have no field of their own and are not as usual: without them two records could not be told apart. */
 export function unusualSettings(options: MachineOptions): Record<string, string | number | boolean> {
   const settings: Record<string, string | number | boolean> = {};
   for (const name of [
+    'encoder',
     'policy',
     'profile',
     'listLimit',
@@ -25,7 +27,8 @@ export function unusualSettings(options: MachineOptions): Record<string, string 
   if (options.memory === 'memfd') settings['importBy'] = importsOf(options);
   if (options.faults.length > 0) settings['faults'] = options.faults.map(faultText).join(', ');
   if (options.scanoutUs !== usualScanoutUs(options.rateHz)) settings['scanoutUs'] = options.scanoutUs;
-  const { damage } = options;
+  const { damage, content } = options;
+  if (content !== undefined) settings['content'] = contentWords(content);
   if (damage !== null) settings['damage'] = `${damage.width}x${damage.height}+${damage.x}+${damage.y}`;
   return settings;
 }

@@ -2,7 +2,7 @@ import { importMedianUs } from './imports.ts';
 import type { Scenario } from './run-document.ts';
 import { REPLACED_PATH } from './run-document.ts';
 import type { Group } from './summary.ts';
-import { isFaulty, workUs } from './summary.ts';
+import { isEncoded, isFaulty, workUs } from './summary.ts';
 
 /** What importing a buffer costs once, and what each of its frames saves. */
 export interface BreakEven {
@@ -24,7 +24,7 @@ export interface BreakEven {
 export function breakEvens(groups: readonly Group[]): BreakEven[] {
   return groups.flatMap((group) => {
     const replaced = group.scenarios.find(({ path }) => path === REPLACED_PATH);
-    if (replaced === undefined) return [];
+    if (replaced === undefined || isEncoded(group)) return [];
     return group.scenarios.flatMap((imported) => breakEven(group, imported, replaced) ?? []);
   });
 }

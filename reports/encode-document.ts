@@ -9,7 +9,10 @@ export interface EncodeMetrics {
   fps: number;
   /** What the encoder reached by itself with a still picture just before; null: not measured. */
   aloneFps: number | null;
-  /** The path's copies a frame: the guest's readback, the host's transfer. 0: it has none. */
+  /**
+   * The path's copies a frame, elapsed: the guest's readback (until it submits; at a fixed rate from when the frame was due, a late
+   * wake-up included), the host's transfer. 0: it has none.
+   */
   transferUs: number;
   /** CPU time a frame of the encode thread: putting scattered pieces together, converting the colours, encoding. */
   gatherCpuUs: number;
@@ -17,11 +20,11 @@ export interface EncodeMetrics {
   encodingCpuUs: number;
   /** From the submission (at a fixed rate: from when the frame was due) until the packet is out. Null: no frame. */
   submitToPacketUs: Distribution | null;
-  /** How long the encoder reads the guest's buffer. */
+  /** How long the encoder reads the guest's buffer: from when it takes the frame, not from when it was offered. */
   heldUs: Distribution | null;
   /** Buffers that were given back after their packet was out, in the whole session. */
   releasedLate: number;
-  /** Packets that were out before the guest had seen its buffer given back. */
+  /** Packets that were out before the guest had seen the fence that gives its buffer back; 0 where it waits for none (copies). */
   seenLate: number;
   /** Mean size. */
   packetBytes: number;
@@ -32,8 +35,10 @@ export interface EncodeMetrics {
 export interface ScenarioEncoder {
   /** The library's encoder and its settings. */
   name: string;
-  /** Hardware that the library could open here, such as vaapi or cuda. It was not used. */
+  /** Hardware that has encoded. Without `notUsed`: hardware that could be opened, and was not used. */
   devices: string[];
+  /** Hardware that was to encode a frame first, and why it has not; in runs from before it was: absent. */
+  notUsed?: string[];
   /** Frames a second and head at most; null: no bound. */
   maxRefreshHz: number | null;
   /** Frames encoded a second over those of the encoder by itself, repetition by repetition. Null: not measured. */

@@ -63,6 +63,11 @@ export function ratioWords(ratio: { median: number; low: number; high: number })
   return `${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}]`;
 }
 
+/** A number keeps its unit beside it where lines are broken: `2.7 ms` with a no-break space. */
+export function unbroken(text: string): string {
+  return text.replaceAll(/(\d) (?=(?:µs|ms|s|[kMG]?B|GB\/s|Hz)(?![A-Za-z]))/g, '$1\u00a0');
+}
+
 /** On one line, without control characters and halves of characters: what came from files and programs must not steer a terminal. */
 export function plain(text: string): string {
   return text

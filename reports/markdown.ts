@@ -4,12 +4,13 @@ import { shownChecks } from './checks.ts';
 import { COLUMN_NOTE, limitRows, ratioTables, wideColumns } from './columns.ts';
 import { LATENCY_TITLE, latencyTable } from './distribution.ts';
 import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
+import { GAINS_NOTE, GAINS_TITLE, gainTable } from './encode-gains.ts';
 import { plain } from './format.ts';
 import { GLASS_HEADS, GLASS_TITLE, GLASS_WORDS, glassNote, glassRows } from './glass.ts';
 import { WAY_TITLE, wayGroup, wayTable } from './hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
-import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from './pairs.ts';
+import { PAIRS_TITLE, pairsNote, pairsWords, pairTable } from './pairs.ts';
 import { rowName } from './row-name.ts';
 import type { RunDocument } from './run-document.ts';
 import { REPLACED_PATH } from './run-document.ts';
@@ -36,10 +37,13 @@ export function renderMarkdown(run: RunDocument): string {
     const { question, answers } = run.study;
     const { heads, rows } = studyTable(run.study);
     blocks.push(`**${escapeMarkdown(question)}** ${escapeMarkdown(answers.join(' ') || 'Too little was measured to answer it.')}`);
+    const { gains = [] } = run.study;
+    if (gains.length > 0) blocks.push(`**${GAINS_TITLE}**`, tableOf(gainTable(gains)), escapeMarkdown(GAINS_NOTE));
     if (rows.length > 0) blocks.push(escapeMarkdown(studyMeasure(run.study)), table(heads, rows));
   }
   if (run.pairs !== undefined && run.pairs.length > 0) {
-    blocks.push(`**${PAIRS_TITLE}**, ${pairsWords(run)}`, tableOf(pairTable(run.pairs)), PAIRS_NOTE);
+    const count = pairsWords(run);
+    blocks.push(`**${PAIRS_TITLE}**${count === '' ? '' : `, ${count}`}`, tableOf(pairTable(run.pairs)), escapeMarkdown(pairsNote(run)));
   }
   if (summary.verdicts.length > 0) {
     blocks.push(summary.verdicts.map(({ label, text }) => `- **${escapeMarkdown(label)}:** ${escapeMarkdown(text)}`).join('\n'));

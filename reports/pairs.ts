@@ -3,12 +3,24 @@ import type { PairedRatio, RunDocument } from './run-document.ts';
 import type { Table } from './table.ts';
 
 export const PAIRS_TITLE = 'Side by side';
-export const PAIRS_NOTE =
-  'Ratios of neighbouring repetitions: median [95% interval]. CPU: of all threads of the host’s process. Pairs that other programs disturbed are left out unless they are more than half. What QEMU’s device copies is told by its source. A goal is met or missed where the whole interval says so.';
 
-/** `met`, `missed`, `in doubt`: what the interval says of a goal; '' without a goal, `not measured` without a ratio. */
+/** How to read the table, as far as it is about what this run's has. */
+export function pairsNote({ pairs = [], scenarios }: RunDocument): string {
+  return [
+    'Ratios of neighbouring repetitions: median [95% interval].',
+    pairs.some(({ measure }) => measure.startsWith('CPU')) ? 'CPU: of all threads of the host’s process.' : '',
+    'Pairs that other programs disturbed are left out unless they are more than half.',
+    pairs.some(({ ratio }) => ratio === null) ? 'A ratio takes two pairs at least.' : '',
+    scenarios.some(({ host }) => host === 'qemu') ? 'What QEMU’s device copies is told by its source.' : '',
+    pairs.some(({ goal }) => goal !== null) ? 'A goal is met or missed where the whole interval says so.' : '',
+  ]
+    .filter((words) => words !== '')
+    .join(' ');
+}
+
+/** `met`, `missed`, `in doubt`: what the interval says of a goal; '' without a goal. A ratio takes two pairs with figures. */
 export function goalVerdict({ ratio, goal }: PairedRatio): string {
-  if (ratio === null) return 'not measured';
+  if (ratio === null) return 'too few pairs';
   if (goal === null) return '';
   const { low, high } = ratio;
   const [worst, best, least] = 'atLeast' in goal ? [low, high, goal.atLeast] : [-high, -low, -goal.atMost];
@@ -28,7 +40,11 @@ export function pairTable(pairs: readonly PairedRatio[]): Table {
       goal === null ? verdict : `${sign} ${value} ${verdict}`,
     ];
   });
-  return { heads: ['', 'ratio of', 'median [95%]', 'goal'], rows, words: 2 };
+  const heads = ['', 'ratio of', 'median [95%]', pairs.some(({ goal }) => goal !== null) ? 'goal' : ''];
+  // Where nothing is asked of the ratios, that column is empty.
+  return rows.every((cells) => cells.at(-1) === '')
+    ? { heads: heads.slice(0, -1), rows: rows.map((cells) => cells.slice(0, -1)), words: 2 }
+    : { heads, rows, words: 2 };
 }
 
 /** How many pairs there are, in words; '' where there are none. */

@@ -6,8 +6,10 @@
 
 import type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
 import type { GlassMetrics } from './glass-document.ts';
+import type { Study } from './study-document.ts';
 
 export type { EncodeMetrics, ScenarioEncoder } from './encode-document.ts';
+export type { PathGain, Study, StudyPoint, StudySeries } from './study-document.ts';
 
 export const SCHEMA_VERSION = 1;
 
@@ -23,7 +25,8 @@ export type SinkName = 'latch' | 'verify' | 'display' | 'encode' | 'socket' | 'm
 export type RingName = 'split' | 'packed';
 /** `recorded`: as the pages of a recorded guest lay. */
 export type LayoutName = 'contiguous' | '2m' | '64k' | '4k' | 'recorded';
-export type RendererName = 'stamp' | 'paint';
+/** `card`: a test card with the frame's number, for people and browsers. `content`: a file's pictures, which the settings name. */
+export type RendererName = 'stamp' | 'paint' | 'card' | 'content';
 
 export interface RunDocument {
   schemaVersion: typeof SCHEMA_VERSION;
@@ -66,39 +69,6 @@ export interface PairedRatio {
   ratio: RatioInterval | null;
   /** What the ratio is to show; null: nothing. */
   goal: { atLeast: number } | { atMost: number } | null;
-}
-
-/** One question and what answers it: figures along an axis, a series a line. */
-export interface Study {
-  question: string;
-  /** What changes from point to point. */
-  axis: string;
-  /** What is read off, in words. */
-  measure: string;
-  /** Its unit; '': none. */
-  unit: string;
-  series: StudySeries[];
-  /** The answer in sentences, none where too little was measured. */
-  answers: string[];
-}
-
-export interface StudySeries {
-  name: string;
-  /** In the order of the axis. Series may lack points that others have. */
-  points: StudyPoint[];
-}
-
-export interface StudyPoint {
-  /** Place on the axis, for a drawing; a category's number where the axis has no measure. */
-  at: number;
-  /** The same in words. */
-  label: string;
-  /** Null: not measured, or it does not exist. */
-  value: number | null;
-  /** Ids of the scenarios that it was drawn from. */
-  scenarios: string[];
-  /** The machine got in the way of one of them. */
-  disturbed: boolean;
 }
 
 /** What was checked out. */
@@ -381,6 +351,8 @@ export interface Repetition extends Metrics {
   startedAt: string;
   /** `verify` repetitions count torn frames and are left out of the times. */
   kind: 'timed' | 'verify';
+  /** Of timed ones: those of one round are neighbours. Absent: it was added later, in the place of a disturbed one. */
+  round?: number;
   /** The machine got in the way: its figures are kept here and not used. */
   disturbed: boolean;
   disturbedReason: string | null;

@@ -35,9 +35,14 @@ export function summarise(run: RunDocument): Summary {
   return {
     warnings: warningsOf(run, groups),
     verdicts: groups.map((group) => ({ label: group.label, text: verdictOf(group, importsOnly) })),
-    remarks: remarksOf(groups),
+    remarks: hasOwnHeadline(run) ? [] : remarksOf(groups),
     groups,
   };
+}
+
+/** Whether a suite's question or its pairs are the headline: verdicts on each of many scenarios would bury it. */
+export function hasOwnHeadline({ study, pairs }: RunDocument): boolean {
+  return study !== undefined || pairs !== undefined;
 }
 
 /** Bytes copied a second, 10^9. */
@@ -105,6 +110,11 @@ export function isFaulty({ faults }: Scenario): boolean {
   return faults !== undefined && faults.injected.length + faults.unexplained.length > 0;
 }
 
+/** Whether an encoder worked at the frames, whose work is no part of the guest's and the host's: what a path costs is more than theirs. */
+export function isEncoded({ scenarios }: Group): boolean {
+  return scenarios.some(({ results }) => results.encode !== undefined);
+}
+
 /** Why a group's figures are no headline; null: no fault of any kind. */
 function noHeadline({ scenarios }: Group): string | null {
   const injected = [...new Set(scenarios.flatMap(({ faults }) => faults?.injected ?? []))];
@@ -115,7 +125,8 @@ function noHeadline({ scenarios }: Group): string | null {
 
 /** Why groups name no saving, once for all of them. */
 function remarksOf(all: readonly Group[]): string[] {
-  const groups = all.filter((group) => noHeadline(group) === null);
+  // A recorded guest has the one path that it was recorded with.
+  const groups = all.filter((group) => noHeadline(group) === null && group.scenarios.some(({ layout }) => layout !== 'recorded'));
   const unreplaced = groups.filter((group) => importedIn(group) !== undefined && replacedIn(group) === undefined);
   const unimported = groups.filter((group) => importedIn(group) === undefined);
   const remarks: string[] = [];
@@ -133,10 +144,11 @@ function replacedIn(group: Group): Scenario | undefined {
   return group.scenarios.find((scenario) => scenario.path === REPLACED_PATH);
 }
 
-/** What a group's savings are counted between; null: one of them has no results, or faults forbid a headline. */
+/** What a group's savings are counted between; null: one of them has no results, faults forbid a headline, or more works at a frame. */
 export function savingPair(group: Group): { imported: Scenario; replaced: Scenario } | null {
   const [imported, replaced] = [importedIn(group), replacedIn(group)];
-  return imported === undefined || replaced === undefined || noHeadline(group) !== null ? null : { imported, replaced };
+  if (imported === undefined || replaced === undefined || isEncoded(group)) return null;
+  return noHeadline(group) === null ? { imported, replaced } : null;
 }
 
 function importedIn(group: Group): Scenario | undefined {
@@ -171,7 +183,8 @@ function savings(imported: Scenario, replaced: Scenario): string {
   const work = before === null || after === null ? 0 : before - after;
   if (work > 0) parts.push(`${duration(work)} of guest and host work a frame`);
   const against = `against ${replaced.path}, which it replaces`;
-  const times = !paced && b.fps > 0 && a.fps > b.fps ? `makes ${compact(a.fps / b.fps)} times the updates and ` : '';
+  const ratio = b.fps > 0 ? compact(a.fps / b.fps) : '';
+  const times = !paced && a.fps > b.fps && ratio !== '' && ratio !== '1.0' ? `makes ${ratio} times the updates and ` : '';
   if (parts.length === 0) return `${imported.path} saves nothing ${against}`;
   const extra = work < 0 ? `, at ${duration(-work)} more work a frame` : '';
   return `${imported.path} ${times}saves ${parts.join(' and ')} ${against}${extra}`;

@@ -1,18 +1,19 @@
 import { isRoutine, shownChecks } from './checks.ts';
 import { limitRows, narrowColumns, ratioTables } from './columns.ts';
 import { ENCODE_HEADS, ENCODE_TITLE, ENCODE_WORDS, encodeNotes, encodeRows } from './encode.ts';
+import { GAINS_NOTE, GAINS_TITLE, gainTable } from './encode-gains.ts';
 import { grouped, plain } from './format.ts';
 import { GLASS_HEADS, GLASS_TITLE, GLASS_WORDS, glassNote, glassRows } from './glass.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from './imports.ts';
 import { notesOf } from './notes.ts';
-import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from './pairs.ts';
+import { PAIRS_TITLE, pairsNote, pairsWords, pairTable } from './pairs.ts';
 import { rowName } from './row-name.ts';
 import type { PairedRatio, RunDocument, Study } from './run-document.ts';
 import { commonSettings, sharedSettings } from './settings.ts';
 import { statusOf } from './status.ts';
 import { studyMeasure, studyTable } from './study.ts';
 import type { Group } from './summary.ts';
-import { summarise } from './summary.ts';
+import { hasOwnHeadline, summarise } from './summary.ts';
 import type { Paint } from './terminal-layout.ts';
 import { ANSI_PAINT, grid, PLAIN_PAINT, WIDTH, wrap } from './terminal-layout.ts';
 import { savingLines, stageLines, wayLines } from './terminal-sections.ts';
@@ -34,15 +35,14 @@ export function renderTerminal(run: RunDocument, options: TerminalOptions = {}):
   const statusLines = wrap(`${status.sign} ${status.word} ${status.why}`, 2);
   // What speaks against a run comes before what it found.
   if (status.kind !== 'pass') lines.push(...statusLines.map(paint.warn), '');
-  // A study's answer is its headline: verdicts on each of its many points would bury it.
-  const ownHeadline = run.study !== undefined || run.pairs !== undefined;
+  const ownHeadline = hasOwnHeadline(run);
   if (run.study !== undefined) lines.push(...studyLines(run.study, paint));
   if (run.pairs !== undefined) lines.push(...pairLines(run, run.pairs, paint));
   for (const { label, text } of ownHeadline ? [] : summary.verdicts) {
     const [first = '', ...rest] = wrap(`${label}: ${text}`, 2);
     lines.push(first.startsWith(label) ? paint.strong(label) + first.slice(label.length) : first, ...rest);
   }
-  for (const remark of ownHeadline ? [] : summary.remarks) lines.push(...wrap(remark, 2));
+  for (const remark of summary.remarks) lines.push(...wrap(remark, 2));
   if (status.kind === 'pass') lines.push(...(ownHeadline ? [''] : []), ...statusLines);
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
   // Without a verdict the status's empty line is still the last one.
@@ -91,10 +91,18 @@ function studyLines(study: Study, paint: Paint): string[] {
   const lines = wrap(plain(study.question), 0).map(paint.strong);
   for (const answer of study.answers) lines.push(...wrap(`  ${plain(answer)}`, 2));
   if (study.answers.length === 0) lines.push('  Too little was measured to answer it.');
+  lines.push(...gainLines(study, paint));
   if (rows.length === 0) return lines;
   const [head = '', ...body] = grid([heads, ...rows], 1);
   const marked = disturbed ? [paint.faint('* disturbed: its times are not to be trusted')] : [];
   return [...lines, '', ...wrap(plain(studyMeasure(study)), 0).map(paint.faint), paint.faint(head), ...body, ...marked];
+}
+
+function gainLines({ gains = [] }: Study, paint: Paint): string[] {
+  if (gains.length === 0) return [];
+  const { heads, rows, words } = gainTable(gains);
+  const [head = '', ...body] = grid([heads, ...rows.map((cells) => cells.map(plain))], words);
+  return ['', paint.strong(GAINS_TITLE), paint.faint(head), ...body, ...wrap(GAINS_NOTE, 0).map(paint.faint)];
 }
 
 function glassLines(groups: readonly Group[], paint: Paint): string[] {
@@ -124,7 +132,7 @@ function pairLines(run: RunDocument, pairs: readonly PairedRatio[], paint: Paint
     words - 1,
   );
   const lines = body.flatMap((line, i) => [...(rows[i - 1]?.[0] === rows[i]?.[0] ? [] : wrap(rows[i]?.[0] ?? '', 2)), `  ${line}`]);
-  return [title, paint.faint(`  ${head}`), ...lines, ...wrap(PAIRS_NOTE, 0).map(paint.faint)];
+  return [title, paint.faint(`  ${head}`), ...lines, ...wrap(pairsNote(run), 0).map(paint.faint)];
 }
 
 function importLines(groups: readonly Group[], paint: Paint): string[] {

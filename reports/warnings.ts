@@ -71,6 +71,9 @@ function faultsOf(scenario: Scenario): string[] {
     if (injected.length > 0)
       faults.push(`faults injected ${counted(times, 'time', 'times')}; ${told.join(', ') || 'nothing was counted'}.`);
   }
-  for (const failure of scenario.workerFailures) faults.push(`a worker failed: ${plain(failure)}`);
+  for (const failure of new Set(scenario.workerFailures)) {
+    const times = scenario.workerFailures.filter((one) => one === failure).length;
+    faults.push(`a worker failed${times === 1 ? '' : ` ${grouped(times)} times`}: ${plain(failure)}`);
+  }
   return faults;
 }

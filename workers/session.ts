@@ -3,6 +3,7 @@ import type { MessagePort, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { MachinePlan } from '../core/machine/plan.ts';
 import { DeviceRegisters } from '../core/ring/registers.ts';
+import { ContentThread } from './content/content-thread.ts';
 import { EncodeThread } from './encode/encode-thread.ts';
 import type { EncodeShare } from './encode/link.ts';
 import type { MemoryTask, ThreadMemory } from './memory.ts';
@@ -18,8 +19,8 @@ export type SessionOutcome =
       readonly kind: 'done';
       readonly guest: GuestReport;
       readonly host: HostReport;
-      /** With the sink `encode`: what the encode thread wrote down, and the hardware that it could encode with. */
-      readonly encode?: { readonly share: EncodeShare; readonly devices: readonly string[] };
+      /** With the sink `encode`: what the encode thread wrote down. */
+      readonly encode?: { readonly share: EncodeShare };
     }
   | { readonly kind: 'failed'; readonly side: 'guest' | 'host' | 'session'; readonly reason: string }
   | { readonly kind: 'aborted' };
@@ -30,6 +31,8 @@ export interface EncodeTap {
   readonly packets: MessagePort;
   /** Called with the encode thread before the machine starts. */
   readonly started: (encoder: EncodeThread) => void;
+  /** As `EncodeStart`'s. */
+  readonly fallBack?: (why: string) => void;
 }
 
 /** Workers: the guest's and the host's. */
@@ -47,6 +50,8 @@ const STOP_GRACE_MS = 400;
  * out. A worker that is gone without having said anything is a failure with a reason, and the next machine gets new ones.
  */
 export class SessionRunner {
+  /** Told in a line what is amiss and ends no machine. */
+  onNotice: (text: string) => void = () => {};
   #pool: Piscina | null = null;
   readonly #entry: string;
 
@@ -71,11 +76,16 @@ export class SessionRunner {
   ): Promise<SessionOutcome> {
     const files = plan.options.memory === 'memfd' ? memfdMemory(plan) : null;
     let encoder: EncodeThread | null = null;
+    let content: ContentThread | null = null;
     try {
-      encoder = plan.options.sink === 'encode' ? await encodeThread(plan, tap?.packets) : null;
+      const shown = await this.#contentThread(plan);
+      if (typeof shown === 'string') return { kind: 'failed', side: 'session', reason: shown };
+      content = shown;
+      encoder = plan.options.sink === 'encode' ? await encodeThread(plan, tap) : null;
       if (encoder !== null) tap?.started(encoder);
-      return await this.#run(plan, window, timeoutMs, signal, remote, encoder, files?.fds);
+      return await this.#run(plan, window, timeoutMs, signal, remote, encoder, content, files?.fds);
     } finally {
+      await content?.stop();
       // Before the memory goes that it reads.
       await encoder?.stop();
       files?.close();
@@ -89,6 +99,7 @@ export class SessionRunner {
     signal: AbortSignal | undefined,
     remote: SharedArrayBuffer | undefined,
     encoder: EncodeThread | null,
+    content: ContentThread | null,
     files: readonly number[] | undefined,
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return { kind: 'aborted' };
@@ -131,10 +142,11 @@ export class SessionRunner {
     };
     const sides = Promise.all([start('host'), start('guest')]);
     void sides.then(([host, guest]) => {
-      const encode = encoder === null ? {} : { encode: { share: encoder.link.share, devices: encoder.devices } };
+      const encode = encoder === null ? {} : { encode: { share: encoder.link.share } };
       if (host?.role === 'host' && guest?.role === 'guest') end({ kind: 'done', guest, host, ...encode });
       else end({ kind: 'failed', side: 'session', reason: 'a side ended without a report' });
     });
+    void content?.failed.then((why) => end({ kind: 'failed', side: 'session', reason: notShown(plan, why) }));
     void encoder?.failed.then((why) => end({ kind: 'failed', side: 'session', reason: `the encode thread failed: ${why}` }));
     const outcome = await ended;
     clearTimeout(timer);
@@ -170,6 +182,19 @@ export class SessionRunner {
     const pool = this.#pool;
     this.#pool = null;
     if (pool !== null) await pool.destroy();
+  }
+
+  /** @returns the thread that decodes what the guest shows; null: it draws by itself; a string: why it cannot be shown */
+  async #contentThread(plan: MachinePlan): Promise<ContentThread | string | null> {
+    const { options, content, originNs } = plan;
+    if (options.content === undefined || content === undefined) return null;
+    const { name } = options.content;
+    const damaged = (why: string): void => this.onNotice(`${name}: a part cannot be decoded, what can is shown: ${why}`);
+    try {
+      return await ContentThread.start(options.content, content, options.rateHz !== null, originNs, damaged);
+    } catch (error) {
+      return notShown(plan, error instanceof Error ? error.message : String(error));
+    }
   }
 
   #open(): Piscina {
@@ -214,11 +239,15 @@ function delay(ms: number): Promise<void> {
   });
 }
 
+const notShown = ({ options }: MachinePlan, why: string): string => `${options.content?.name ?? 'the content'} cannot be shown: ${why}`;
+
 /** @throws Error why this machine cannot encode */
-async function encodeThread({ options, control, originNs }: MachinePlan, packets?: MessagePort): Promise<EncodeThread> {
-  const { heads, maxRefreshHz } = options;
-  const start = { heads, maxRefreshHz, originNs, wake: { kind: 'doorbell', control }, output: null } as const;
-  return await EncodeThread.start(packets === undefined ? start : { ...start, packets });
+async function encodeThread({ options, control, originNs }: MachinePlan, tap?: EncodeTap): Promise<EncodeThread> {
+  const { heads, maxRefreshHz, encoder } = options;
+  const start = { heads, maxRefreshHz, encoder, originNs, wake: { kind: 'doorbell', control }, output: null } as const;
+  if (tap === undefined) return await EncodeThread.start(start);
+  const { packets, fallBack } = tap;
+  return await EncodeThread.start({ ...start, packets, ...(fallBack === undefined ? {} : { fallBack }) });
 }
 
 /** Lays files under the guest's memory. @throws Error when this machine cannot */

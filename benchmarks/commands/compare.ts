@@ -6,7 +6,7 @@ import { checkMetric, DEFAULT_METRICS } from '../../reports/compare/metrics.ts';
 import { comparisonText } from '../../reports/compare/text.ts';
 import { type ComparisonDocument, PAIRED_MARGIN, STORED_MARGIN } from '../../reports/compare/verdict.ts';
 import { readRun } from '../../reports/index.ts';
-import { comparisonJudge } from '../compare/live.ts';
+import { comparisonJudge, metricsOfPairs } from '../compare/live.ts';
 import { type Command, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_REGRESSED, type Io, UsageError } from './command.ts';
 import {
   DEFAULT_MAX_PAIRS,
@@ -48,7 +48,8 @@ Flags:
   --scenarios LIST        ids; default: all of both sides (not with --live)
   --metrics LIST          dotted names of run.json; default:
                           ${DEFAULT_METRICS.slice(0, 3).join(',')},
-                          ${DEFAULT_METRICS.slice(3).join(',')}
+                          ${DEFAULT_METRICS.slice(3).join(',')};
+                          encode.fps and glass.p50Us where they were measured
   --margin PERCENT        a change within it counts as none (${STORED_MARGIN * 100}; --live ${PAIRED_MARGIN * 100})
   --across-environments   compare although the machines differ, and say so
   --strict                exit code ${EXIT_INCONCLUSIVE} when inconclusive
@@ -90,7 +91,7 @@ export const compareCommand: Command = {
     }
     const sides = sidesOf(values, positionals, runArgs);
     const asked: Asked = {
-      metrics: (listFlag('metrics', values.metrics) ?? DEFAULT_METRICS).map(checkMetric),
+      metrics: listFlag('metrics', values.metrics)?.map(checkMetric) ?? null,
       margin: values.margin === undefined ? undefined : marginFlag(values.margin),
       scenarios: listFlag('scenarios', values.scenarios),
     };
@@ -106,7 +107,8 @@ export const compareCommand: Command = {
 };
 
 interface Asked {
-  readonly metrics: readonly string[];
+  /** Null: none were named. */
+  readonly metrics: readonly string[] | null;
   readonly margin: number | undefined;
   readonly scenarios: readonly string[] | undefined;
 }
@@ -120,14 +122,15 @@ interface Compared {
 
 async function compareLive(
   sides: LiveSides,
-  { metrics, margin = PAIRED_MARGIN, scenarios }: Asked,
+  { metrics: named, margin = PAIRED_MARGIN, scenarios }: Asked,
   io: Io,
 ): Promise<Compared | (NoRuns & { document: null })> {
   if (scenarios !== undefined)
     throw new UsageError('--live takes its scenarios after --, for example -- --path copy --resolution 4k --rate max');
-  const live = await runLive({ sides, judge: comparisonJudge(metrics, margin) }, io);
+  const live = await runLive({ sides, judge: comparisonJudge(named, margin) }, io);
   if (live.runs === null) return { ...live, document: null };
   const { runs, alpha, notes, partial } = live;
+  const metrics = metricsOfPairs(named, runs);
   const document = compareSeries(seriesOf(runs, metrics), margin, alpha, notes, withoutRatio(runs, metrics));
   const advice = partial ? null : liveAdvice(document.comparisons, sides.maxPairs);
   return { document: { ...document, advice }, partial, invalid: null };
@@ -138,7 +141,7 @@ function compareStored({ base, head, acrossEnvironments }: StoredSides, { metric
   const [before, after] = [readRun(base), readRun(head)];
   const document = compareDocuments(before, after, {
     acrossEnvironments,
-    metrics,
+    ...optional('metrics', metrics ?? undefined),
     ...optional('margin', margin),
     ...optional('scenarios', scenarios),
   });

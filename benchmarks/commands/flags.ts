@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { nearest } from '../nearest.ts';
 import { UsageError } from './command.ts';
 
 /** `--help`, as every command has it. */
@@ -17,8 +18,15 @@ export function parseFlags<T extends ParseArgsConfig>(config: T): ReturnType<typ
     return parsed as unknown as ReturnType<typeof parseArgs<T>>;
   } catch (error) {
     if (!(error instanceof TypeError) || !('code' in error) || !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
-    throw new UsageError(`${inOurWords(error.message)}; see --help`);
+    throw new UsageError(`${inOurWords(error.message)}${meant(error.message, Object.keys(config.options ?? {}))}`);
   }
+}
+
+/** Which flag was meant, where one is near: what ends the complaint. */
+function meant(message: string, flags: readonly string[]): string {
+  const unknown = /^Unknown option '--([^']*)'/.exec(message)?.[1];
+  const near = unknown === undefined ? [] : nearest(unknown, flags);
+  return near.length === 0 ? '; see --help' : `: did you mean ${near.map((flag) => `--${flag}`).join(' or ')}? See --help`;
 }
 
 function inOurWords(message: string): string {

@@ -26,7 +26,9 @@ line of the output is the reason. FILE is JSON; names of scenarios may have *:
 
   {"thresholds": {
     "*":           ["hostServiceUs.p50 < +5%", "fps > -5%"],
-    "copy-4k-max": ["hostServiceUs.p99 < 6000"]
+    "copy-4k-max": ["hostServiceUs.p99 < 6000"],
+    "*-encode*":   ["encode.fps > -5%"],
+    "*-glass":     ["glass.p50Us < +10%", "glass.lost <= 0"]
   }}
 
 A percentage bounds head against base, anything else bounds head by itself in

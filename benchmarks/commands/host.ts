@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DEFAULT_OPTIONS, IMPORT_BY, type MachineOptions, RINGS } from '../../core/machine/options.ts';
@@ -6,18 +6,19 @@ import { type MachinePlan, planParts } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { startVhostEncoder, type VhostEncoder } from '../../workers/encode/vhost-encoder.ts';
 import { whyNoImports } from '../../workers/native/imports.ts';
-import { Stream, whyNoStream } from '../../workers/stream/stream.ts';
 import type { DeviceRange } from '../../workers/vhost-user/guest-memory.ts';
 import { VhostUserHost, whyNoVhostUser } from '../../workers/vhost-user/host.ts';
 import type { HostNews } from '../../workers/vhost-user/host-task.ts';
 import { displayLine } from '../display-line.ts';
+import { encoderHelp, encoderWish, encoderWords, hardwareFor } from '../encode/choice.ts';
 import { HostAccount } from '../host-figures.ts';
 import { HostMeter } from '../host-meter.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
-import { parseRate, parseResolution } from '../scenarios.ts';
+import { parseMaxRefresh, parseRate, parseResolution } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, UsageError } from './command.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, socketFlag } from './flags.ts';
+import { type HostPage, openHostPage } from './host-page.ts';
 
 const HELP = `Usage: scanout host --vhost-user SOCKET [flags]
 
@@ -39,9 +40,12 @@ Flags:
                         the display there look at it in the guest's memory;
                         encode: H.264 (needs node-av)
   --max-refresh HZ|max  encode so many frames a second and head at most (30)
+${encoderHelp(24)}
   --encoded FILE        write the H.264 of head 0 there
   --stream PORT         with --sink encode: show it in browsers of this host,
                         as scanout stream does (needs ws); 0: any free port
+  --view PORT           the same with the path that its frames take, the copies
+                        on it and live figures beside it, as scanout view does
   --ring split|packed   what the driver may use (split)
   --no-blob             do not offer RESOURCE_BLOB: the guest must copy
   --list-limit N        udmabuf's (1024); more segments are copied
@@ -73,11 +77,13 @@ Flags:
   --help                this text
 
 Exit code: 0 the session of --once ended; 2 a bad flag, or this machine cannot;
-${EXIT_INVALID} the session of --once ended by an error; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM.
+${EXIT_INVALID} the session of --once, or its encoder, ended by an error; ${EXIT_INTERRUPTED} stopped
+by Ctrl-C or SIGTERM.
 
 Examples:
   scanout host --vhost-user /tmp/gpu.sock
   scanout host --vhost-user gpu.sock --resolution 4k --record guest.jsonl
+  scanout host --vhost-user /tmp/gpu.sock --sink encode --view 8080
   mkfifo ctl; scanout host --vhost-user gpu.sock --heads 2 --control <>ctl &
   echo display 1 2560x1440 >ctl
   qemu-system-x86_64 -m 512 -machine pc,memory-backend=mem \\
@@ -103,8 +109,10 @@ export const hostCommand: Command = {
         rate: { type: 'string', default: '60' },
         sink: { type: 'string', default: 'latch' },
         'max-refresh': { type: 'string', default: '30' },
+        encoder: { type: 'string' },
         encoded: { type: 'string' },
         stream: { type: 'string' },
+        view: { type: 'string' },
         ring: { type: 'string', default: 'split' },
         'no-blob': { type: 'boolean', default: false },
         'list-limit': { type: 'string', default: String(DEFAULT_OPTIONS.listLimit) },
@@ -137,7 +145,7 @@ export const hostCommand: Command = {
       heads: integerFlag('heads', values.heads, 1, 16),
       rateHz: parseRate(values.rate),
       sink: sink === 'socket' || sink === 'memory' ? 'latch' : sink,
-      maxRefreshHz: parseRate(values['max-refresh']),
+      maxRefreshHz: parseMaxRefresh(values['max-refresh']),
       ring: choiceFlag('ring', values.ring, RINGS),
       listLimit: integerFlag('list-limit', values['list-limit'], 1, 1_000_000),
       importBy: sink === 'memory' ? 'list' : choiceFlag('import-by', values['import-by'], IMPORT_BY),
@@ -146,10 +154,10 @@ export const hostCommand: Command = {
       spinUs: integerFlag('spin-us', values['spin-us'] ?? (sink === 'memory' ? '0' : '50'), 0, 1_000_000),
       logCapacity: 4096,
     };
+    const wish = encoderWish(values.encoder);
     const devices = deviceRanges(values['device-region']);
-    for (const flag of ['encoded', 'stream'] as const)
+    for (const flag of ['encoder', 'encoded', 'stream', 'view'] as const)
       if (values[flag] !== undefined && sink !== 'encode') throw new UsageError(`--${flag} is for --sink encode`);
-    const streamPort = values.stream === undefined ? null : integerFlag('stream', values.stream, 0, 65_535);
     for (const flag of ['state', 'record', 'frames', 'encoded'] as const) {
       const path = values[flag];
       if (path !== undefined) writablePlace(flag, path);
@@ -159,7 +167,8 @@ export const hostCommand: Command = {
     const noImports = whyNoImports(options.importBy);
     if (noImports !== null) throw new UsageError(`--import-by ${options.importBy}: ${noImports}`);
 
-    const plan = planParts(options, [], monotonicNowNs());
+    const choice = sink === 'encode' ? await hardwareFor(wish, options) : null;
+    const plan = planParts({ ...options, encoder: choice?.encoder ?? 'software' }, [], monotonicNowNs());
     const terminal = process.stderr.isTTY === true;
     const progress = new Progress(io.stderr, terminal);
     const meter = new HostMeter(plan);
@@ -170,6 +179,7 @@ export const hostCommand: Command = {
       io.stderr(`${text}\n`);
     };
     const onNews = (news: HostNews): void => {
+      page?.view?.hear(news);
       if (news.kind === 'listening') say(`listening at ${resolve(socket)}`);
       else if (news.kind === 'connecting') say(`connecting to ${resolve(socket)}`);
       else if (news.kind === 'connected') say('a front end has connected');
@@ -195,17 +205,28 @@ export const hostCommand: Command = {
       record: values.record ?? null,
       frames: values.frames ?? null,
     };
-    const stream = streamPort === null ? null : await streamFor(plan, streamPort);
-    const encoder = sink === 'encode' ? await encoderFor(plan, values.encoded ?? null, stream) : null;
-    if (stream !== null) {
-      say(`shown at ${stream.server.url}`);
-      stream.server.admission.onToken = () => say(`for another browser: ${stream.server.url}`);
+    const page = await openHostPage(plan, { stream: values.stream, view: values.view }, devices.length > 0);
+    const encoder = sink === 'encode' ? await encoderFor(plan, values.encoded ?? null, say, page) : null;
+    if (choice !== null) say(encoderWords(choice));
+    if (page !== null) {
+      const { server } = page.stream;
+      say(page.view === null ? `shown at ${server.url}` : `open in a browser (each address is good for one):\n${server.url}`);
+      server.admission.onToken = () => say(`for another browser:\n${server.url}`);
     }
-    void encoder?.failed.then((why) => say(`the encoder has ended: ${why}`));
+    let encoderFailed = false;
+    void encoder?.failed.then((why) => {
+      encoderFailed = true;
+      say(`the encoder has ended: ${why}`);
+    });
     const host = new VhostUserHost(task, onNews, encoder);
+    const setDisplay = (head: number, display: { width: number; height: number } | null): void => {
+      host.setDisplay(head, display);
+      page?.view?.displayIs(head, display);
+    };
+    if (encoder !== null) page?.view?.begin(encoder, setDisplay);
     const control = values.control ? createInterface({ input: io.stdin ?? process.stdin }) : null;
     control?.on('line', (line) => {
-      const answer = displayLine(line, options.heads, (head, display) => host.setDisplay(head, display));
+      const answer = displayLine(line, options.heads, setDisplay);
       if (answer !== null) io.stdout(`${answer}\n`);
     });
     // A standard input that fails has ended.
@@ -225,12 +246,12 @@ export const hostCommand: Command = {
     } finally {
       io.signal.removeEventListener('abort', onAbort);
       control?.close();
-      await stream?.close();
+      await page?.close();
       await encoder?.stop();
     }
     if (encoder !== null) say(`${encoder.encoded} frames encoded`);
     if (io.signal.aborted) return EXIT_INTERRUPTED;
-    return failed ? EXIT_INVALID : 0;
+    return failed || encoderFailed ? EXIT_INVALID : 0;
   },
 };
 
@@ -247,23 +268,17 @@ function deviceRanges(text: string | undefined): DeviceRange[] {
   });
 }
 
-/** @throws UsageError why it cannot be served there */
-async function streamFor(plan: MachinePlan, port: number): Promise<Stream> {
-  const missing = whyNoStream();
-  if (missing !== null) throw new UsageError(`--stream: ${missing}`);
-  try {
-    return await Stream.open(plan, '127.0.0.1', port);
-  } catch (error) {
-    throw new UsageError(`--stream ${port}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
 /** @throws UsageError why this machine cannot encode */
-async function encoderFor(plan: MachinePlan, output: string | null, stream: Stream | null): Promise<VhostEncoder> {
+async function encoderFor(
+  plan: MachinePlan,
+  output: string | null,
+  say: (text: string) => void,
+  page: HostPage | null,
+): Promise<VhostEncoder> {
   try {
-    return await startVhostEncoder(plan, output, stream?.tap);
+    return await startVhostEncoder(plan, output, page?.stream.tap, say);
   } catch (error) {
-    await stream?.close();
+    await page?.close();
     throw new UsageError(`--sink encode: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
@@ -274,5 +289,13 @@ function writablePlace(flag: string, path: string): void {
     accessSync(dirname(resolve(path)), constants.W_OK);
   } catch {
     throw new UsageError(`--${flag} ${path}: its folder cannot be written to`);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isFIFO() !== true) return;
+  if (flag === 'state') throw new UsageError(`--state ${path}: it is a pipe, which keeps nothing; name a file`);
+  try {
+    // The thread that opens it would wait for a reader, and no stop would end that. Left open: closed, it would be the reader's end.
+    openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    throw new UsageError(`--${flag} ${path}: nobody reads this pipe: start what reads it first`);
   }
 }

@@ -18,6 +18,7 @@ import { checkWritable, formatRun, type RunDocument, renderTerminal, writeReport
 import { wrap } from '../../reports/terminal.ts';
 import { whyNoImports } from '../../workers/native/imports.ts';
 import { whyNoVhostUser } from '../../workers/vhost-user/host.ts';
+import { encoderHelp, encoderWish, withEncoders } from '../encode/choice.ts';
 import { HISTORY_FOLDER, placeToKeep } from '../history-place.ts';
 import type { PairPlan } from '../peers/pairs.ts';
 import { Progress } from '../progress.ts';
@@ -29,6 +30,7 @@ import {
   matrix,
   memoryBudget,
   parseDamage,
+  parseMaxRefresh,
   parsePath,
   parseRate,
   parseResolution,
@@ -39,6 +41,7 @@ import {
 import type { StudyPlan } from '../study.ts';
 import { SUITES, suiteNamed, type Timing } from '../suites.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
+import { contentFlag } from './content-flag.ts';
 import { choiceFlag, HELP_FLAG, integerFlag, parseFlags, quoted } from './flags.ts';
 
 const SUITE_NAMES = wrap(`${' '.repeat(22)}${SUITES.map(({ name }) => name).join(', ')}`, 22)
@@ -68,7 +71,10 @@ How each is run:
   --sink NAME         latch, display, verify, or encode: H.264 (needs node-av)
   --max-refresh HZ    encode so many frames a second and head at most (30), or
                       max; with --rate max every frame is encoded then
+${encoderHelp()}
   --renderer NAME     stamp (one word a row) or paint (every pixel)
+  --content FILE      show a picture or a video instead, which a thread decodes
+                      meanwhile: in its own time, at max rate one a frame
   --scanout-us N      how long the sink reads a frame (2000 paced, 0 at max)
   --damage WxH+X+Y    each frame changes this rectangle only; needs --buffers 1
   --list-limit N      udmabuf's list_limit (1024)
@@ -112,6 +118,7 @@ Examples:
   scanout run --path copy --resolution 4k --buffers 1 --damage 256x256+64+64
   scanout run --suite quick --layout 4k --list-limit 8192 --json > run.json
   scanout run --path vfio --resolution 1080p --rate 60 --fault host-exits@9
+  scanout run --suite encode --content film.mp4
   scanout run --trace guest.jsonl --list-limit 8192
 `;
 
@@ -130,7 +137,9 @@ const OPTIONS = {
   heads: { type: 'string' },
   sink: { type: 'string' },
   'max-refresh': { type: 'string' },
+  encoder: { type: 'string' },
   renderer: { type: 'string' },
+  content: { type: 'string' },
   'scanout-us': { type: 'string' },
   damage: { type: 'string' },
   'list-limit': { type: 'string' },
@@ -169,12 +178,17 @@ export const runCommand: Command = {
       io.stdout(HELP);
       return 0;
     }
-    const { scenarios, timing, suite, study, pairs } = select(values, await traced(values));
+    const overrides = { ...machineOverrides(values), ...(await contentFlag(values.content)) };
+    const { scenarios: selected, timing, suite, study, pairs } = select(values, await traced(values, overrides), overrides);
+    const wish = encoderWish(values.encoder);
+    if (values['max-refresh'] !== undefined && !selected.some(({ options }) => options.sink === 'encode'))
+      throw new UsageError('--max-refresh is for --sink encode');
     const budget = (given('memory-mb', values, 16, 1 << 20) ?? Math.floor(memoryBudget() / 2 ** 20)) * 2 ** 20;
     const seed = given('seed', values, 0, 2 ** 32 - 1) ?? 1;
-    for (const one of scenarios) checkScenario(one, budget);
+    for (const one of selected) checkScenario(one, budget);
     if (values.out !== undefined) checkOutput(values.out);
     const kept = await placeToKeep(values.keep, values.history);
+    const scenarios = await withEncoders(selected, wish);
     const progress = new Progress(io.stderr, process.stderr.isTTY === true);
     let document: RunDocument;
     try {
@@ -243,12 +257,12 @@ function isFolder(path: string): boolean | null {
 }
 
 /** Scenarios of the traces that were asked for; null: none were. @throws UsageError */
-async function traced(values: Values): Promise<Scenario[] | null> {
+async function traced(values: Values, overrides: Partial<MachineOptions>): Promise<Scenario[] | null> {
   const { trace, suite, path, resolution, rate } = values;
   if (trace === undefined) return null;
   if (suite !== undefined || path !== undefined || resolution !== undefined)
     throw new UsageError('--trace plays recordings, which have a path and a size of their own: leave out --suite, --path and --resolution');
-  return await tracedScenarios(trace, rate === undefined ? undefined : parseRate(rate), machineOverrides(values));
+  return await tracedScenarios(trace, rate === undefined ? undefined : parseRate(rate), overrides);
 }
 
 interface Selection {
@@ -259,7 +273,7 @@ interface Selection {
   readonly pairs?: PairPlan[];
 }
 
-function select(values: Values, recorded: Scenario[] | null): Selection {
+function select(values: Values, recorded: Scenario[] | null, overrides: Partial<MachineOptions>): Selection {
   const custom =
     recorded !== null ||
     (values.suite === undefined && (values.path !== undefined || values.resolution !== undefined || values.rate !== undefined));
@@ -267,7 +281,6 @@ function select(values: Values, recorded: Scenario[] | null): Selection {
   const paths = unique(values.path?.split(',').map(parsePath), (path) => path);
   const resolutions = unique(values.resolution?.split(',').map(parseResolution), ({ width, height }) => `${width}x${height}`);
   const rates = unique(values.rate?.split(',').map(parseRate), String);
-  const overrides = machineOverrides(values);
   let scenarios: Scenario[];
   if (recorded !== null) {
     scenarios = recorded;
@@ -304,13 +317,14 @@ function select(values: Values, recorded: Scenario[] | null): Selection {
 }
 
 function machineOverrides(values: Values): Partial<MachineOptions> {
-  const { layout, sink, renderer, policy, profile, damage, ring, memory, fault } = values;
+  const { layout, sink, renderer, policy, profile, damage, ring, memory, fault, content } = values;
+  if (renderer !== undefined && content !== undefined) throw new UsageError('--content is shown in the place of what --renderer draws');
   return present({
     buffers: given('buffers', values, 1, 16),
     layout: layout === undefined ? undefined : choiceFlag('layout', layout, PAGE_LAYOUTS),
     heads: given('heads', values, 1, 16),
     sink: sink === undefined ? undefined : choiceFlag('sink', sink, ['latch', 'verify', 'display', 'encode'] as const),
-    maxRefreshHz: values['max-refresh'] === undefined ? undefined : parseRate(values['max-refresh']),
+    maxRefreshHz: values['max-refresh'] === undefined ? undefined : parseMaxRefresh(values['max-refresh']),
     renderer: renderer === undefined ? undefined : choiceFlag('renderer', renderer, ['stamp', 'paint'] as const),
     scanoutUs: given('scanout-us', values, 0, 10_000_000),
     damage: damage === undefined ? undefined : parseDamage(damage),

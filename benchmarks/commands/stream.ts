@@ -5,17 +5,18 @@ import { type MachinePlan, planMachine } from '../../core/machine/plan.ts';
 import { monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
-import { Libc } from '../../workers/native/libc.ts';
+import type { EncoderChoice } from '../../workers/encode/hardware-probe.ts';
 import { Remote } from '../../workers/remote.ts';
 import { SessionRunner } from '../../workers/session.ts';
-import { Stream, whyNoStream } from '../../workers/stream/stream.ts';
+import { Stream } from '../../workers/stream/stream.ts';
 import { isLoopback } from '../../workers/stream/stream-server.ts';
 import { displayLine } from '../display-line.ts';
+import { encoderHelp, encoderWords, hardwareFor } from '../encode/choice.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
-import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, scenario } from '../scenarios.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
-import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+import { parseFlags } from './flags.ts';
+import { guestOptions, SHOWN_GUEST_FLAGS, shownGuest } from './shown-guest.ts';
 
 /** What is left of a timer's 32 bits: 24 days. */
 const FOREVER_MS = 2 ** 31 - 1;
@@ -35,10 +36,14 @@ Flags:
                       (udmabuf)
   --resolution WxH    of each head, or 720p, 1080p, 1440p, 4k, 8k (720p)
   --rate HZ|max       of the guest's vblank (60)
-  --max-refresh HZ|max  frames a second and head that are encoded at most (30)
+  --max-refresh HZ    encode so many frames a second and head at most (30), or
+                      max
+${encoderHelp()}
   --heads N           scanouts (1)
   --buffers N         1 to 16 (2)
   --layout NAME       how pages lie: ${PAGE_LAYOUTS.join(', ')} (64k)
+  --content FILE      a picture or a video that the guest shows again and again
+                      in the place of the test card
   --seconds N         how long (0: until Ctrl-C)
   --port N            0: any that is free (0)
   --listen ADDRESS    serve others than this computer, too: what is sent is not
@@ -56,6 +61,7 @@ failed; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM (the figures are printe
 Examples:
   scanout stream
   scanout stream --path copy --resolution 1080p --max-refresh max
+  scanout stream --content film.mp4
   scanout stream --heads 2 --port 8080 --seconds 60 --json
   ssh -L 8080:127.0.0.1:8080 far.example scanout stream --port 8080
 `;
@@ -68,48 +74,26 @@ export const streamCommand: Command = {
     const { values } = parseFlags({
       args: argv,
       options: {
-        path: { type: 'string', default: 'udmabuf' },
-        resolution: { type: 'string', default: '720p' },
-        rate: { type: 'string', default: '60' },
-        'max-refresh': { type: 'string', default: '30' },
-        heads: { type: 'string', default: '1' },
-        buffers: { type: 'string', default: '2' },
-        layout: { type: 'string', default: '64k' },
-        seconds: { type: 'string', default: '0' },
-        port: { type: 'string', default: '0' },
+        ...SHOWN_GUEST_FLAGS,
         listen: { type: 'string', default: '127.0.0.1' },
         control: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
-        help: HELP_FLAG,
       },
     });
     if (values.help) {
       io.stdout(HELP);
       return 0;
     }
-    const { options } = scenario({
-      ...parseResolution(values.resolution),
-      path: parsePath(values.path),
-      rateHz: parseRate(values.rate),
-      maxRefreshHz: parseRate(values['max-refresh']),
-      heads: integerFlag('heads', values.heads, 1, 16),
-      buffers: integerFlag('buffers', values.buffers, 1, 16),
-      layout: choiceFlag('layout', values.layout, PAGE_LAYOUTS),
-      sink: 'encode',
-      card: true,
-      // Scattered pages of files can be read as one range.
-      memory: typeof Libc.load() === 'string' ? 'shared' : 'memfd',
-    });
-    const seconds = integerFlag('seconds', values.seconds, 0, 1_000_000);
-    const port = integerFlag('port', values.port, 0, 65_535);
-    const missing = whyNoStream();
-    if (missing !== null) throw new UsageError(missing);
-    checkScenario({ id: 'the guest', options }, memoryBudget());
-    return await serve(io, options, { seconds, port, address: values.listen, control: values.control, json: values.json });
+    const { wish, setup, encoder, seconds, port } = await shownGuest(values);
+    const options = guestOptions(wish, setup);
+    const choice = await hardwareFor(encoder, options);
+    const { listen: address, control, json } = values;
+    return await serve(io, { ...options, encoder: choice.encoder }, { choice, seconds, port, address, control, json });
   },
 };
 
 interface Wish {
+  readonly choice: EncoderChoice;
   readonly seconds: number;
   readonly port: number;
   readonly address: string;
@@ -117,7 +101,7 @@ interface Wish {
   readonly json: boolean;
 }
 
-async function serve(io: Io, options: MachineOptions, { seconds, port, address, control, json }: Wish): Promise<number> {
+async function serve(io: Io, options: MachineOptions, { choice, seconds, port, address, control, json }: Wish): Promise<number> {
   const plan = planMachine(options, monotonicNowNs());
   const stream = await openStream(plan, address, port);
   const terminal = process.stderr.isTTY === true;
@@ -131,8 +115,10 @@ async function serve(io: Io, options: MachineOptions, { seconds, port, address, 
     say('Browsers decode video for pages of their own computer or over https alone:');
     say(`they need ssh -L ${stream.server.port}:127.0.0.1:${stream.server.port}, or a proxy that speaks TLS.`);
   }
+  say(encoderWords(choice));
+  say('open in a browser (each address is good for one; Ctrl-C ends the stream):');
   (json ? io.stderr : io.stdout)(`${stream.server.url}\n`);
-  stream.server.admission.onToken = () => say(`for another browser: ${stream.server.url}`);
+  stream.server.admission.onToken = () => say(`for another browser:\n${stream.server.url}`);
 
   const displays = plannedDisplays(options);
   const remote = new Remote(plan.control, displays);
@@ -147,6 +133,8 @@ async function serve(io: Io, options: MachineOptions, { seconds, port, address, 
   // A standard input that fails has ended.
   lines?.on('error', () => {});
   const sessions = new SessionRunner();
+  sessions.onNotice = say;
+  const tap = { ...stream.tap, fallBack: say };
   const meter = new StreamMeter(stream, new Counters(plan.guestCounters));
   const window = {
     warmupMs: 0,
@@ -160,7 +148,7 @@ async function serve(io: Io, options: MachineOptions, { seconds, port, address, 
       progress,
       terminal,
       () => meter.line(),
-      () => sessions.run(plan, window, Math.min(FOREVER_MS, window.measureMs + 30_000), io.signal, remote.buffer, stream.tap),
+      () => sessions.run(plan, window, Math.min(FOREVER_MS, window.measureMs + 30_000), io.signal, remote.buffer, tap),
     );
     if (outcome.kind === 'failed') {
       io.stderr(`scanout stream: the ${outcome.side} failed: ${outcome.reason}\n`);
@@ -185,12 +173,12 @@ async function openStream(plan: MachinePlan, address: string, port: number): Pro
   }
 }
 
-/** What an error of listening there means for who asked for it; another error is itself. */
-export function whyNotServed(error: unknown, address: string, port: number): unknown {
+/** What an error of listening there means for who asked for it by that flag; another error is itself. */
+export function whyNotServed(error: unknown, address: string, port: number, flag = 'port'): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : null;
   if (code === 'EADDRINUSE')
-    return new UsageError(`--port ${port}: another program listens there; take another, or 0 for any that is free`);
-  if (code === 'EACCES') return new UsageError(`--port ${port}: this user may not listen there; take one from 1024 on, or 0`);
+    return new UsageError(`--${flag} ${port}: another program listens there; take another, or 0 for any that is free`);
+  if (code === 'EACCES') return new UsageError(`--${flag} ${port}: this user may not listen there; take one from 1024 on, or 0`);
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EINVAL' || code === 'EAI_AGAIN')
     return new UsageError(`--listen ${address}: this computer has no such address; 0.0.0.0 stands for all that it has`);
   return error;
@@ -199,10 +187,13 @@ export function whyNotServed(error: unknown, address: string, port: number): unk
 interface StreamFigures {
   /** Frames of the guest, over all heads. */
   readonly frames: number;
+  readonly encoded: number;
+  /** That ever joined. */
+  readonly clients: number;
   /** Frames that clients were sent, and lost because too much waited for them. */
   readonly sent: number;
   readonly lost: number;
-  /** ms; null: nobody watched. */
+  /** ms; null: no client reported. */
   readonly glassP50Ms: number | null;
   readonly glassP99Ms: number | null;
   readonly samples: number;
@@ -235,13 +226,18 @@ class StreamMeter {
     const { glass, hub } = this.#stream;
     const { p50, p99, samples } = glass.figures();
     const frames = this.#counters.get(Counter.flushes);
-    return { frames, sent: hub.sent, lost: hub.lost, glassP50Ms: p50, glassP99Ms: p99, samples };
+    const { packets: encoded, joined: clients, sent, lost } = hub;
+    return { frames, encoded, clients, sent, lost, glassP50Ms: p50, glassP99Ms: p99, samples };
   }
 }
 
-function figuresText({ frames, sent, lost, glassP50Ms, glassP99Ms, samples }: StreamFigures): string {
-  const glass = samples === 0 ? 'nobody watched' : `p50 ${msText(glassP50Ms)}, p99 ${msText(glassP99Ms)} (${samples} frames shown)`;
-  return `frames          ${frames} of the guest; ${sent} sent, ${lost} lost by clients\nglass to glass  ${glass}\n`;
+function figuresText({ frames, encoded, clients, sent, lost, glassP50Ms, glassP99Ms, samples }: StreamFigures): string {
+  const seen = clients === 0 ? 'nobody watched' : 'no client reported any';
+  const glass = samples === 0 ? seen : `p50 ${msText(glassP50Ms)}, p99 ${msText(glassP99Ms)} (${samples} frames shown)`;
+  return `frames          ${frames} of the guest, ${encoded} encoded
+clients         ${clients} joined; ${sent} frames sent, ${lost} dropped for slow clients
+glass to glass  ${glass}
+`;
 }
 
 const msText = (ms: number | null): string => (ms === null ? '-' : `${ms.toFixed(1)} ms`);

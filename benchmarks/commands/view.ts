@@ -1,14 +1,16 @@
 import type { MachineOptions } from '../../core/machine/options.ts';
 import { PAGE_LAYOUTS } from '../../core/memory/allocator.ts';
-import { Libc } from '../../workers/native/libc.ts';
-import { whyNoStream } from '../../workers/stream/stream.ts';
+import type { EncoderChoice } from '../../workers/encode/hardware-probe.ts';
 import { ViewMachines } from '../../workers/view/machines.ts';
 import type { Wish } from '../../workers/view/messages.ts';
+import { encoderHelp, encoderWords, hardwareFor } from '../encode/choice.ts';
 import { withLiveLine } from '../live-line.ts';
 import { Progress } from '../progress.ts';
-import { checkScenario, memoryBudget, parsePath, parseRate, parseResolution, ScenarioError, scenario } from '../scenarios.ts';
+import { ScenarioError } from '../scenarios.ts';
+import { viewTotalsText } from '../view-totals.ts';
 import { type Command, EXIT_INTERRUPTED, EXIT_INVALID, type Io, UsageError } from './command.ts';
-import { choiceFlag, HELP_FLAG, integerFlag, parseFlags } from './flags.ts';
+import { parseFlags } from './flags.ts';
+import { type GuestSetup, guestOptions, SHOWN_GUEST_FLAGS, shownGuest } from './shown-guest.ts';
 import { whyNotServed } from './stream.ts';
 
 /** Rows of the frame log: what the view's latencies are drawn from is of the last two seconds. */
@@ -31,9 +33,13 @@ Flags:
   --resolution WxH    of each head, or 720p, 1080p, 1440p, 4k, 8k (720p)
   --rate HZ|max       of the guest's vblank (60)
   --layout NAME       how pages lie: ${PAGE_LAYOUTS.join(', ')} (64k)
-  --max-refresh HZ|max  frames a second and head that are encoded at most (30)
+  --max-refresh HZ    encode so many frames a second and head at most (30), or
+                      max
+${encoderHelp()}
   --heads N           scanouts (1)
   --buffers N         1 to 16 (2)
+  --content FILE      a picture or a video that the guest shows again and again
+                      in the place of the test card
   --seconds N         how long (0: until Ctrl-C)
   --port N            0: any that is free (0)
   --help              this text
@@ -44,78 +50,33 @@ failed; ${EXIT_INTERRUPTED} stopped by Ctrl-C or SIGTERM.
 Examples:
   scanout view
   scanout view --path copy --resolution 1080p
+  scanout view --content film.mp4
   scanout view --heads 2 --port 8080
   ssh -L 8080:127.0.0.1:8080 far.example scanout view --port 8080
 `;
-
-/** What the page does not change. */
-export interface ViewSetup {
-  readonly maxRefreshHz: number | null;
-  readonly heads: number;
-  readonly buffers: number;
-}
 
 export const viewCommand: Command = {
   name: 'view',
   summary: 'watch a running guest, its path and its copies in a browser',
   help: HELP,
   async run(argv, io) {
-    const { values } = parseFlags({
-      args: argv,
-      options: {
-        path: { type: 'string', default: 'udmabuf' },
-        resolution: { type: 'string', default: '720p' },
-        rate: { type: 'string', default: '60' },
-        layout: { type: 'string', default: '64k' },
-        'max-refresh': { type: 'string', default: '30' },
-        heads: { type: 'string', default: '1' },
-        buffers: { type: 'string', default: '2' },
-        seconds: { type: 'string', default: '0' },
-        port: { type: 'string', default: '0' },
-        help: HELP_FLAG,
-      },
-    });
+    const { values } = parseFlags({ args: argv, options: SHOWN_GUEST_FLAGS });
     if (values.help) {
       io.stdout(HELP);
       return 0;
     }
-    const { path, resolution, rate, layout } = values;
-    const wish: Wish = { path, resolution, rate, layout };
-    const setup = {
-      maxRefreshHz: parseRate(values['max-refresh']),
-      heads: integerFlag('heads', values.heads, 1, 16),
-      buffers: integerFlag('buffers', values.buffers, 1, 16),
-    };
-    const seconds = integerFlag('seconds', values.seconds, 0, 1_000_000);
-    const port = integerFlag('port', values.port, 0, 65_535);
-    const missing = whyNoStream();
-    if (missing !== null) throw new UsageError(missing);
+    const { wish, setup, encoder, seconds, port } = await shownGuest(values);
     // Said before anything is opened.
-    viewOptions(wish, setup);
-    return await view(io, wish, setup, seconds, port);
+    const choice = await hardwareFor(encoder, viewOptions(wish, setup));
+    return await view(io, wish, { ...setup, encoder: choice.encoder }, choice, seconds, port);
   },
 };
 
 /** A wish's machine. @throws ScenarioError, UsageError why it cannot be had */
-export function viewOptions({ path, resolution, rate, layout }: Wish, setup: ViewSetup): MachineOptions {
-  const { options } = scenario({
-    ...parseResolution(resolution),
-    path: parsePath(path),
-    rateHz: parseRate(rate),
-    layout: choiceFlag('layout', layout, PAGE_LAYOUTS),
-    ...setup,
-    sink: 'encode',
-    card: true,
-    movable: path !== 'copy',
-    logCapacity: LOG_ROWS,
-    // Scattered pages of files can be read as one range.
-    memory: typeof Libc.load() === 'string' ? 'shared' : 'memfd',
-  });
-  checkScenario({ id: `${path} at ${resolution}`, options }, memoryBudget());
-  return options;
-}
+const viewOptions = (wish: Wish, setup: GuestSetup): MachineOptions =>
+  guestOptions(wish, setup, { movable: wish.path !== 'copy', logCapacity: LOG_ROWS });
 
-async function view(io: Io, wish: Wish, setup: ViewSetup, seconds: number, port: number): Promise<number> {
+async function view(io: Io, wish: Wish, setup: GuestSetup, choice: EncoderChoice, seconds: number, port: number): Promise<number> {
   const optionsOf = (wanted: Wish): MachineOptions | string => {
     try {
       return viewOptions(wanted, setup);
@@ -124,15 +85,18 @@ async function view(io: Io, wish: Wish, setup: ViewSetup, seconds: number, port:
       throw error;
     }
   };
-  const machines = await open({ wish, optionsOf, address: '127.0.0.1', port });
-  const { server, hub } = machines.stream;
   const terminal = process.stderr.isTTY === true;
   const progress = new Progress(io.stderr, terminal);
-  io.stdout(`${server.url}\n`);
-  server.admission.onToken = () => {
+  const say = (text: string): void => {
     progress.end();
-    io.stderr(`for another browser: ${server.url}\n`);
+    io.stderr(`${text}\n`);
   };
+  const machines = await open({ wish, optionsOf, address: '127.0.0.1', port, fallBack: say, notice: say });
+  const { server, hub } = machines.stream;
+  io.stderr('open in a browser (each address is good for one; Ctrl-C ends the view):\n');
+  io.stdout(`${server.url}\n`);
+  say(encoderWords(choice));
+  server.admission.onToken = () => say(`for another browser:\n${server.url}`);
   const line = (): string | null => {
     const { figures } = machines;
     if (figures === null) return null;
@@ -146,6 +110,7 @@ async function view(io: Io, wish: Wish, setup: ViewSetup, seconds: number, port:
     }
   } finally {
     await machines.close();
+    io.stderr(viewTotalsText(machines.totals));
   }
   return io.signal.aborted ? EXIT_INTERRUPTED : 0;
 }

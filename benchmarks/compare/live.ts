@@ -3,6 +3,7 @@
 import { environmentDifferences } from '../../reports/compare/environments.ts';
 import { compareSeries, disturbedPairs, type RunPair, seriesOf, withoutRatio } from '../../reports/compare/live.ts';
 import { lookSchedule, pairsNeeded } from '../../reports/compare/looks.ts';
+import { defaultMetrics } from '../../reports/compare/metrics.ts';
 import { counted } from '../../reports/format.ts';
 import { InputError } from '../../reports/index.ts';
 import type { Checkout } from './checkout.ts';
@@ -31,10 +32,16 @@ export interface Judge {
   readonly conclusive: (runs: readonly RunPair[], alpha: number) => boolean;
 }
 
-/** Judges what `compareSeries` compares. */
-export function comparisonJudge(metrics: readonly string[], margin: number): Judge {
+/** What is compared of pairs of runs. @param metrics null: none were named */
+export function metricsOfPairs(metrics: readonly string[] | null, runs: readonly RunPair[]): readonly string[] {
+  return metrics ?? defaultMetrics(runs.flat());
+}
+
+/** Judges what `compareSeries` compares. @param named metrics; null: the usual ones */
+export function comparisonJudge(named: readonly string[] | null, margin: number): Judge {
   return {
     family: (runs) => {
+      const metrics = metricsOfPairs(named, runs);
       const family = seriesOf(runs, metrics).length;
       const mixed = withoutRatio(runs, metrics).find(({ fault }) => fault === 'mixed');
       if (mixed !== undefined && family === 0)
@@ -43,7 +50,9 @@ export function comparisonJudge(metrics: readonly string[], margin: number): Jud
       return family;
     },
     conclusive: (runs, alpha) =>
-      compareSeries(seriesOf(runs, metrics), margin, alpha, []).comparisons.every(({ verdict }) => verdict !== 'inconclusive'),
+      compareSeries(seriesOf(runs, metricsOfPairs(named, runs)), margin, alpha, []).comparisons.every(
+        ({ verdict }) => verdict !== 'inconclusive',
+      ),
   };
 }
 

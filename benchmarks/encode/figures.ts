@@ -24,15 +24,14 @@ export class EncodeFigures {
   transferred = 0;
   /** Buffers that were given back after their packet was out; the ledger's bytes, and the frames of the whole session. */
   releasedLate = 0;
-  /** Packets that were out before the guest had seen its buffer given back. */
+  /** Packets of frames that the guest waits for a fence of; those that were out before the guest had seen it. */
+  fenced = 0;
   seenLate = 0;
   gatheredBytes = 0;
   encoderBytes = 0;
   encoderCopies = 0;
   /** null: not measured. */
   aloneFps: number | null = null;
-  /** Hardware that could have been used. */
-  devices: readonly string[] = [];
   readonly toPacket: RecordableHistogram = histogram();
   readonly held: RecordableHistogram = histogram();
 
@@ -47,6 +46,7 @@ export class EncodeFigures {
     this.transferNs += other.transferNs;
     this.transferred += other.transferred;
     this.releasedLate += other.releasedLate;
+    this.fenced += other.fenced;
     this.seenLate += other.seenLate;
     this.gatheredBytes += other.gatheredBytes;
     this.encoderBytes += other.encoderBytes;
@@ -102,6 +102,8 @@ export function encodeFigures(
     const row = frames.row(at(EncodeColumn.head), at(EncodeColumn.frame));
     const submit = frames.cells[row + (options.rateHz === null ? FrameColumn.submit : FrameColumn.scheduled)];
     const seen = frames.cells[row + FrameColumn.fenceSeen];
+    // Of a copy (and without fences) it waits for none.
+    if (seen > 0) figures.fenced++;
     if (seen > packet) figures.seenLate++;
     figures.packets++;
     figures.bytes += at(EncodeColumn.bytes);

@@ -1,18 +1,13 @@
 import { availableParallelism } from 'node:os';
-import { COPIES, PATHS } from '../../core/machine/options.ts';
-import { compact, counted, ratioWords } from '../../reports/format.ts';
-import type { Scenario as ScenarioRecord } from '../../reports/run-document.ts';
+import { PATHS } from '../../core/machine/options.ts';
+import { contentWords } from '../content.ts';
 import { matrix, parseResolution, resolutionName, type Scenario } from '../scenarios.ts';
 import { type Studied, seriesAlong } from '../study.ts';
 import type { Suite } from '../suites.ts';
 import { DEFAULT } from '../timing.ts';
-import { encodeGain, predictedFps } from './gains.ts';
+import { conclusions, pathGains } from './answers.ts';
 
 const SIZES = ['720p', '1080p', '4k'] as const;
-/** Fewer pairs make no interval that a prediction could be held against. */
-const LEAST_PAIRS = 5;
-/** What importing is held against. */
-const COPYING = ['copy', 'readback-copy'] as const;
 
 /** Files, so that scattered pages are mapped side by side and read where they lie. */
 const BASE = { sink: 'encode', maxRefreshHz: null, memory: 'memfd' } as const;
@@ -30,13 +25,14 @@ export const ENCODE: Suite = {
   scenarios,
   timing: {
     ...DEFAULT,
-    repetitions: 5,
+    // Pairs enough for an interval that is narrower than its extremes.
+    repetitions: 9,
     warmupMs: 150,
     warmupFrames: 10,
-    measureMs: 800,
+    measureMs: 500,
     pacedFrames: 60,
     maxRepeated: 0.2,
-    maxSeconds: 400,
+    maxSeconds: 480,
   },
   study: {
     question: 'How many frames a second does an encoder get, imported and copied?',
@@ -49,6 +45,7 @@ export const ENCODE: Suite = {
         at: ({ width, height }) => ({ at: width * height, label: resolutionName(width, height) }),
         value: ({ record }) => record.results.encode?.fps ?? null,
       }),
+    gains: (all) => pathGains(capacities(all), availableParallelism()),
     answers: (_series, all) => answers(capacities(all), availableParallelism()),
   },
 };
@@ -57,43 +54,20 @@ export const ENCODE: Suite = {
 const capacities = (all: readonly Studied[]): Studied[] => all.filter(({ options }) => options.rateHz === null);
 
 function answers(all: readonly Studied[], cpus: number): string[] {
-  const sizes = new Map<string, ScenarioRecord[]>();
-  for (const { options, record } of all) {
-    const size = resolutionName(options.width, options.height);
-    sizes.set(size, [...(sizes.get(size) ?? []), record]);
-  }
-  const said = [...sizes].flatMap(([size, records]) => [...records.flatMap((one) => sentenceOf(size, one, records, cpus))]);
+  const said = conclusions(all, pathGains(all, cpus), cpus);
   return said.length === 0 ? [] : [...said, contentOf(all)];
-}
-
-/** `vfio at 1080p: 105 frames a second, 1.2 [1.1, 1.3] times copy (its CPU times predict 1.1: inside), …`. Of zero-copy paths. */
-function sentenceOf(size: string, one: ScenarioRecord, records: readonly ScenarioRecord[], cpus: number): string[] {
-  const { encode } = one.results;
-  if (encode === undefined || COPIES[one.path] > 0) return [];
-  const parts = [`${one.path} at ${size}: ${compact(encode.fps)} frames a second`];
-  for (const path of COPYING) {
-    const other = records.find((record) => record.path === path);
-    const gain = other === undefined ? null : encodeGain(one, other);
-    if (other === undefined || gain === null) continue;
-    const predicted = (predictedFps(one, cpus) ?? 0) / (predictedFps(other, cpus) ?? 1);
-    const place = predicted >= gain.low && predicted <= gain.high ? 'inside' : 'outside';
-    const pairs = gain.pairs ?? 0;
-    const copied = other.results.encode;
-    const budget = copied === undefined ? 0 : copied.transferUs / (copied.conversionCpuUs + copied.encodingCpuUs);
-    parts.push(
-      `${ratioWords(gain)} times ${path} (${counted(pairs, 'pair', 'pairs')}), whose copies take ${(100 * budget).toFixed(0)}% of what encoding takes (the CPU times predict ${predicted.toFixed(2)}${pairs < LEAST_PAIRS ? '' : `: ${place}`})`,
-    );
-  }
-  if (one.encoder?.toAlone) parts.push(`${ratioWords(one.encoder.toAlone)} of the encoder alone with a still picture`);
-  return [`${parts.join('; ')}.`];
 }
 
 /** What was in the frames: it decides what encoding costs. */
 function contentOf(all: readonly Studied[]): string {
-  const renderers = new Set(all.map(({ options }) => options.renderer));
   const words = {
     stamp: 'stamp: black but for the first pixel of each row, which changes; the least that an encoder can be given',
     paint: 'paint: every row another colour, other ones in each frame; more than any desktop changes',
   };
-  return `Encoded was ${[...renderers].map((renderer) => words[renderer]).join(', and ')}.`;
+  const shown = all.map(({ options: { renderer, content } }) =>
+    renderer === 'content'
+      ? `${content === undefined ? renderer : contentWords(content)}, decoded meanwhile on the same CPUs`
+      : words[renderer],
+  );
+  return `Encoded was ${[...new Set(shown)].join(', and ')}.`;
 }

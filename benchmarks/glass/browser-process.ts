@@ -4,9 +4,9 @@
  * Arguments: Chromium's program, and the pid that names the folder.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
 const FLAGS = [
@@ -50,9 +50,20 @@ function end(): void {
   }
 }
 
+/** Chromium makes a folder beside its own one for a socket, and does not remove it when it is killed. */
+function removeSocket(): void {
+  try {
+    const beside = dirname(readlinkSync(join(folder, 'SingletonSocket')));
+    if (dirname(beside) === tmpdir()) rmSync(beside, REMOVING);
+  } catch {
+    // It was killed before it made one.
+  }
+}
+
 function leave(): void {
   if (isOver) return;
   isOver = true;
+  removeSocket();
   rmSync(folder, REMOVING);
   process.exit();
 }

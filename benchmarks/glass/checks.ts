@@ -17,7 +17,7 @@ interface Watched {
 export function glassChecks({ scenario: { id, options }, timed }: Watched): Check[] {
   const all = timed.filter(({ glass }) => glass !== undefined);
   if (all.length === 0) return [];
-  const { backwards, shown } = pooled(all);
+  const { backwards, shown } = pooled(all).metrics();
   const checks: Check[] = [
     {
       name: `${id} is shown in the order of its frames`,
@@ -27,15 +27,16 @@ export function glassChecks({ scenario: { id, options }, timed }: Watched): Chec
   ];
   const calm = all.filter(({ repetition }) => !repetition.disturbed);
   const used = calm.length > 0 ? calm : all;
-  const { p50Us, fps } = pooled(used);
+  const figures = pooled(used);
+  const { p50Us, fps } = figures.metrics();
   const least = SUSTAINED * (options.rateHz ?? 0) * options.heads;
   // At a rate that the encoder does not sustain frames wait for it: that is no figure of the way they take.
   if (options.height !== 1080 || options.rateHz === null || encodedFps(used) < least) return checks;
   checks.push({
     name: `${id} is seen within ${MOST_US / 1000} ms, median`,
-    // What waits for a browser that has too little CPU is no figure of the stream.
-    status: p50Us <= MOST_US ? 'pass' : calm.length === 0 || fps < least ? 'inconclusive' : 'fail',
-    detail: `${(p50Us / 1000).toFixed(1)} ms; the browser showed ${fps.toFixed(1)} frames a second`,
+    // Of all the guest's frames. What waits for a browser that has too little CPU is no figure of the stream.
+    status: figures.mostWithin(MOST_US) ? 'pass' : calm.length === 0 || fps < least ? 'inconclusive' : 'fail',
+    detail: `${(p50Us / 1000).toFixed(1)} ms of those shown; the browser showed ${fps.toFixed(1)} frames a second`,
   });
   return checks;
 }
@@ -50,8 +51,8 @@ function encodedFps(all: readonly MeasuredRepetition[]): number {
   return wallNs === 0 ? 0 : (packets / wallNs) * 1e9;
 }
 
-export function pooled(all: readonly MeasuredRepetition[]): ReturnType<GlassFigures['metrics']> {
+export function pooled(all: readonly MeasuredRepetition[]): GlassFigures {
   const figures = new GlassFigures();
   for (const { glass } of all) if (glass !== undefined) figures.add(glass);
-  return figures.metrics();
+  return figures;
 }

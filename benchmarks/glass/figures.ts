@@ -62,6 +62,8 @@ export class ShownFrames {
 /** Of one repetition, or of several together. */
 export class GlassFigures {
   readonly ns: number[] = [];
+  /** Frames of the guest in the measured part, shown or not. */
+  guestFrames = 0;
   wallNs = 0;
   lost = 0;
   backwards = 0;
@@ -69,10 +71,16 @@ export class GlassFigures {
 
   add(other: GlassFigures): void {
     for (const ns of other.ns) this.ns.push(ns);
+    this.guestFrames += other.guestFrames;
     this.wallNs += other.wallNs;
     this.lost += other.lost;
     this.backwards += other.backwards;
     this.offsetErrorUs = Math.max(this.offsetErrorUs, other.offsetErrorUs);
+  }
+
+  /** Whether at least half of the guest's frames were shown within a time, µs: those that never were have no time, and may not flatter it. */
+  mostWithin(us: number): boolean {
+    return 2 * this.ns.filter((ns) => ns <= us * 1000).length >= this.guestFrames;
   }
 
   metrics(): GlassMetrics {
@@ -80,6 +88,7 @@ export class GlassFigures {
     const at = (part: number): number => (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0) / 1000;
     return {
       shown: sorted.length,
+      guestFrames: this.guestFrames,
       fps: this.wallNs === 0 ? 0 : (sorted.length / this.wallNs) * 1e9,
       lost: this.lost,
       backwards: this.backwards,

@@ -3,8 +3,16 @@ import { delimiter, join } from 'node:path';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-export const HOW_TO_GET_BROWSER = 'install Chromium (Debian: apt-get install chromium), or name it or Chrome in SCANOUT_CHROMIUM';
-export const NO_BROWSER = `no Chromium to show the stream: ${HOW_TO_GET_BROWSER}`;
+/** What to do where `findBrowser` finds none. */
+export function howToGetBrowser(): string {
+  const named = process.env['SCANOUT_CHROMIUM'] ?? '';
+  if (named !== '') return `SCANOUT_CHROMIUM is ${named}, which cannot be run: name Chromium or Chrome there, or unset it`;
+  return 'install Chromium (Debian: apt-get install chromium), or name it or Chrome in SCANOUT_CHROMIUM';
+}
+
+export function noBrowser(): string {
+  return `no Chromium to show the stream: ${howToGetBrowser()}`;
+}
 
 /** The program that SCANOUT_CHROMIUM names, else the first Chromium or Chrome in PATH; null: there is none. */
 export function findBrowser(): string | null {

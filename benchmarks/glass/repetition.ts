@@ -92,6 +92,7 @@ function withGlass(
   const glass = new GlassFigures();
   for (const ns of shown.measured(guest)) glass.ns.push(ns);
   if (glass.ns.length === 0) return `the browser showed ${shown.count} frames, and none of those measured`;
+  glass.guestFrames = guest.endFrame.reduce((sum, end, head) => sum + end - guest.firstFrame[head], 0);
   glass.wallNs = guest.endNs - guest.startNs;
   glass.lost = lost;
   glass.backwards = shown.backwards;

@@ -1,5 +1,6 @@
 import type { Metrics, PairedRatio, Repetition } from '../../reports/run-document.ts';
 import { median, ratioOfPairs } from '../../reports/statistics.ts';
+import { neighbours } from '../neighbours.ts';
 
 /** Two scenarios of a suite that are compared round by round. */
 export interface PairPlan extends Omit<PairedRatio, 'ratio'> {
@@ -9,26 +10,27 @@ export interface PairPlan extends Omit<PairedRatio, 'ratio'> {
 /** What a pair is drawn from. */
 export interface Timed {
   readonly id: string;
-  /** Timed repetitions by their round: those of one round are neighbours. One that failed is missing. */
-  readonly rounds: ReadonlyMap<number, Repetition>;
+  /** Timed ones. One that failed is missing. */
+  readonly repetitions: readonly Repetition[];
 }
 
-/** The ratios of those pairs whose scenarios were both measured; of pairs that nothing disturbed, where these are at least half. */
+/** Of fewer there is no interval. */
+const LEAST_PAIRS = 2;
+
+/** The ratios of those pairs whose scenarios were both measured; of pairs that nothing disturbed, where these are at least half, and two. */
 export function ratiosOf(plans: readonly PairPlan[], scenarios: readonly Timed[]): PairedRatio[] {
   return plans.flatMap(({ figure, ...plan }) => {
-    const [of, to] = [plan.of, plan.to].map((id) => scenarios.find((scenario) => scenario.id === id)?.rounds);
+    const [of, to] = [plan.of, plan.to].map((id) => scenarios.find((scenario) => scenario.id === id)?.repetitions);
     if (of === undefined || to === undefined) return [];
     const all: [number, number][] = [];
     const calm: [number, number][] = [];
-    for (const [round, one] of of) {
-      const other = to.get(round);
-      if (other === undefined) continue;
+    for (const [one, other] of neighbours(of, to)) {
       const pair: [number, number] = [figure(one), figure(other)];
       if (!(pair[0] > 0 && pair[1] > 0)) continue;
       all.push(pair);
       if (!one.disturbed && !other.disturbed) calm.push(pair);
     }
-    const used = calm.length * 2 >= all.length ? calm : all;
-    return [{ ...plan, ratio: used.length < 2 ? null : ratioOfPairs(used, { estimator: median }) }];
+    const used = calm.length >= LEAST_PAIRS && calm.length * 2 >= all.length ? calm : all;
+    return [{ ...plan, ratio: used.length < LEAST_PAIRS ? null : ratioOfPairs(used, { estimator: median }) }];
   });
 }

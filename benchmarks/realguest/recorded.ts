@@ -55,6 +55,7 @@ const OWN = {
   buffers: '--buffers',
   heads: '--heads',
   renderer: '--renderer',
+  content: '--content',
   damage: '--damage',
   ring: '--ring',
   memory: '--memory',
@@ -72,6 +73,7 @@ export function onHost(one: Scenario, settings: Partial<MachineOptions>): Scenar
   const options = { ...one.options, ...settings };
   const words = [
     settings.sink === undefined || settings.sink === 'latch' ? '' : settings.sink,
+    settings.encoder === undefined || settings.encoder === 'software' ? '' : settings.encoder,
     settings.scanoutUs === undefined ? '' : `scanout${settings.scanoutUs}us`,
     settings.fences === false ? 'nofences' : '',
     settings.handicapPercent === undefined ? '' : `handicap${settings.handicapPercent}`,

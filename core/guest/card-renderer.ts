@@ -1,12 +1,11 @@
 import type { Clock } from '../measure/clock.ts';
 import type { SegmentList } from '../memory/segments.ts';
-import { CODE_COLUMNS, CODE_ROWS, codeBits, codeBlock } from './block-code.ts';
+import { codeBlock } from './block-code.ts';
+import { BLACK, drawCode, fill, WHITE } from './drawing.ts';
 import { type Renderer, type RenderTarget, Rows, stamp } from './renderer.ts';
 
 /** XRGB8888: white, yellow, cyan, green, magenta, red, blue, black at 75 %, as colour bars have them. */
 const BARS = [0xffbfbfbf, 0xffbfbf00, 0xff00bfbf, 0xff00bf00, 0xffbf00bf, 0xffbf0000, 0xff0000bf, 0xff101010];
-const BLACK = 0xff000000;
-const WHITE = 0xffffffff;
 const TRACK = 0xff303030;
 const GREY_STEPS = 16;
 /** Segments of each digit: top, upper left, upper right, middle, lower left, lower right, bottom; bit 0 first. */
@@ -84,15 +83,6 @@ function drawStill(target: RenderTarget): void {
   }
 }
 
-function drawCode(target: RenderTarget, block: number, frame: number): void {
-  fill(target, 0, 0, (CODE_COLUMNS + 2) * block, (CODE_ROWS + 2) * block, BLACK);
-  const bits = codeBits(frame);
-  for (let i = 0; i < CODE_COLUMNS * CODE_ROWS; i++) {
-    if (((bits >>> (31 - i)) & 1) === 0) continue;
-    fill(target, block * (1 + (i % CODE_COLUMNS)), block * (1 + Math.floor(i / CODE_COLUMNS)), block, block, WHITE);
-  }
-}
-
 /** The last `digits` digits of a number, in segments, on a black ground. */
 function drawNumber(target: RenderTarget, left: number, top: number, stroke: number, value: number, digits: number): void {
   fill(target, 0, top, 2 * left + digits * DIGIT_PITCH * stroke, 9 * stroke, BLACK);
@@ -111,22 +101,4 @@ function drawDigit(target: RenderTarget, x: number, y: number, s: number, segmen
   if ((segments & 16) !== 0) fill(target, x, y + 3 * s, s, 4 * s, WHITE);
   if ((segments & 32) !== 0) fill(target, x + 3 * s, y + 3 * s, s, 4 * s, WHITE);
   if ((segments & 64) !== 0) fill(target, x, y + 6 * s, 4 * s, s, WHITE);
-}
-
-/** A rectangle of one colour; what of it lies outside of the image is left out. */
-function fill({ pages, stride, width, height }: RenderTarget, x: number, y: number, w: number, h: number, colour: number): void {
-  const right = Math.min(x + w, width);
-  const bottom = Math.min(y + h, height);
-  for (let row = y; row < bottom; row++) {
-    const end = row * stride + right * 4;
-    for (let at = row * stride + x * 4; at < end; ) {
-      const i = pages.find(at);
-      const first = pages.start[i];
-      const stop = Math.min(end, first + pages.bytes[i]);
-      const base = pages.offset[i] - first;
-      // RACE: the sink reads these words; ordered by the ring's publish of the frame's commands.
-      pages.region[i].u32.fill(colour, (base + at) / 4, (base + stop) / 4);
-      at = stop;
-    }
-  }
 }

@@ -20,7 +20,7 @@ export interface StampedRows {
 
 /** Draws frame `frame`; the first word of every row is the frame's number + 1 (what the verify sink looks for). */
 export interface Renderer {
-  readonly name: 'stamp' | 'paint' | 'card';
+  readonly name: 'stamp' | 'paint' | 'card' | 'content';
   render(target: RenderTarget, frame: number): void;
 }
 

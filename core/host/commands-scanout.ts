@@ -157,6 +157,8 @@ export function flush(context: Context): number {
   // Looked up in the memory itself, not in what the resource is said to be: the witness beside the ledger.
   const region = (resource.view === null ? resource.pixels : resource.view.pages).region[0];
   if (context.options.space.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);
+  // The host's own copies are no device's.
+  if (region.kind === 'device') context.options.counters.add(Counter.framesImportedFromDevice, shown);
   const slot = context.flushes.open(resource);
   for (let i = 0; i < heads.length; i++) {
     const head = heads[i];

@@ -1,11 +1,9 @@
 import { PassthroughGpu } from '../dmabuf/gpu.ts';
-import { CardRenderer } from '../guest/card-renderer.ts';
 import { Compositor, type HeadPlan, type Surface } from '../guest/compositor.ts';
 import { type QueueFactory, VirtioGpuDriver } from '../guest/driver.ts';
 import { ModeSetting } from '../guest/mode-setting.ts';
 import { MovingCursor } from '../guest/moving-cursor.ts';
 import { Plane } from '../guest/plane.ts';
-import { PaintRenderer, type Renderer, StampRenderer } from '../guest/renderer.ts';
 import type { Clock } from '../measure/clock.ts';
 import { Counter, Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
@@ -23,6 +21,7 @@ import { type MachineOptions, pathUsesBlob } from './options.ts';
 import { type MakeCopier, plannedCopier, ringFeaturesHi } from './parts.ts';
 import { GPU_NAME, type MachinePlan, RegionName } from './plan.ts';
 import { openDriverQueue } from './queues.ts';
+import { rendererOf } from './renderer-of.ts';
 import { Surfaces } from './surfaces.ts';
 import { WantedMoves } from './wanted-moves.ts';
 
@@ -121,7 +120,7 @@ export class GuestMachine {
     this.wantedMoves = options.movable === true ? new WantedMoves(this.gpu, heads, this.counters) : null;
     this.compositor = new Compositor({
       heads,
-      renderer: rendererOf(options, clock),
+      renderer: rendererOf(options, clock, plan.content),
       clock,
       counters: this.counters,
       log: this.log,
@@ -209,11 +208,6 @@ export class GuestMachine {
     const moved = surface.gpu.placement === 'vram' ? this.gpu.evict(surface.gpu) : this.gpu.restore(surface.gpu);
     this.counters.add(moved.ok ? Counter.moves : Counter.movesRefused, 1);
   }
-}
-
-function rendererOf({ card, renderer, damage }: MachineOptions, clock: Clock): Renderer {
-  if (card === true) return new CardRenderer(clock);
-  return renderer === 'paint' ? new PaintRenderer(damage) : new StampRenderer(damage);
 }
 
 /** Feature bits that the guest of a machine accepts where they are offered. */

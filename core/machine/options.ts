@@ -1,4 +1,5 @@
 import type { PageLayout } from '../memory/allocator.ts';
+import type { Content } from './content.ts';
 import type { Fault } from './faults.ts';
 
 /**
@@ -26,6 +27,13 @@ export type Memory = (typeof MEMORIES)[number];
 export const IMPORT_BY = ['auto', 'udmabuf', 'remap', 'list'] as const;
 export type ImportBy = (typeof IMPORT_BY)[number];
 
+/** GPUs' encoders: VAAPI (Intel, AMD), NVENC (NVIDIA). */
+export const HARDWARE = ['vaapi', 'nvenc'] as const;
+export type Hardware = (typeof HARDWARE)[number];
+/** By which a sink `encode` makes H.264. */
+export const ENCODERS = ['software', ...HARDWARE] as const;
+export type EncoderName = (typeof ENCODERS)[number];
+
 /** Layouts of the virtqueues. */
 export const RINGS = ['split', 'packed'] as const;
 export type Ring = (typeof RINGS)[number];
@@ -44,7 +52,10 @@ export interface MachineOptions {
   readonly heads: number;
   /** Guest vblank and sink rate, Hz; null: as fast as the host answers. */
   readonly rateHz: number | null;
-  readonly renderer: 'stamp' | 'paint';
+  /** `content`: what `content` names. */
+  readonly renderer: 'stamp' | 'paint' | 'content';
+  /** With the renderer `content`. */
+  readonly content?: Content;
   /** In the renderer's place a moving test card with the frame's number and a clock, and a cursor that moves: for people. */
   readonly card?: boolean;
   /** `encode` reads on a thread of its own, which whoever runs the machine starts. */
@@ -57,6 +68,8 @@ export interface MachineOptions {
   readonly crcEvery: number;
   /** encode: frames a second and head that are encoded at most; null: as many as it can. */
   readonly maxRefreshHz: number | null;
+  /** encode: by what. */
+  readonly encoder: EncoderName;
   /** What the host does when an import is impossible. */
   readonly policy: 'copy' | 'error';
   readonly profile: 'series' | 'qemu-10.2';
@@ -109,6 +122,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   sinkPhase: 0.5,
   crcEvery: 0,
   maxRefreshHz: 30,
+  encoder: 'software',
   policy: 'copy',
   profile: 'series',
   listLimit: 1024,

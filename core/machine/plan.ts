@@ -2,8 +2,10 @@ import { Counters } from '../measure/counters.ts';
 import { FrameLog } from '../measure/frame-log.ts';
 import { pageAlign } from '../memory/address.ts';
 import { Ledger } from '../memory/ledger.ts';
+import type { PictureShare } from '../memory/picture-ring.ts';
 import { createSharedMemory, type RegionPlan } from '../memory/region.ts';
 import { DeviceRegisters } from '../ring/registers.ts';
+import { planContent } from './content.ts';
 import { faultsMove } from './faults.ts';
 import { COPIES, type MachineOptions, pathUsesBlob } from './options.ts';
 import type { Workload } from './workload.ts';
@@ -34,6 +36,8 @@ export interface MachinePlan {
   readonly originNs: number;
   /** What its guest plays; absent: the guest is this project's own. */
   readonly workload?: Workload;
+  /** The decoded pictures that its guest shows; absent: it draws by itself. */
+  readonly content?: PictureShare;
 }
 
 /** Words of the control block after the registers. */
@@ -118,7 +122,8 @@ export function planMachine(options: MachineOptions, originNs: number): MachineP
       memory: createSharedMemory(vram),
     });
   }
-  return planParts(options, regions, originNs);
+  const plan = planParts(options, regions, originNs);
+  return options.content === undefined ? plan : { ...plan, content: planContent(options.content, options) };
 }
 
 /** What a machine shares beside its memory; for a host alone, whose guest brings its own, there are no regions. */

@@ -70,6 +70,8 @@ export const Counter = {
   modesRefused: 52,
   /** Resource ids taken by this guest's drivers. One that was started anew goes on from there. */
   resourceIds: 53,
+  /** Of `framesImported`: those whose pages are a device's memory. */
+  framesImportedFromDevice: 54,
 } as const;
 export const COUNTERS = 64;
 

@@ -4,7 +4,7 @@ import type { Repetition, RunDocument, Scenario } from '../run-document.ts';
 import { storedAdvice } from './advice.ts';
 import { environmentDifferences, runWarnings } from './environments.ts';
 import { concludeFamily, type Measured } from './family.ts';
-import { checkMetric, DEFAULT_METRICS, metricValue } from './metrics.ts';
+import { checkMetric, defaultMetrics, metricValue } from './metrics.ts';
 import { hasRatio, type NoRatio, ratioFault, sideFigures } from './no-ratio.ts';
 import { samplesEffect } from './samples.ts';
 import { ALPHA, type ComparisonDocument, STORED_MARGIN } from './verdict.ts';
@@ -14,7 +14,7 @@ export interface CompareOptions {
   readonly margin?: number;
   /** Compare although the machines differ; the differences are noted. */
   readonly acrossEnvironments?: boolean;
-  /** Dotted names; default DEFAULT_METRICS. */
+  /** Dotted names; default: defaultMetrics of both. */
   readonly metrics?: readonly string[];
   /** Ids; default: all that both runs have. */
   readonly scenarios?: readonly string[];
@@ -26,7 +26,7 @@ export interface CompareOptions {
  * @throws InputError no common scenarios or metrics, different environments, an unknown metric
  */
 export function compareDocuments(base: RunDocument, head: RunDocument, options: CompareOptions = {}): ComparisonDocument {
-  const { margin = STORED_MARGIN, acrossEnvironments = false, metrics = DEFAULT_METRICS } = options;
+  const { margin = STORED_MARGIN, acrossEnvironments = false, metrics = defaultMetrics([base, head]) } = options;
   for (const metric of metrics) checkMetric(metric);
   const differences = environmentDifferences(base.environment, head.environment);
   if (differences.length > 0 && !acrossEnvironments) {

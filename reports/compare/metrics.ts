@@ -1,8 +1,17 @@
 import { InputError } from '../errors.ts';
-import { LATENCY_STAGES, type Metrics } from '../run-document.ts';
+import { LATENCY_STAGES, type Metrics, type RunDocument } from '../run-document.ts';
 
 /** Metrics compared unless others are named: work of both sides, the rate, and the tail of what a viewer waits for. */
 export const DEFAULT_METRICS: readonly string[] = ['hostServiceUs.p50', 'guestServiceUs.p50', 'fps', 'latencyUs.submitToPresent.p99'];
+
+/** Compared as well unless others are named, where any of the runs has them: what an encoder and a viewer get. */
+const WHERE_MEASURED: readonly string[] = ['encode.fps', 'glass.p50Us'];
+
+/** What is compared of these runs unless metrics are named. */
+export function defaultMetrics(runs: readonly RunDocument[]): readonly string[] {
+  const timed = runs.flatMap(({ scenarios }) => scenarios.flatMap(({ repetitions }) => repetitions));
+  return [...DEFAULT_METRICS, ...WHERE_MEASURED.filter((metric) => timed.some((repetition) => metricValue(repetition, metric) !== null))];
+}
 
 /** Who sleeps neither works nor spins: that share rises as the others fall. */
 const HIGHER_IS_BETTER: ReadonlySet<string> = new Set([
@@ -31,8 +40,9 @@ export const METRIC_NAMES: readonly string[] = [
   ),
   ...['copiesPerFrame', 'bytesCopiedPerFrame', 'transferGBps', 'importUs.mean', 'importUs.max', 'segments', 'stutters'],
   ...['encode.fps', 'encode.conversionCpuUs', 'encode.encodingCpuUs', 'encode.gatherCpuUs', 'encode.transferUs'],
+  ...['encode.framesSuperseded', 'encode.releasedLate', 'encode.packetBytes', 'encode.bytesCopied.gather'],
   ...dotted(['encode.submitToPacketUs', 'encode.heldUs'], ['p50', 'p90', 'p99', 'p999', 'max']),
-  ...dotted(['glass'], ['p50Us', 'p99Us', 'fps', 'lost']),
+  ...dotted(['glass'], ['p50Us', 'p99Us', 'fps', 'lost', 'backwards']),
   ...['framesTorn', 'framesTimedOut', 'framesSuperseded', 'vblanksMissed', 'errorResponses'],
   ...dotted(['allocatedBytesPerFrame', 'spinShare', 'sleepShare'], ['host', 'guest']),
 ];

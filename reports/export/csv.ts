@@ -13,7 +13,10 @@ const KEYS = ['id', 'path', 'width', 'height', 'rateHz', 'sink', 'ring', 'layout
 export function exportCsv(run: RunDocument): string {
   const rows: Map<string, Cell>[] = [];
   for (const scenario of run.scenarios) {
-    rows.push(rowOf(scenario, 'results', scenario.results));
+    const results = rowOf(scenario, 'results', scenario.results);
+    // Of all repetitions together: its share of what the encoder does alone has no other place.
+    if (scenario.encoder !== undefined) flatten(scenario.encoder, 'encoder.', results);
+    rows.push(results);
     for (const repetition of scenario.repetitions) rows.push(rowOf(scenario, repetition.kind, repetition));
   }
   const columns = columnsOf(rows);

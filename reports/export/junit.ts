@@ -1,6 +1,6 @@
 import { invalidates, shownChecks } from '../checks.ts';
 import { plain } from '../format.ts';
-import type { Check, RunDocument } from '../run-document.ts';
+import type { Check, RunDocument, Scenario, SettingValue } from '../run-document.ts';
 
 /**
  * The run's checks as JUnit XML, after Jenkins' junit-10.xsd (jenkinsci/xunit-plugin). A check that makes the run invalid
@@ -20,7 +20,7 @@ export function exportJunit(run: RunDocument): string {
 <testsuites name="scanout" ${counts} ${time}>
   <testsuite name="${xml(`scanout ${run.suite}`)}" ${counts} skipped="${skipped}" ${time} timestamp="${xml(run.startedAt)}">
     <properties>
-${properties(run)
+${propertiesOf(run)
   .map(([name, value]) => `      <property name="${name}" value="${xml(value)}"/>\n`)
   .join('')}    </properties>
 ${checks.map(testCase).join('')}${missing.map(({ id, reason }) => notRun(`${id} runs`, reason)).join('')}  </testsuite>
@@ -39,7 +39,7 @@ function notRun(name: string, reason: string): string {
   return `    <testcase classname="scanout.checks" name="${xml(name)}">\n      <skipped type="not-run" message="${xml(reason)}"/>\n    </testcase>\n`;
 }
 
-function properties(run: RunDocument): [string, string][] {
+function propertiesOf(run: RunDocument): [string, string][] {
   const { cpu, cores, kernel, node, v8 } = run.environment;
   return [
     ['scanout', run.scanoutVersion],
@@ -49,7 +49,15 @@ function properties(run: RunDocument): [string, string][] {
     ['cpu', `${cpu}, ${cores} cores`],
     ['kernel', kernel],
     ['node', `${node}, V8 ${v8}`],
+    ...valuesOf(run, 'encoder', ({ encoder }) => encoder?.name),
+    ...valuesOf(run, 'browser', ({ settings }) => settings?.['browser']),
   ];
+}
+
+/** What scenarios were measured with, each once; empty where none names any. */
+function valuesOf(run: RunDocument, name: string, of: (scenario: Scenario) => SettingValue | undefined): [string, string][] {
+  const values = new Set(run.scenarios.flatMap((scenario) => of(scenario) ?? []));
+  return values.size === 0 ? [] : [[name, [...values].join('; ')]];
 }
 
 /** For text and for attribute values in quotes. Of what `plain` leaves XML 1.0 lacks U+FFFE and U+FFFF. */

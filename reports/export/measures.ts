@@ -30,10 +30,34 @@ export const MEASURES: readonly Measure[] = [
   { slug: 'submit-to-fence-p50', unit: 'µs', of: (m) => m.latencyUs.submitToFence?.p50 ?? null },
   { slug: 'submit-to-response-p50', unit: 'µs', of: (m) => m.latencyUs.submitToResponse?.p50 ?? null },
   // Frames a second are better when larger: their inverse keeps one direction in a file.
-  { slug: 'frame-interval', unit: 'µs/frame', of: (m) => (m.fps > 0 ? 1e6 / m.fps : null) },
+  { slug: 'frame-interval', unit: 'µs/frame', of: (m) => intervalUs(m.fps) },
   { slug: 'bytes-copied', unit: 'bytes/frame', of: (m) => m.bytesCopiedPerFrame },
   { slug: 'import', unit: 'µs/buffer', of: (m) => m.importUs?.mean ?? null },
+  { slug: 'encoded-interval', unit: 'µs/frame', of: (m) => intervalUs(m.encode?.fps) },
+  // Over that of the encoder by itself.
+  {
+    slug: 'encoded-interval-to-alone',
+    unit: 'ratio',
+    of: (m) => (m.encode?.aloneFps && m.encode.fps > 0 ? m.encode.aloneFps / m.encode.fps : null),
+  },
+  { slug: 'encode-path-copies', unit: 'µs/frame', of: (m) => m.encode?.transferUs ?? null },
+  { slug: 'encode-gather-cpu', unit: 'µs/frame', of: (m) => m.encode?.gatherCpuUs ?? null },
+  { slug: 'encode-conversion-cpu', unit: 'µs/frame', of: (m) => m.encode?.conversionCpuUs ?? null },
+  { slug: 'encode-encoding-cpu', unit: 'µs/frame', of: (m) => m.encode?.encodingCpuUs ?? null },
+  { slug: 'submit-to-packet-p50', unit: 'µs', of: (m) => m.encode?.submitToPacketUs?.p50 ?? null },
+  { slug: 'submit-to-packet-p99', unit: 'µs', of: (m) => m.encode?.submitToPacketUs?.p99 ?? null },
+  { slug: 'buffer-held-p50', unit: 'µs', of: (m) => m.encode?.heldUs?.p50 ?? null },
+  { slug: 'frames-superseded', unit: 'frames', of: (m) => m.encode?.framesSuperseded ?? null },
+  { slug: 'glass-to-glass-p50', unit: 'µs', of: (m) => m.glass?.p50Us ?? null },
+  { slug: 'glass-to-glass-p99', unit: 'µs', of: (m) => m.glass?.p99Us ?? null },
+  { slug: 'shown-interval', unit: 'µs/frame', of: (m) => intervalUs(m.glass?.fps) },
+  { slug: 'frames-not-sent', unit: 'frames', of: (m) => m.glass?.lost ?? null },
 ];
+
+/** From one frame to the next; null: none came. */
+function intervalUs(fps: number | undefined): number | null {
+  return fps !== undefined && fps > 0 ? 1e6 / fps : null;
+}
 
 /** The measures that a scenario has; `low` and `high` are of its undisturbed timed repetitions. */
 export function measured(scenario: Scenario): Measured[] {

@@ -31,6 +31,7 @@ export interface Outcome {
 const COUNTED: ReadonlySet<string> = new Set([
   ...['framesTorn', 'framesTimedOut', 'framesSuperseded', 'vblanksMissed', 'errorResponses', 'segments'],
   ...['copiesPerFrame', 'bytesCopiedPerFrame'],
+  ...['encode.framesSuperseded', 'encode.releasedLate', 'encode.bytesCopied.gather', 'glass.lost', 'glass.backwards'],
 ]);
 
 /** A threshold on a scenario, with the figures it is about. */

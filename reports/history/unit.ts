@@ -2,7 +2,7 @@ const UNITS: readonly (readonly [RegExp, string])[] = [
   [/Us(\.(?!count$)|$|PerFrame)/, 'µs'],
   [/GBps$/, 'GB/s'],
   [/Percent$/, '%'],
-  [/^fps$|Fps\./, 'a second'],
+  [/(^|\.)fps$|Fps(\.|$)/, 'a second'],
   [/bytes.*PerFrame/i, 'bytes a frame'],
   [/bytes/i, 'bytes'],
   [/Share\./, 'of the time'],

@@ -1,7 +1,7 @@
 import type { BreakEven } from '../break-even.ts';
 import { breakEvens } from '../break-even.ts';
 import { BREAK_EVEN_NOTE, BREAK_EVEN_TITLE, breakEvenSentences, breakEvenTable, isDisturbed, ofFirstRate } from '../break-even-words.ts';
-import { byteSize, duration, rateName, sizeName } from '../format.ts';
+import { byteSize, duration, rateName, sizeName, unbroken } from '../format.ts';
 import type { Group } from '../summary.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
@@ -19,7 +19,7 @@ export function breakEvenSection(groups: readonly Group[]): Markup {
   const sizes = new Set(drawn.map(({ frameBytes }) => frameBytes));
   const { heads, rows, words } = breakEvenTable(all);
   return html`<h2>${BREAK_EVEN_TITLE}</h2>
-${breakEvenSentences(drawn).map((sentence) => html`<p class="answer">${sentence}</p>\n`)}
+${breakEvenSentences(drawn).map((sentence) => html`<p class="answer">${unbroken(sentence)}</p>\n`)}
 ${figure({
   title: `Cost of one import, and work that a frame saves, ${rate}`,
   drawing: sizes.size < 2 ? null : drawLines(chartOf(drawn, rate)),

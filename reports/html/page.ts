@@ -1,7 +1,7 @@
 import { isRoutine, shownChecks } from '../checks.ts';
 import type { Column } from '../columns.ts';
 import { COLUMN_NOTE, frameColumns, limitRows, narrowColumns, ratioTables, threadColumns, wideColumns } from '../columns.ts';
-import { byteSize, rateName, trimmed } from '../format.ts';
+import { byteSize, rateName, trimmed, unbroken } from '../format.ts';
 import { WAY_TITLE, wayGroup } from '../hops.ts';
 import { IMPORT_HEADS, IMPORT_NOTE, IMPORT_TITLE, IMPORT_WORDS, importRows } from '../imports.ts';
 import { notesOf } from '../notes.ts';
@@ -10,7 +10,7 @@ import type { Check, RunDocument } from '../run-document.ts';
 import { REPLACED_PATH } from '../run-document.ts';
 import { commonSettings, sharedSettings } from '../settings.ts';
 import type { Group, Summary } from '../summary.ts';
-import { summarise } from '../summary.ts';
+import { hasOwnHeadline, summarise } from '../summary.ts';
 import { breakEvenSection } from './break-even-section.ts';
 import { rateCharts } from './charts.ts';
 import { curveSection } from './curve-section.ts';
@@ -46,7 +46,7 @@ export function renderHtml(run: RunDocument): string {
 <body>
 <header>
 <h1>How a guest's frame reaches the host: imported or copied</h1>
-<p class="soft">scanout ${run.scanoutVersion}, suite ${run.suite}, ${run.startedAt} to ${run.finishedAt}${run.partial ? ', partial' : ''}</p>
+<p class="soft">scanout ${run.scanoutVersion}, suite ${run.suite}, ${timesWords(run)}${run.partial ? ', partial' : ''}</p>
 </header>
 <main>
 ${verdictSection(run, summary)}
@@ -73,15 +73,21 @@ ${trace === null ? '' : html`<script>${raw(trace.script)}</script>`}
   return page.text;
 }
 
-/** A study's answer is its headline: verdicts on each of its many points would bury it. */
+/** `2026-11-23 03:38:52 to 03:40:07 UTC`. */
+function timesWords({ startedAt, finishedAt }: RunDocument): string {
+  const [from = '', to = ''] = [startedAt, finishedAt].map((time) => time.replace('T', ' ').replace(/(\.\d+)?Z$/, ''));
+  const [day = '', clock = ''] = to.split(' ');
+  return `${from} to ${from.startsWith(`${day} `) ? clock : to} UTC`;
+}
+
 function verdictSection(run: RunDocument, summary: Summary): Markup {
   const warnings = run.partial ? summary.warnings.slice(1) : summary.warnings;
-  const verdicts = html`<ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${text}</li>\n`)}</ul>
+  const verdicts = html`<ul class="verdict">${summary.verdicts.map(({ label, text }) => html`<li><strong>${label}:</strong> ${unbroken(text)}</li>\n`)}</ul>
 ${summary.remarks.map((remark) => html`<p>${remark}</p>\n`)}`;
   return html`<section aria-label="Verdict">
 ${statusLine(run)}
 ${run.partial ? html`<p class="warn" id="partial"><strong>${summary.warnings[0] ?? ''}</strong></p>` : ''}
-${run.pairs === undefined ? '' : pairsSection(run, run.pairs)}${run.study === undefined && run.pairs === undefined ? verdicts : html`${run.study === undefined ? '' : studySection(run.study)}<details id="verdicts"><summary>Each size and rate in a sentence</summary>${verdicts}</details>`}
+${run.pairs === undefined ? '' : pairsSection(run, run.pairs)}${!hasOwnHeadline(run) ? verdicts : html`${run.study === undefined ? '' : studySection(run.study)}<details id="verdicts"><summary>Each size and rate in a sentence</summary>${verdicts}</details>`}
 ${warnings.length === 0 ? '' : html`<div class="warn" id="warnings"><strong>Mind</strong><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 </section>`;
 }

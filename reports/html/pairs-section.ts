@@ -1,4 +1,4 @@
-import { PAIRS_NOTE, PAIRS_TITLE, pairsWords, pairTable } from '../pairs.ts';
+import { PAIRS_TITLE, pairsNote, pairsWords, pairTable } from '../pairs.ts';
 import type { PairedRatio, RunDocument } from '../run-document.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
@@ -13,5 +13,5 @@ export function pairsSection(run: RunDocument, pairs: readonly PairedRatio[]): M
   const { heads, rows, words } = pairTable(pairs);
   return html`<h2>${PAIRS_TITLE}${count === '' ? '' : `, ${count}`}</h2>
 ${scrolled(dataTable(heads, rows, words))}
-<p class="soft">${PAIRS_NOTE}</p>`;
+<p class="soft">${pairsNote(run)}</p>`;
 }

@@ -1,10 +1,12 @@
-import { compact } from '../format.ts';
+import { GAINS_NOTE, GAINS_TITLE, gainTable } from '../encode-gains.ts';
+import { compact, unbroken } from '../format.ts';
 import type { Study } from '../run-document.ts';
 import type { Markup } from './escape.ts';
 import { html } from './escape.ts';
 import { dataTable, figure } from './figure.ts';
 import { drawLines } from './line-chart.ts';
 import { linearScale, logScale } from './scale.ts';
+import { scrolled } from './scrolled.ts';
 
 /** A suite's question, its answer and the one chart that shows it. */
 export function studySection(study: Study): Markup {
@@ -17,8 +19,17 @@ export function studySection(study: Study): Markup {
   );
   const marked = points.some(({ disturbed }) => disturbed);
   return html`<h2 class="question">${study.question}</h2>
-${study.answers.map((answer) => html`<p class="answer">${answer}</p>\n`)}
-${figure({ title, drawing: drawing(study, places, title), words: marked ? ['* disturbed: its times are not to be trusted.'] : [], table })}`;
+${study.answers.map((answer) => html`<p class="answer">${unbroken(answer)}</p>\n`)}
+${figure({ title, drawing: drawing(study, places, title), words: marked ? ['* disturbed: its times are not to be trusted.'] : [], table })}
+${gainSection(study)}`;
+}
+
+function gainSection({ gains = [] }: Study): Markup {
+  if (gains.length === 0) return html``;
+  const { heads, rows, words } = gainTable(gains);
+  return html`<h3 id="gains">${GAINS_TITLE}</h3>
+${scrolled(dataTable(heads, rows, words))}
+<p class="soft">${GAINS_NOTE}</p>`;
 }
 
 function cell(point: Study['series'][number]['points'][number] | undefined): string {

@@ -15,11 +15,10 @@ h2{font-size:18px;margin:36px 0 10px}
 h2.question{margin-top:18px}h2.question::first-letter{text-transform:uppercase}
 h3{font-size:15px;margin:22px 0 6px}
 h4{font-size:13px;margin:14px 0 4px}
-p{margin:6px 0}
+p{margin:6px 0}p,li{text-wrap:pretty}
 .soft{color:var(--soft);font-size:13px}
-.verdict{list-style:none;margin:18px 0;padding:0}
-.verdict li{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--c0);border-radius:4px;padding:10px 14px;margin:8px 0;overflow-wrap:anywhere}
-.verdict li:first-child{font-size:17px}
+.verdict{list-style:none;margin:18px 0;padding:0;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:8px 12px}
+.verdict li{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--c0);border-radius:4px;padding:10px 14px;overflow-wrap:anywhere}
 .warn{background:var(--warn);color:var(--warn-ink);border:1px solid currentColor;border-radius:4px;padding:10px 14px;margin:14px 0;overflow-wrap:anywhere}
 .warn ul{margin:4px 0 0;padding-left:20px}
 .status-line{margin:18px 0 0;font-size:15px}
@@ -99,7 +98,7 @@ footer{padding-top:24px;padding-bottom:32px;color:var(--soft);font-size:13px}
 @media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--soft:#333;--line:#ccc;--rule:#888;--warn-ink:#000;--warn:#fff;--bad:#000;--good:#000;
 --c0:#2a78d6;--c1:#c8501f;--c2:#0f8a5d;--c3:#a87000;--c4:#4a3aa7;--c5:#008300;--c6:#c2447a;--texture:#fff}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-body{font-size:11px}.status-line,.answer{font-size:12px}.tiles{grid-template-columns:repeat(4,1fr);gap:8px}.tiles li{padding:6px 8px;break-inside:avoid}.tiles strong{font-size:13px}.tiles span{font-size:10px}.soft,footer{font-size:10px}.verdict li:first-child{font-size:13px}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
+body{font-size:11px}.status-line,.answer{font-size:12px}.tiles{grid-template-columns:repeat(4,1fr);gap:8px}.tiles li{padding:6px 8px;break-inside:avoid}.tiles strong{font-size:13px}.tiles span{font-size:10px}.soft,footer{font-size:10px}.verdict{display:block}.verdict li{margin:6px 0}h1{font-size:17px}h2{font-size:14px}h3{font-size:12px}main,header,footer{max-width:none;padding:0}
 details:not([open]),.zoom{display:none}.zoomable .scroll:not(.table){display:block}svg,svg.trace,svg.paths{min-width:0}
 figure,li,tr,.warn{break-inside:avoid}h2,h3{break-after:avoid}
 .charts{display:block}figure{margin-bottom:12px}th,td{padding:2px 6px;font-size:10px}.scroll{overflow:visible}.scroll.table{background:none}.hint{display:none!important}}

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -99,6 +99,16 @@ describe('help', () => {
     for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
+  it('of every command fits 80 columns', async () => {
+    const { stdout } = await say('--help');
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name ?? '');
+    expect(names).toEqual(expect.arrayContaining(['run', 'host', 'stream', 'view', 'export']));
+    for (const name of names) {
+      const help = await say(name, '--help');
+      for (const line of help.stdout.split('\n')) expect(line.length, `${name}: ${line}`).toBeLessThanOrEqual(80);
+    }
+  });
+
   it('names every flag that run takes', async () => {
     const { stdout } = await say('run', '--help');
     for (const flag of RUN_FLAGS) expect(stdout).toContain(`--${flag}`);
@@ -136,6 +146,7 @@ const VALUED = [...RUN_FLAGS, 'size-limit-mb', 'policy', 'profile', 'migrate', '
 describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () => {
   const file = at('file');
   writeFileSync(file, '');
+  execFileSync('mkfifo', [at('pipe')]);
   mkdirSync(at('taken/run.json'), { recursive: true });
   writeFileSync(
     at('corrupt.jsonl'),
@@ -144,7 +155,10 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
   const cases: [argv: string[], says: RegExp][] = [
     [['bogus'], /no command "bogus": use run, .*, list, doctor/],
     [['--bogus'], /no command "--bogus"/],
-    [['run', '--bogus'], /Unknown option '--bogus'/],
+    [['rnu'], /no command "rnu": did you mean run\? Else use run, compare, .*, or --help/],
+    [['run', '--bogus'], /Unknown option '--bogus'; see --help/],
+    [['run', '--suit', 'quick'], /Unknown option '--suit': did you mean --suite\? See --help/],
+    [['run', '--rep', '3'], /did you mean --repetitions\?/],
     [['run', 'bogus'], /Unexpected argument 'bogus'/],
     [['run', '--json=1'], /'--json' does not take an argument/],
     [['run', '--suite', 'quick', '--suite', 'full'], /--suite is given twice/],
@@ -152,14 +166,18 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
     ...VALUED.map((flag): [string[], RegExp] => [['run', `--${flag}`], new RegExp(`--${flag} needs a value`)]),
     [['run', '--suite', '--json'], /--suite needs a value/],
     [['run', '--suite', 'fast'], /unknown suite 'fast': use quick, default/],
-    [['run', '--suite='], /unknown suite ''/],
+    [['run', '--suite='], /unknown suite '': use quick/],
+    [['run', '--suite', 'qiuck'], /unknown suite 'qiuck': did you mean quick\? Else use quick, default/],
     [['run', '--path', 'dma'], /unknown path 'dma': use vfio, udmabuf/],
     [['run', '--path', 'vfio,'], /unknown path ''/],
+    [['run', '--path', 'vfio,udmabfu'], /unknown path 'udmabfu': did you mean udmabuf\? Else use vfio, udmabuf/],
     [['run', '--resolution', '5k'], /unknown resolution '5k': use 720p/],
     [['run', '--resolution', '16x16'], /a side has 32 to 8192 pixels/],
     [['run', '--resolution', '8193x64'], /a side has 32 to 8192 pixels/],
     [['run', '--rate', '0'], /unknown rate '0': use max or 1 to 1000/],
     [['run', '--rate', '0x10'], /unknown rate '0x10'/],
+    [['run', '--sink', 'encode', '--max-refresh', '0'], /unknown --max-refresh '0': use max or 1 to 1000/],
+    [['run', '--path', 'vfio', '--max-refresh', '30'], /--max-refresh is for --sink encode/],
     [['run', '--suite', 'quick', '--rate', '60'], /suite quick has no scenario with that/],
     [['run', '--repetitions', '0'], /--repetitions takes a whole number from 1 to 1000, not "0"/],
     [['run', '--frames', '1.5'], /--frames takes a whole number/],
@@ -188,6 +206,9 @@ describe('wrong input: one line on stderr, exit code 2, nothing on stdout', () =
     [['run', '--out', '/proc/scanout'], /cannot be written/],
     [['run', '--out', at('taken')], /run\.json: a folder, but/],
     [['host', '--vhost-user', 'x', '--rate', '59,94'], /unknown rate '59,94': use max or 1 to 1000/],
+    [['host', '--vhost-user', 'x', '--record', at('pipe')], /--record .*pipe: nobody reads this pipe: start what reads it first/],
+    [['host', '--vhost-user', 'x', '--frames', at('pipe')], /--frames .*pipe: nobody reads this pipe/],
+    [['host', '--vhost-user', 'x', '--state', at('pipe')], /--state .*pipe: it is a pipe, which keeps nothing; name a file/],
     [['list', 'x'], /Unexpected argument 'x'/],
     [['list', '--x'], /Unknown option '--x'/],
     [['doctor', 'x'], /Unexpected argument 'x'/],

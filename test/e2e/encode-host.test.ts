@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EXIT_INTERRUPTED, EXIT_INVALID } from '../../benchmarks/commands/command.ts';
 import { loadNodeAv } from '../../workers/encode/node-av.ts';
 import { Libc } from '../../workers/native/libc.ts';
 import { decodeH264 } from '../support/h264.ts';
@@ -58,6 +59,15 @@ describe.skipIf(typeof loaded === 'string')('scanout host --sink encode', () => 
       expect(files()).toBeLessThanOrEqual(before);
     },
   );
+
+  test('a session whose packets no disk has room for is one that failed', async () => {
+    const host = start('host', '--vhost-user', socket, '--sink', 'encode', '--once', '--encoded', '/dev/full');
+    await host.says('listening');
+    const guest = start('guest', '--vhost-user', socket, '--resolution', '640x360', '--rate', '60', '--seconds', '0');
+    await host.says('the encoder has ended: /dev/full: ENOSPC');
+    guest.stop();
+    expect([await guest.ended, await host.ended]).toEqual([EXIT_INTERRUPTED, EXIT_INVALID]);
+  });
 
   test('a file for packets is refused of another sink', async () => {
     const host = start('host', '--vhost-user', socket, '--encoded', join(folder, 'x.h264'));

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -90,13 +90,8 @@ describe.skipIf(whyNoStream() !== null || typeof Libc.load() === 'string')('a st
       expect(document.checks.filter(({ name, status }) => status === 'fail' && name.includes('glass'))).toEqual([]);
       // What other programs disturb may be left out of the pairs: which are, is theirs.
       expect(document.pairs?.map(({ of, to }) => [of, to])).toEqual([[imported.id, copied.id]]);
-      for (const { host, sink, settings, results, repetitions } of document.scenarios) {
-        expect([host, sink, settings?.['content'], settings?.['browser']]).toEqual([
-          'threads',
-          'encode',
-          'card',
-          expect.stringMatching(/^Chrome \d+$/),
-        ]);
+      for (const { host, sink, renderer, settings, results, repetitions } of document.scenarios) {
+        expect([host, sink, renderer, settings?.['browser']]).toEqual(['threads', 'encode', 'card', expect.stringMatching(/^Chrome \d+$/)]);
         // A machine that is busy shows fewer; never more than were drawn.
         expect(results.glass?.shown).toBeGreaterThan(0);
         expect(results.glass?.shown).toBeLessThanOrEqual(2 * TIMING.pacedFrames);
@@ -120,7 +115,9 @@ describe.skipIf(whyNoStream() !== null || typeof Libc.load() === 'string')('a st
       vi.stubEnv('SCANOUT_CHROMIUM', '/nowhere');
       const plain = scenario({ path: 'udmabuf', width: 320, height: 200, rateHz: null });
       const document = await run({ scenarios: [imported, plain] });
-      expect(document.skipped).toEqual([{ id: imported.id, reason: expect.stringContaining('apt-get install chromium') }]);
+      expect(document.skipped).toEqual([
+        { id: imported.id, reason: expect.stringContaining('SCANOUT_CHROMIUM is /nowhere, which cannot be run: name Chromium') },
+      ]);
       expect(document.scenarios.map(({ id }) => id)).toEqual([plain.id]);
       expect(document.checks.filter(({ status }) => status === 'fail')).toEqual([]);
     },
@@ -153,6 +150,26 @@ describe.skipIf(whyNoStream() !== null || typeof Libc.load() === 'string')('a st
       await until(() => left(pid).length > 2);
       child.kill('SIGKILL');
       await gone(pid);
+    },
+    SLOW,
+  );
+
+  test(
+    'a browser that is ended leaves nothing where temporary files are, a folder of its own making neither',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'glass-left-'));
+      const entry = join(import.meta.dirname, '../../benchmarks/glass/browser-process.ts');
+      const keeper = spawn(process.execPath, [entry, findBrowser() ?? '', '1'], {
+        stdio: ['pipe', 'ignore', 'ignore'],
+        env: { ...process.env, TMPDIR: folder },
+      });
+      const ended = new Promise((resolve) => keeper.on('exit', resolve));
+      // The link to its socket, in its own folder, comes last.
+      await until(() => readdirSync(folder, { recursive: true }).filter((name) => `${name}`.endsWith('SingletonSocket')).length === 2);
+      keeper.stdin.end();
+      await ended;
+      expect(readdirSync(folder)).toEqual([]);
+      rmSync(folder, { recursive: true });
     },
     SLOW,
   );

@@ -40,6 +40,8 @@ test.each([
   ['stream'],
   ['host', '--vhost-user', 'gpu.sock', '--sink', 'encode'],
   ['view', '--seconds', '1'],
+  // Any file: it is not looked into.
+  ['run', '--path', 'vfio', '--content', 'hooks.mjs'],
 ])('without node-av %s %s … says in a line what is missing and how to get it', (...argv) => {
   const { status, text } = scanout(...argv);
   expect([status, text]).toEqual([2, expect.stringContaining(SAID)]);

@@ -202,6 +202,41 @@ describe.skipIf(whyNoStream() !== null)('a stream in Chromium', () => {
     SLOW,
   );
 
+  test(
+    'who opens a used address reads what to do, and so does a page that is let in no more, which then asks no more',
+    async () => {
+      machine = await startStreamMachine();
+      const { hub, server } = machine.stream;
+      const ends: (() => void)[] = [];
+      const join = hub.join.bind(hub);
+      hub.join = (socket) => {
+        ends.push(() => socket.terminate());
+        join(socket);
+      };
+      const used = server.url;
+      const { page } = await open(machine);
+      const late = await openPage(browser, used, { width: 390, colorScheme: 'dark' });
+      const words = await late.page.evaluate('document.body.innerText');
+      expect(words).toContain('It prints a new address whenever one was used. Open the newest.');
+      expect(await late.page.content()).not.toContain(new URL(used).searchParams.get('token'));
+      expect(await late.page.evaluate('document.documentElement.scrollWidth')).toBe(390);
+      const state = (): Promise<string> => page.evaluate(`document.querySelector('#state').textContent`);
+      await until(async () => (await state()) === 'connected');
+      // Its connection is lost: it comes back by itself.
+      ends.splice(0)[0]();
+      await until(() => ends.length > 0);
+      await until(async () => (await state()) === 'connected');
+      // As in a browser that was started anew, or after the program was.
+      await page.context().clearCookies();
+      let asked = 0;
+      page.on('request', () => asked++);
+      ends.splice(0)[0]();
+      await until(async () => (await state()).startsWith('This browser is let in no more: open the newest address'));
+      expect([asked, ends.length, hub.clients]).toEqual([1, 0, 0]);
+    },
+    SLOW,
+  );
+
   test.each([
     ['light', 1280],
     ['dark', 1280],

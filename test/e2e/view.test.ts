@@ -2,9 +2,10 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { whyNoStream } from '../../workers/stream/stream.ts';
 import { loadWs } from '../../workers/stream/ws-library.ts';
-import { CONTRASTS, type Contrast, launchChromium, openPage, TEXTS_OUTSIDE } from '../support/browser.ts';
+import { CONTRASTS, type Contrast, launchChromium, TEXTS_OUTSIDE } from '../support/browser.ts';
 import { Running } from '../support/running-command.ts';
 import { until } from '../support/stream-machine.ts';
+import { copied, litNow as lit, openView, says, textOf as text, wasLit } from '../support/view-page.ts';
 
 const SLOW = 120_000;
 const SMALL = ['--resolution', '640x360'];
@@ -23,34 +24,11 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
     running = null;
   });
 
-  const start = async (...flags: string[]): Promise<string> => {
-    running = new Running(['view', ...SMALL, ...flags]);
-    await running.says('\n');
-    return running.text.split('\n')[0];
-  };
   const open = async (flags: string[] = [], size: { width?: number; colorScheme?: 'light' | 'dark' } = {}) => {
-    const opened = await openPage(browser, await start(...flags), size);
-    await opened.page.evaluate(`{
-      window.shown = [];
-      window.states = [];
-      window.said = [];
-      window.lit = [];
-      const keep = (id, into) => new MutationObserver((records) => {
-        for (const { addedNodes } of records) into.push(...[...addedNodes].map(({ data }) => data));
-      }).observe(document.querySelector(id), { childList: true });
-      keep('#state', window.states);
-      keep('#said', window.said);
-      const light = (records) => records.forEach(({ target }) => window.lit.push(target.id + ' ' + target.getAttribute('class')));
-      for (const edge of document.querySelectorAll('.edge')) new MutationObserver(light).observe(edge, { attributeFilter: ['class'] });
-      document.addEventListener('shown', ({ detail: { head, code } }) => window.shown.push([head, code]));
-    }`);
-    return opened;
+    running = new Running(['view', ...SMALL, ...flags]);
+    await running.says('token=');
+    return await openView(browser, running.text, size);
   };
-  const text = (page: Page, selector: string): Promise<string> => page.evaluate(`document.querySelector('${selector}').textContent`);
-  /** Since it was opened: what lasts two seconds may be over when a busy computer looks. */
-  const says = (page: Page, words: RegExp): Promise<void> => until(() => page.evaluate(`window.said.some((said) => ${words}.test(said))`));
-  const wasLit = (page: Page, edge: string): Promise<void> => until(() => page.evaluate(`window.lit.includes('edge-${edge}')`));
-  const lit = (page: Page, edge: string): Promise<string> => page.evaluate(`document.querySelector('#edge-${edge}').getAttribute('class')`);
   const shows = async (page: Page, frames: number): Promise<void> => {
     await page.evaluate('window.shown.length = 0');
     await until(() => page.evaluate(`window.shown.filter(([, code]) => code !== null).length >= ${frames}`));
@@ -62,7 +40,6 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
     const hasStarted = `window.states.some((state, at) => state.includes('starts') && window.states.indexOf('running', at) > at)`;
     await until(() => page.evaluate(hasStarted));
   };
-  const copied = async (page: Page): Promise<number> => Number.parseFloat(await text(page, '#copied'));
 
   test(
     'frames are shown; udmabuf copies nothing, and with the path copy the figure goes up and its arrow is lit, on the same connection',
@@ -80,7 +57,7 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
       expect(await lit(page, 'ram')).toBe('edge');
       await until(async () => (await lit(page, 'host')) === 'edge read');
       await shows(page, 30);
-      await until(async () => /^copy at 640x360: \d+ frames a second, [\d.]+ GB\/s copied/.test(await text(page, '#said')));
+      await until(async () => /^copy at 640x360: \d+ frames a second, [\d.]+ [kMG]?B\/s copied/.test(await text(page, '#said')));
       await until(async () => (await page.evaluate(`document.querySelectorAll('#seen tr').length`)) === 2);
       await until(async () => /ms$/.test(await text(page, '#glass50')) && /ms$/.test(await text(page, '#p99')));
       await until(async () => /\d %$/.test(await text(page, '#cpu-guest')) && /\d %$/.test(await text(page, '#cpu-host')));
@@ -141,8 +118,8 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
       await shows(page, 5);
       const ws = loadWs();
       if (typeof ws === 'string') throw new Error(ws);
-      await until(() => running?.text.includes('for another browser') === true);
-      const url = new URL(/another browser: (\S+)/.exec(running?.text ?? '')?.[1] ?? '');
+      await until(() => running?.text.includes('another browser:\nhttp://') === true);
+      const url = new URL(/another browser:\n(\S+)/.exec(running?.text ?? '')?.[1] ?? '');
       const answer = await fetch(url);
       const headers = { cookie: (answer.headers.get('set-cookie') ?? '').split(';')[0], origin: url.origin };
       const socket = new ws.WebSocket(`${url.origin.replace('http', 'ws')}/stream`, { headers });
@@ -193,6 +170,7 @@ describe.skipIf(whyNoStream() !== null)('a view in Chromium', () => {
       running?.stop();
       expect(await running?.ended).toBe(130);
       await until(async () => (await text(page, '#state')) === 'The stream has ended.');
+      expect(running?.text).toMatch(/\n\d+ frames shown in [\d.]+ s, [\d.]+ fps\nby udmabuf \d+ frames, 0\.0 MB copied\n/);
     },
     SLOW,
   );

@@ -50,11 +50,11 @@ export async function openPage(browser: Browser | undefined, address: string, op
   return { page, requests, complaints };
 }
 
-/** Texts of drawings that reach beyond their drawing's sides, as an expression to evaluate. */
+/** Texts of drawings, but hidden ones, that reach beyond their drawing's sides, as an expression to evaluate. */
 export const TEXTS_OUTSIDE = `[...document.querySelectorAll('svg')].flatMap((svg) => {
   const frame = svg.getBoundingClientRect();
   return [...svg.querySelectorAll('text')]
-    .filter((text) => { const box = text.getBoundingClientRect(); return box.left < frame.left - 1 || box.right > frame.right + 1; })
+    .filter((text) => { const box = text.getBoundingClientRect(); return text.getClientRects().length > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1); })
     .map((text) => svg.dataset.chart + ': ' + text.textContent);
 })`;
 

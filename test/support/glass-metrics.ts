@@ -4,6 +4,7 @@ import type { GlassMetrics } from '../../reports/glass-document.ts';
 export const glassMetrics = (): GlassMetrics => ({
   shown: 118,
   fps: 29.6,
+  guestFrames: 120,
   lost: 3,
   backwards: 0,
   p50Us: 47_200,

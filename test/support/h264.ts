@@ -1,5 +1,8 @@
 import type { SoftwareScaleContext } from 'node-av/lib';
 
+/** Pixels that swscale writes at a time at most. */
+const GROUP = 32;
+
 /** A decoded picture, BGRX a pixel. */
 export interface Decoded {
   readonly width: number;
@@ -25,10 +28,14 @@ export async function* decodeH264(path: string): AsyncGenerator<Decoded> {
       scale = new library.SoftwareScaleContext();
       scale.getContext(width, height, AV_PIX_FMT_YUV420P, width, height, AV_PIX_FMT_BGR0, SWS_BILINEAR);
     }
-    const into = Buffer.alloc(width * height * 4);
-    scale.scaleSync(frame.data ?? [], frame.linesize.slice(0, 3), 0, height, [into], [width * 4]);
+    // swscale writes whole groups of pixels, and leaves out a last one that has no room.
+    const stride = Math.ceil(width / GROUP) * GROUP;
+    const rows = new Uint32Array(stride * height);
+    scale.scaleSync(frame.data ?? [], frame.linesize.slice(0, 3), 0, height, [Buffer.from(rows.buffer)], [stride * 4]);
     frame.free();
-    yield { width, height, pixels: new Uint32Array(into.buffer, into.byteOffset, width * height) };
+    const pixels = new Uint32Array(width * height);
+    for (let y = 0; y < height; y++) pixels.set(rows.subarray(y * stride, y * stride + width), y * width);
+    yield { width, height, pixels };
   }
   decoder.close();
   await input.close();

@@ -29,6 +29,7 @@ export function buildScenario(options: ScenarioOptions): Scenario {
       ...buildMetrics(path, width, height, rateHz, 1 + i * 0.01),
       startedAt: STAMP,
       kind: 'timed',
+      round: i,
       disturbed: false,
       disturbedReason: null,
     });

@@ -4,9 +4,10 @@
  */
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { launchChromium, openPage } from './browser.ts';
+import { launchChromium } from './browser.ts';
 import { Running } from './running-command.ts';
 import { until } from './stream-machine.ts';
+import { openView } from './view-page.ts';
 
 const [path = 'docs/images/view.png'] = process.argv.slice(2);
 const PATHS = ['vfio', 'copy', 'readback-copy'];
@@ -14,10 +15,10 @@ const PATHS = ['vfio', 'copy', 'readback-copy'];
 const MOST_BYTES = 200_000;
 
 const view = new Running(['view', '--path', 'udmabuf']);
-await view.says('\n');
+await view.says('token=');
 const browser = await launchChromium();
 try {
-  const { page } = await openPage(browser, view.text.split('\n')[0]);
+  const { page } = await openView(browser, view.text);
   const seen = async (name: string): Promise<void> => {
     await until(() => page.evaluate(`document.querySelector('#said').textContent.startsWith('${name} at')`));
     await until(() => page.evaluate(`document.querySelector('#seen [data-path="${name}"]') !== null`));

@@ -65,8 +65,8 @@ export class EncodeSink implements Sink {
   readonly #everyFrame: boolean;
   /** By head. */
   readonly #current: (ScanoutImage | null)[];
-  /** By head: what was presented last. */
-  readonly #last: (ScanoutImage | null)[];
+  /** By head: the resource that was presented last; 0: none. */
+  readonly #last: Int32Array;
   /** By head: records ever used, and of these the oldest that may not be free. */
   readonly #offered: Int32Array;
   readonly #oldest: Int32Array;
@@ -94,7 +94,7 @@ export class EncodeSink implements Sink {
     this.#oldest = new Int32Array(share.heads);
     this.#resource = new Int32Array(share.heads * RECORDS);
     this.#answerAt = new Float64Array(share.heads * RECORDS);
-    this.#last = new Array<ScanoutImage | null>(share.heads).fill(null);
+    this.#last = new Int32Array(share.heads);
   }
 
   /** 0 as soon as the encode thread is done with a frame: looks at its counter. */
@@ -113,8 +113,8 @@ export class EncodeSink implements Sink {
 
   present(scanout: number, frame: number, now: Float64Array): void {
     const image = this.#current[scanout];
-    const flips = !this.#everyFrame && image !== null && image.imported && this.#last[scanout] !== null && image !== this.#last[scanout];
-    this.#last[scanout] = image;
+    const flips = !this.#everyFrame && image !== null && image.imported && this.#flipsTo(scanout, image.resourceId);
+    this.#last[scanout] = image?.resourceId ?? 0;
     if (!this.#everyFrame) this.#withdraw(scanout, null);
     const id = image === null ? UNREADABLE : this.#idOf(image);
     const words = this.#words;
@@ -241,6 +241,11 @@ export class EncodeSink implements Sink {
     this.releasedFlags[place] = flags;
     this.presentedNs[place] = presentedNs;
     this.releasedNs[place] = releasedNs;
+  }
+
+  /** Whether another buffer comes onto the scanout: one that was moved, or of which another part is shown, is the same one. */
+  #flipsTo(scanout: number, resourceId: number): boolean {
+    return this.#last[scanout] !== 0 && this.#last[scanout] !== (resourceId | 0);
   }
 
   #lose(head: number, frame: number, resourceId: number): void {

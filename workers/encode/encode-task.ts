@@ -1,4 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { EncoderName, MachineOptions } from '../../core/machine/options.ts';
+import type { PictureShare } from '../../core/memory/picture-ring.ts';
 import type { EncodeShare } from './link.ts';
 
 /** What the encode thread wakes the host by. */
@@ -17,6 +19,9 @@ export interface ServeTask {
   readonly originNs: number;
   /** Frames a second and head at most; null: no bound. */
   readonly maxRefreshHz: number | null;
+  readonly encoder: EncoderName;
+  /** Whether software encodes what the hardware refuses, and a `note` says so; else the thread fails. */
+  readonly mayFallBack: boolean;
   /** The packets are written there, one after the other (of head 0); null: nowhere. */
   readonly output: string | null;
   /** Each packet is posted there, a `StreamPacket`; null: nowhere. */
@@ -41,10 +46,11 @@ export const PACKET_ROOM = 24;
 /** Encodes one picture again and again: what the encoder can do by itself. */
 export interface AloneTask {
   readonly kind: 'alone';
-  /** Pixels. */
-  readonly width: number;
-  readonly height: number;
+  /** Of the machine that it is held against: its encoder, its size, and what is in a frame. */
+  readonly options: MachineOptions;
   readonly forMs: number;
+  /** The first picture of what it shows; absent: it draws by itself. */
+  readonly pictures?: PictureShare;
 }
 
 export type EncodeTask = ServeTask | AloneTask;
@@ -56,6 +62,8 @@ export interface AloneReport {
 
 /** What the thread tells. */
 export type EncodeNews =
-  | { readonly kind: 'ready'; readonly devices: readonly string[] }
+  | { readonly kind: 'ready' }
+  /** A line for who runs it. */
+  | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'alone'; readonly report: AloneReport }
   | { readonly kind: 'failed'; readonly message: string };

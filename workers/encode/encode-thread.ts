@@ -1,5 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { EncoderName, MachineOptions } from '../../core/machine/options.ts';
 import type { Doorbell } from '../../core/ring/doorbell.ts';
+import { firstPicture } from '../content/content-thread.ts';
 import type { AloneReport, EncodeNews, EncodeTask, HostWake } from './encode-task.ts';
 import { type EncodeShare, LinkWord, shareFor, shownWord } from './link.ts';
 
@@ -13,9 +15,12 @@ export interface EncodeStart {
   /** `monotonicNowNs()` at the session's start. */
   readonly originNs: number;
   readonly maxRefreshHz: number | null;
+  readonly encoder: EncoderName;
   readonly output: string | null;
   /** Transferred to the thread: each packet is posted there, a `StreamPacket`. Absent: nobody wants them. */
   readonly packets?: MessagePort;
+  /** What hardware refuses is encoded by software, and told here in a line. Absent: the thread fails then. */
+  readonly fallBack?: (why: string) => void;
 }
 
 /** What the host's thread needs for its `EncodeSink`. */
@@ -28,32 +33,33 @@ export interface EncodeLink {
 /** The encode thread, as whoever started it sees it. */
 export class EncodeThread {
   readonly link: EncodeLink;
-  /** Hardware that FFmpeg could encode with here. */
-  readonly devices: readonly string[];
   /** Resolves when it could not go on, with why. */
   readonly failed: Promise<string>;
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
 
-  private constructor(link: EncodeLink, devices: readonly string[], worker: Worker, failed: Promise<string>, ended: Promise<void>) {
+  private constructor(link: EncodeLink, worker: Worker, failed: Promise<string>, ended: Promise<void>) {
     this.link = link;
-    this.devices = devices;
     this.failed = failed;
     this.#worker = worker;
     this.#ended = ended;
   }
 
   /** @throws Error why it cannot encode here and what to do */
-  static async start({ heads, packets, ...start }: EncodeStart): Promise<EncodeThread> {
+  static async start({ heads, packets, fallBack, ...start }: EncodeStart): Promise<EncodeThread> {
     const share = shareFor(heads, packets !== undefined);
     const { port1, port2 } = new MessageChannel();
-    const { worker, news, failed, ended } = launch({ kind: 'serve', share, port: port2, packets: packets ?? null, ...start }, [
-      port2,
-      ...(packets === undefined ? [] : [packets]),
-    ]);
+    const mayFallBack = fallBack !== undefined;
+    const { worker, news, failed, ended } = launch(
+      { kind: 'serve', share, port: port2, packets: packets ?? null, mayFallBack, ...start },
+      [port2, ...(packets === undefined ? [] : [packets])],
+      fallBack,
+    );
+    // One that could not say so itself, as its heap was full: nobody waits for a frame that it has taken.
+    void ended.then(() => Atomics.store(new Int32Array(share.words), LinkWord.ended, 1));
     const first = await news;
     if (first.kind !== 'ready') throw new Error(first.kind === 'failed' ? first.message : 'the encode thread said nothing');
-    return new EncodeThread({ share, port: port1 }, first.devices, worker, failed, ended);
+    return new EncodeThread({ share, port: port1 }, worker, failed, ended);
   }
 
   /** Asks for a key frame of a head: the next one, or the last one again where none is due. */
@@ -79,9 +85,10 @@ export class EncodeThread {
   }
 }
 
-/** What the encoder does with a still picture of `width` × `height` by itself, on a thread of its own. @throws Error as `EncodeThread.start` */
-export async function encodeAlone(width: number, height: number, forMs: number): Promise<AloneReport> {
-  const { news, ended } = launch({ kind: 'alone', width, height, forMs }, []);
+/** What the encoder does with one frame of a machine, again and again and on a thread of its own. @throws Error as `EncodeThread.start` */
+export async function encodeAlone(options: MachineOptions, forMs: number): Promise<AloneReport> {
+  const pictures = options.content === undefined ? {} : { pictures: await firstPicture(options.content, options) };
+  const { news, ended } = launch({ kind: 'alone', options, forMs, ...pictures }, []);
   const told = await news;
   await ended;
   if (told.kind !== 'alone') throw new Error(told.kind === 'failed' ? told.message : 'the encode thread said nothing');
@@ -96,7 +103,7 @@ interface Launched {
   readonly ended: Promise<void>;
 }
 
-function launch(task: EncodeTask, transferList: readonly MessagePort[]): Launched {
+function launch(task: EncodeTask, transferList: readonly MessagePort[], onNote?: (text: string) => void): Launched {
   const worker = new Worker(ENTRY, { workerData: task, transferList: [...transferList] });
   let tellFirst: (news: EncodeNews) => void = () => {};
   let fail: (why: string) => void = () => {};
@@ -107,6 +114,7 @@ function launch(task: EncodeTask, transferList: readonly MessagePort[]): Launche
     fail = resolve;
   });
   worker.on('message', (told: EncodeNews) => {
+    if (told.kind === 'note') return onNote?.(told.text);
     tellFirst(told);
     if (told.kind === 'failed') fail(told.message);
   });

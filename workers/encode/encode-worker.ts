@@ -1,11 +1,10 @@
 /** The encode thread: a worker's entry file. */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { rendererOf } from '../../core/machine/renderer-of.ts';
 import { type Clock, MonotonicClock, monotonicNowNs } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Copier, copyKernels } from '../../core/memory/copier.ts';
 import { Ledger } from '../../core/memory/ledger.ts';
-import { createSharedMemory } from '../../core/memory/region.ts';
 import { Format } from '../../core/protocol/constants.ts';
 import { AtomicsDoorbell, type Doorbell } from '../../core/ring/doorbell.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
@@ -22,15 +21,18 @@ import {
   type ServeTask,
   type StreamPacket,
 } from './encode-task.ts';
-import { Encoder, slicesOf } from './encoder.ts';
 import { FrameEncoder, type FrameEncoderParts } from './frame-encoder.ts';
+import { openEncoder } from './hardware-encoder.ts';
 import { type ImageNews, LinkWord } from './link.ts';
-import { hardwareDevices, loadNodeAv, type NodeAv } from './node-av.ts';
+import { loadNodeAv, type NodeAv } from './node-av.ts';
 import { Offers } from './offers.ts';
+import { PacketFile } from './packet-file.ts';
 import { Pictures } from './pictures.ts';
 
 /** Of the encoder alone, before it is measured: its first frame is a key frame, and code is not compiled yet. */
 const WARM_UP_FRAMES = 8;
+/** XRGB8888. */
+const BLACK = 0xff000000;
 
 const tell = (news: EncodeNews): void => parentPort?.postMessage(news);
 
@@ -51,17 +53,18 @@ function serve(av: NodeAv, task: ServeTask): void {
   const bell = doorbell(new Int32Array(task.share.words), LinkWord.doorbell, clock);
   const pictures = new Pictures();
   const ledger = new Ledger(task.share.ledger);
-  const output = task.output === null ? null : openSync(task.output, 'w');
+  const output = task.output === null ? null : new PacketFile(task.output, () => offers.stopRequested);
   const wakeHost = wakeOf(task.wake, clock);
   const frames = new FrameEncoder({
-    ...{ av, offers, pictures, clock, ledger, wakeHost },
+    ...{ av, offers, pictures, clock, ledger, wakeHost, encoder: task.encoder },
     copier: new Copier(copyKernels()[0], ledger),
     log: new EncodeLog(task.share.log),
     take: takeOf(output, task.packets),
+    fallBack: task.mayFallBack ? (text) => tell({ kind: 'note', text }) : null,
   });
   const intervalNs = task.maxRefreshHz === null ? 0 : 1e9 / task.maxRefreshHz;
   try {
-    tell({ kind: 'ready', devices: hardwareDevices(av) });
+    tell({ kind: 'ready' });
     while (!offers.stopRequested) {
       const sample = bell.sample();
       clock.read();
@@ -69,7 +72,7 @@ function serve(av: NodeAv, task: ServeTask): void {
       // Now: an image is announced before a frame of it is offered.
       hear(task, pictures);
       if (taken) {
-        offers.notBefore[offers.head] = clock.slot[0] + intervalNs;
+        offers.spaceNext(intervalNs, clock.slot);
         frames.encodeTaken();
         continue;
       }
@@ -83,15 +86,15 @@ function serve(av: NodeAv, task: ServeTask): void {
     frames.close();
     task.port.close();
     task.packets?.close();
-    if (output !== null) closeSync(output);
+    output?.close();
   }
 }
 
 /** Where packets go: into a file (those of head 0), to a port. */
-function takeOf(output: number | null, port: MessagePort | null): FrameEncoderParts['take'] {
+function takeOf(output: PacketFile | null, port: MessagePort | null): FrameEncoderParts['take'] {
   if (output === null && port === null) return null;
   return (head, packet, frame, { isKey: key, width, height }) => {
-    if (output !== null && head === 0) writeSync(output, packet);
+    if (output !== null && head === 0) output.write(packet);
     if (port === null) return;
     const bytes = new Uint8Array(PACKET_ROOM + packet.length);
     bytes.set(packet, PACKET_ROOM);
@@ -123,12 +126,14 @@ function wakeOf(wake: HostWake, clock: Clock): () => void {
   return () => void libc.write(wake.fd, ONE_EVENT);
 }
 
-/** How many frames of one still picture this encoder makes in a time. */
-function encodeAlone(av: NodeAv, { width, height, forMs }: AloneTask): AloneReport {
-  const encoder = new Encoder(av, width, height, Format.B8G8R8X8);
-  const memory = createSharedMemory(width * 4 * height);
-  const slices = slicesOf(memory, 0, encoder.width, encoder.height, width * 4);
-  if (slices === null) throw new RangeError(`a still picture of ${width}x${height} cannot be read in place`);
+/** How many frames of one still picture, the machine's first, this encoder makes in a time. */
+function encodeAlone(av: NodeAv, { options, forMs, pictures }: AloneTask): AloneReport {
+  const encoder = openEncoder(av, options.encoder, options.width, options.height, Format.B8G8R8X8);
+  const { width, height } = encoder;
+  const { list, slices } = encoder.scratch();
+  // Memory that was never written is one page of zeros, which lies in the nearest cache.
+  list.region[0].u32.fill(BLACK);
+  rendererOf(options, new MonotonicClock(monotonicNowNs()), pictures).render({ pages: list, width, height, stride: width * 4 }, 0);
   const encodeOne = (): void => {
     for (let i = 0; i < slices.rows.length; i++) encoder.convert(slices, i);
     encoder.encode(null);

@@ -1,14 +1,18 @@
+import type { EncoderName } from '../../core/machine/options.ts';
 import type { Clock } from '../../core/measure/clock.ts';
 import type { Copier } from '../../core/memory/copier.ts';
 import { CopyStage, type Ledger } from '../../core/memory/ledger.ts';
+import { ThreadClock } from '../native/thread-clock.ts';
 import { EncodeColumn, type EncodeLog } from './encode-log.ts';
-import { Encoder, type Slices } from './encoder.ts';
+import type { Encoder, Slices } from './encoder.ts';
+import { openEncoder } from './hardware-encoder.ts';
 import type { NodeAv } from './node-av.ts';
 import type { Offers } from './offers.ts';
 import type { Picture, Pictures } from './pictures.ts';
 
 export interface FrameEncoderParts {
   readonly av: NodeAv;
+  readonly encoder: EncoderName;
   readonly offers: Offers;
   readonly pictures: Pictures;
   readonly clock: Clock;
@@ -19,6 +23,8 @@ export interface FrameEncoderParts {
   readonly wakeHost: () => void;
   /** Given each packet, valid until it returns, its frame and what has encoded it; null: nobody wants them. */
   readonly take: ((head: number, packet: Buffer, frame: number, encoder: Encoder) => void) | null;
+  /** Told why software encodes what the hardware was to; null: it never does. */
+  readonly fallBack: ((why: string) => void) | null;
 }
 
 /** Encodes one frame after the other: reads the guest's bytes, gives them back, then encodes what it has read. */
@@ -29,11 +35,14 @@ export class FrameEncoder {
   readonly #takes: ((packet: Buffer) => void)[] = [];
   /** By head: the frame that its encoder has converted last, whole; −1: none. */
   readonly #converted: number[] = [];
-  /** CPU time of the thread at the last look, µs. */
-  #cpu = 0;
+  readonly #cpu = new ThreadClock();
+  /** By what: the hardware, until it has failed. */
+  #by: EncoderName;
+  #hasTold = false;
 
   constructor(parts: FrameEncoderParts) {
     this.#parts = parts;
+    this.#by = parts.encoder;
   }
 
   /** Encodes the frame that was just taken; `clock.slot` says when. @throws Error what FFmpeg refuses */
@@ -45,16 +54,17 @@ export class FrameEncoder {
     cells[row + EncodeColumn.head] = head;
     cells[row + EncodeColumn.frame] = frame;
     cells[row + EncodeColumn.taken] = clock.slot[0];
-    this.#lap();
+    this.#cpu.lap();
     const picture = pictures.get(offers.image);
     const encoder = picture === null ? null : this.#encoderFor(head, picture);
     let read = false;
     let slices: Slices | null = null;
-    if (picture !== null && encoder !== null) {
+    // An encoder may have been opened meanwhile, which takes longer than a slice: nothing is read for who waits no more.
+    if (picture !== null && encoder !== null && !offers.aborted) {
       slices = picture.inPlace;
       if (slices === null) {
         slices = this.#gather(encoder, picture);
-        cells[row + EncodeColumn.gatherNs] = this.#lap() * 1000;
+        cells[row + EncodeColumn.gatherNs] = this.#cpu.lap();
         this.#release(true, row);
         read = true;
       } else {
@@ -68,15 +78,15 @@ export class FrameEncoder {
         }
         encoder.convert(slices, i);
       }
-      cells[row + EncodeColumn.convertNs] = this.#lap() * 1000;
+      cells[row + EncodeColumn.convertNs] = this.#cpu.lap();
     }
     if (!read) this.#release(slices !== null, row);
     if (slices === null || encoder === null) return;
     this.#converted[head] = frame;
-    encoder.encode(this.#takeOf(head), offers.takeKeyWish(head));
-    // libx264 has taken the picture into memory of its own, whatever became of it.
+    if (!this.#encode(head, encoder, offers.takeKeyWish(head))) return;
+    // The encoder has taken the picture into memory of its own, whatever became of it.
     ledger.charge(CopyStage.encoder, encoder.pictureBytes);
-    cells[row + EncodeColumn.encodeNs] = this.#lap() * 1000;
+    cells[row + EncodeColumn.encodeNs] = this.#cpu.lap();
     clock.read();
     cells[row + EncodeColumn.packet] = clock.slot[0];
     cells[row + EncodeColumn.bytes] = encoder.bytes;
@@ -90,8 +100,7 @@ export class FrameEncoder {
     for (let head = 0; head < this.#encoders.length; head++) {
       const encoder = this.#encoders[head];
       if (encoder === null || encoder === undefined || (this.#converted[head] ?? -1) < 0 || !offers.takeKeyWish(head)) continue;
-      encoder.encode(this.#takeOf(head), true);
-      ledger.charge(CopyStage.encoder, encoder.pictureBytes);
+      if (this.#encode(head, encoder, true)) ledger.charge(CopyStage.encoder, encoder.pictureBytes);
     }
   }
 
@@ -122,9 +131,45 @@ export class FrameEncoder {
     if (present !== null && present.width === (width & ~1) && present.height === (height & ~1) && present.format === format) return present;
     present?.close();
     this.#encoders[head] = null;
-    const made = new Encoder(this.#parts.av, width, height, format);
+    const made = this.#open(width, height, format);
     this.#encoders[head] = made;
     return made;
+  }
+
+  /** What the hardware does not take, as a size that the guest has chosen, is for software. */
+  #open(width: number, height: number, format: number): Encoder {
+    const { av, fallBack } = this.#parts;
+    try {
+      return openEncoder(av, this.#by, width, height, format);
+    } catch (error) {
+      if (this.#by === 'software' || fallBack === null) throw error;
+      this.#tell(`${width}x${height}`, error);
+      return openEncoder(av, 'software', width, height, format);
+    }
+  }
+
+  /** @returns false: the hardware has failed, and from the next frame on software encodes */
+  #encode(head: number, encoder: Encoder, key: boolean): boolean {
+    try {
+      encoder.encode(this.#takeOf(head), key);
+      return true;
+    } catch (error) {
+      if (encoder.isSoftware || this.#parts.fallBack === null) throw error;
+      this.#by = 'software';
+      this.#tell('a frame', error);
+      encoder.close();
+      this.#encoders[head] = null;
+      this.#converted[head] = -1;
+      return false;
+    }
+  }
+
+  /** Once: the guest decides how often there is cause. */
+  #tell(what: string, error: unknown): void {
+    if (this.#hasTold) return;
+    this.#hasTold = true;
+    const why = error instanceof Error ? error.message : String(error);
+    this.#parts.fallBack?.(`${this.#parts.encoder} refuses ${what}, which software encodes instead: ${why}`);
   }
 
   #takeOf(head: number): ((packet: Buffer) => void) | null {
@@ -135,13 +180,5 @@ export class FrameEncoder {
       if (encoder !== null) take(head, packet, this.#converted[head], encoder);
     };
     return this.#takes[head];
-  }
-
-  /** CPU time of this thread since the last look, µs. */
-  #lap(): number {
-    const { user, system } = process.threadCpuUsage();
-    const before = this.#cpu;
-    this.#cpu = user + system;
-    return this.#cpu - before;
   }
 }

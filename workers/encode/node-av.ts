@@ -1,4 +1,4 @@
-/** FFmpeg through node-av: an optional dependency. Without it everything but encoding works. */
+/** FFmpeg through node-av: an optional dependency. Without it everything works but encoding, and content of a file. */
 import { createRequire } from 'node:module';
 
 type Library = typeof import('node-av/lib');
@@ -26,18 +26,4 @@ function load(): NodeAv | string {
     if (missing) return 'node-av is not installed: npm install node-av';
     return `node-av cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split('\n')[0]}`;
   }
-}
-
-/** Hardware that FFmpeg can open here, such as vaapi or cuda; it is told, and not encoded with. */
-export function hardwareDevices(av: NodeAv): string[] {
-  const found: string[] = [];
-  for (const [name, type] of [
-    ['vaapi', av.AV_HWDEVICE_TYPE_VAAPI],
-    ['cuda', av.AV_HWDEVICE_TYPE_CUDA],
-  ] as const) {
-    const device = new av.HardwareDeviceContext();
-    if (device.create(type, null, null) >= 0) found.push(name);
-    device.free();
-  }
-  return found;
 }

@@ -54,6 +54,14 @@ export class Offers {
     return false;
   }
 
+  /**
+   * Has the head's next frame wait for its time, an interval after the one before was due to be taken. One that was taken late delays
+   * none after it, or each would keep the longest delay ever; frames are half an interval apart all the same.
+   */
+  spaceNext(intervalNs: number, now: Float64Array): void {
+    this.notBefore[this.head] = Math.max(this.notBefore[this.head] + intervalNs, now[0] + intervalNs / 2);
+  }
+
   /** Whether the host wants the taken frame back unread. */
   get aborted(): boolean {
     return Atomics.load(this.#words, recordAt(this.head, this.#slot) + RecordWord.abort) !== 0;

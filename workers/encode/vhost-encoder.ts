@@ -19,18 +19,24 @@ export interface VhostEncoder {
 /**
  * @param output a file for the packets of head 0; null: none
  * @param tap who has the packets, too
+ * @param fallBack told in a line when software encodes what hardware refuses: the guest decides on its sizes
  * @throws Error why this machine cannot encode
  */
-export async function startVhostEncoder({ options, originNs }: MachinePlan, output: string | null, tap?: EncodeTap): Promise<VhostEncoder> {
+export async function startVhostEncoder(
+  { options, originNs }: MachinePlan,
+  output: string | null,
+  tap?: EncodeTap,
+  fallBack: (why: string) => void = () => {},
+): Promise<VhostEncoder> {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
-  const { heads, maxRefreshHz } = options;
+  const { heads, maxRefreshHz, encoder } = options;
   const wakeFd = libc.eventfd();
   // Of its own: the host closes the other at its end, and its number may then be another file's.
   const fd = libc.duplicate(wakeFd);
   try {
-    const packets = tap === undefined ? {} : { packets: tap.packets };
-    const thread = await EncodeThread.start({ heads, maxRefreshHz, originNs, output, wake: { kind: 'eventfd', fd }, ...packets });
+    const start = { heads, maxRefreshHz, encoder, originNs, output, wake: { kind: 'eventfd', fd }, fallBack } as const;
+    const thread = await EncodeThread.start(tap === undefined ? start : { ...start, packets: tap.packets });
     tap?.started(thread);
     const log = new EncodeLog(thread.link.share.log);
     return {

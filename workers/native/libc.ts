@@ -30,6 +30,8 @@ const F_DUPFD_CLOEXEC = 1030;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0x800;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
 
@@ -112,6 +114,11 @@ export class Libc {
   /** Adds seals to a file in memory. */
   seal(fd: number, seals: number): void {
     this.#check('fcntl', this.#call('fcntl', fd, F_ADD_SEALS, 'int', seals));
+  }
+
+  /** Takes a file for this process until `fd` is closed. @returns whether nobody else has it; true where a file system has no such locks */
+  lock(fd: number): boolean {
+    return this.#call('flock', fd, LOCK_EX | LOCK_NB) === 0 || this.#errno() !== 'EAGAIN';
   }
 
   /** A file's seals; 0 for one that has none. */
@@ -207,6 +214,11 @@ export class Libc {
     return sent < 0 ? this.#errno() : sent;
   }
 
+  /** Reads a clock. @param time a struct timespec: seconds and nanoseconds, 64 bits each */
+  clockGettime(clock: number, time: BigInt64Array): void {
+    this.#check('clock_gettime', this.#call('clock_gettime', clock, time));
+  }
+
   /** The CPUs that the calling thread may use, a bit each; those it starts from here on may use the same. */
   affinity(): Uint8Array {
     const mask = new Uint8Array(CPU_SET_BYTES);
@@ -222,6 +234,13 @@ export class Libc {
   /** SO_SNDBUF: bytes on their way, as far as the system lets anybody. */
   sendBuffer(fd: number, bytes: number): void {
     this.#call('setsockopt', fd, SOL_SOCKET, SO_SNDBUF, new Int32Array([bytes]), 4);
+  }
+
+  /** SO_PEERCRED: the process that connected the socket, or that listened where it was connected. @returns its id; 0: the system does not say */
+  peerProcess(fd: number): number {
+    const credentials = new Int32Array(3);
+    const bytes = new Int32Array([credentials.byteLength]);
+    return this.#call('getsockopt', fd, SOL_SOCKET, SO_PEERCRED, credentials, bytes) < 0 ? 0 : credentials[0];
   }
 
   /** send(2), which neither waits nor ends this process where nobody is at the other end. @returns bytes, or an errno name */
@@ -251,6 +270,7 @@ export const MSG_NOSIGNAL = 0x4000;
 const CPU_SET_BYTES = 128;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
+const SO_PEERCRED = 17;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
@@ -265,6 +285,7 @@ const PROTOTYPES = [
   'int memfd_create(const char *name, unsigned int flags)',
   'int ftruncate(int fd, int64_t bytes)',
   'int fcntl(int fd, int command, ...)',
+  'int flock(int fd, int operation)',
   'int ioctl(int fd, unsigned long request, ...)',
   'int eventfd(unsigned int value, int flags)',
   'int close(int fd)',
@@ -279,6 +300,8 @@ const PROTOTYPES = [
   'int socketpair(int domain, int type, int protocol, void *pair)',
   'intptr_t recvmsg(int fd, void *header, int flags)',
   'int setsockopt(int fd, int level, int option, const void *value, unsigned int bytes)',
+  'int getsockopt(int fd, int level, int option, void *value, void *bytes)',
+  'int clock_gettime(int clock, void *time)',
   'int sched_getaffinity(int pid, size_t bytes, void *mask)',
   'int sched_setaffinity(int pid, size_t bytes, const void *mask)',
   'intptr_t recv(int fd, void *bytes, size_t count, int flags)',

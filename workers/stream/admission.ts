@@ -21,7 +21,8 @@ export class Admission {
   onToken: (token: string) => void = () => {};
   readonly #hosts: ReadonlySet<string>;
   readonly #cookie: string;
-  readonly #sessions: Buffer[] = [];
+  /** Hashes of their secrets, the oldest first. */
+  readonly #sessions = new Set<string>();
   #token = newSecret();
 
   /** @param hosts what may stand in a request's Host, in lower case @param port by which the cookie is named: ports do not part cookies */
@@ -41,15 +42,16 @@ export class Admission {
     return origin === undefined ? !needsOrigin : origin === `http://${host.toLowerCase()}`;
   }
 
-  /** Whether a request has a session. */
-  hasSession({ cookie }: Headers): boolean {
+  /** @returns the session that a request has, by a name that tells nobody its secret; null: it has none */
+  sessionOf({ cookie }: Headers): string | null {
     for (const one of (cookie ?? '').split(';')) {
       const [name, value = ''] = one.trim().split('=', 2);
       if (name !== this.#cookie) continue;
-      const hash = hashOf(value);
-      if (this.#sessions.some((known) => timingSafeEqual(known, hash))) return true;
+      // Looked up by its hash: how long that takes tells nothing of a secret.
+      const hash = hashOf(value).toString('hex');
+      if (this.#sessions.has(hash)) return hash;
     }
-    return false;
+    return null;
   }
 
   /** Uses the token up. @returns the cookie's text for the new session; null: it is not the token */
@@ -57,8 +59,9 @@ export class Admission {
     if (!timingSafeEqual(hashOf(token), hashOf(this.#token))) return null;
     this.#token = newSecret();
     const secret = newSecret();
-    if (this.#sessions.length === MOST_SESSIONS) this.#sessions.shift();
-    this.#sessions.push(hashOf(secret));
+    const [oldest] = this.#sessions;
+    if (this.#sessions.size === MOST_SESSIONS) this.#sessions.delete(oldest);
+    this.#sessions.add(hashOf(secret).toString('hex'));
     this.onToken(this.#token);
     return `${this.#cookie}=${secret}; HttpOnly; SameSite=Strict; Path=/`;
   }

@@ -7,8 +7,10 @@ export const MOST_WAITING_BYTES = 2 * 1024 * 1024;
 export const MOST_UNSHOWN = 24;
 /** How old the oldest of these may be, ms: a picture that comes later than that is better left out. */
 export const MOST_BEHIND_MS = 500;
-/** Of the messages of a client in a second; one that sends more is no client of this stream. */
-const MOST_MESSAGES_A_SECOND = 1000;
+/** Stands for the number of a frame whose picture is older than the wish for it: how long that took is no latency. */
+const NOT_TIMED = -1;
+/** Of the messages of a client in a second, pings and pongs among them; one that sends more is no client of this stream. */
+export const MOST_MESSAGES_A_SECOND = 1000;
 
 /** What a client was told of a head. */
 interface HeadState {
@@ -18,9 +20,11 @@ interface HeadState {
   needsKey: boolean;
   /** Sequence numbers of the frames that it was sent and has not drawn. */
   readonly unshown: number[];
-  /** The guest's numbers of these, and when they were sent, ms. */
+  /** The guest's numbers of these (NOT_TIMED: of a picture sent again), and when they were sent, ms. */
   readonly frames: number[];
   readonly sentMs: number[];
+  /** The guest's number of the frame that it was not sent last; −1: none. */
+  lostFrame: number;
   /** The cursor that it was told of: as text, and its image. */
   cursor: string;
   cursorImage: number;
@@ -32,7 +36,7 @@ interface HeadState {
  */
 export class Client {
   readonly heads: HeadState[];
-  /** Frames that it was not sent. */
+  /** Frames that it was not sent though it had begun. */
   lost = 0;
   sent = 0;
   /** Whether it answered the last look whether it is there. */
@@ -49,20 +53,26 @@ export class Client {
       unshown: [],
       frames: [],
       sentMs: [],
+      lostFrame: -1,
       cursor: '',
       cursorImage: 0,
     }));
   }
 
-  /** Whether too much waits for it in this program. */
+  /** Bytes that wait for it in this program. */
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** Whether these are too many. */
   get isCongested(): boolean {
-    return this.#socket.bufferedAmount > MOST_WAITING_BYTES;
+    return this.waitingBytes > MOST_WAITING_BYTES;
   }
 
   /** Whether a key frame would reach it: asked for only then. */
   wantsKey(head: number): boolean {
     const { needsKey, unshown } = this.heads[head];
-    return needsKey && unshown.length === 0 && this.#socket.bufferedAmount === 0;
+    return needsKey && unshown.length === 0 && this.waitingBytes === 0;
   }
 
   tell(message: ServerMessage): void {
@@ -73,10 +83,13 @@ export class Client {
     this.#socket.send(bytes, { binary: true });
   }
 
-  /** @param config the hub's number of the decoder that this packet is for @param describe tells of that decoder */
+  /**
+   * @param of `isAgain`: the frame was encoded before, and is now as a key frame
+   * @param config the hub's number of the decoder that this packet is for @param describe tells of that decoder
+   */
   frame(
     bytes: Uint8Array,
-    of: { readonly head: number; readonly key: boolean; readonly seq: number; readonly frame: number },
+    of: { readonly head: number; readonly key: boolean; readonly seq: number; readonly frame: number; readonly isAgain: boolean },
     config: number,
     describe: ServerMessage,
   ): void {
@@ -85,7 +98,11 @@ export class Client {
     const isBehind = this.isCongested || state.unshown.length >= MOST_UNSHOWN || nowMs - (state.sentMs[0] ?? nowMs) > MOST_BEHIND_MS;
     if (isBehind) state.needsKey = true;
     if (state.needsKey && (isBehind || !of.key)) {
-      this.lost++;
+      // One that waits for its first key frame has lost nothing.
+      if (state.config !== 0 && !of.isAgain) {
+        this.lost++;
+        state.lostFrame = of.frame;
+      }
       return;
     }
     if (state.config !== config) {
@@ -94,13 +111,13 @@ export class Client {
     }
     state.needsKey = false;
     state.unshown.push(of.seq);
-    state.frames.push(of.frame);
+    state.frames.push(of.isAgain && state.lostFrame !== of.frame ? NOT_TIMED : of.frame);
     state.sentMs.push(nowMs);
     this.sent++;
     this.sendBytes(bytes);
   }
 
-  /** A frame was drawn: it and those of its head before it are with nobody any more. @returns the guest's number of it; −1: it was sent none such */
+  /** A frame was drawn: it and those of its head before it are with nobody any more. @returns the guest's number of it; −1: it was sent none such, or one that is not timed */
   shown(head: number, seq: number): number {
     const { unshown, frames, sentMs } = this.heads[head];
     const at = unshown.indexOf(seq);
@@ -122,12 +139,13 @@ export class Client {
     state.sentMs.length = 0;
   }
 
-  /** Counts a message. @returns false: they are too many */
-  mayTalk(nowMs: number): boolean {
+  /** Counts a message. @param cost so many others that it stands for @returns false: they are too many */
+  mayTalk(nowMs: number, cost = 1): boolean {
     const second = Math.floor(nowMs / 1000);
     if (second !== this.#second) this.#messages = 0;
     this.#second = second;
-    return ++this.#messages <= MOST_MESSAGES_A_SECOND;
+    this.#messages += cost;
+    return this.#messages <= MOST_MESSAGES_A_SECOND;
   }
 
   /** Whether it is there is asked of it; its answer sets `isAlive`. */

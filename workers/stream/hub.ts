@@ -13,6 +13,8 @@ const KEY_MS = 250;
 const FIGURES_MS = 1000;
 /** A client that says nothing for so long is gone, ms. */
 const ALIVE_MS = 30_000;
+/** Messages that a wish counts for: another machine may come of it. */
+const WISH_COST = 20;
 /** Codes of a WebSocket's end (RFC 6455, 7.4.1). */
 const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
@@ -40,6 +42,8 @@ interface Head {
   /** Counts the decoders that its frames have needed. */
   config: number;
   describe: ServerMessage | null;
+  /** The guest's number of the last frame that was encoded; −1: none. */
+  frame: number;
   /** When a key frame was asked for last, ms. */
   keyAskedMs: number;
   isShown: boolean;
@@ -60,6 +64,10 @@ export class StreamHub {
   #seq = 0;
   #figuresMs = 0;
   #askedMs = 0;
+  /** Clients that ever joined. */
+  joined = 0;
+  /** Frames that were encoded. */
+  packets = 0;
   /** Frames that clients were sent and not sent, over all who ever watched. */
   sent = 0;
   lost = 0;
@@ -71,6 +79,7 @@ export class StreamHub {
     this.#heads = Array.from({ length: options.heads }, () => ({
       config: 0,
       describe: null,
+      frame: -1,
       keyAskedMs: Number.NEGATIVE_INFINITY,
       isShown: false,
       cursor: '',
@@ -90,9 +99,15 @@ export class StreamHub {
     return [...this.#clients][index].lost;
   }
 
+  /** Bytes that wait in this program for the client for which most do. */
+  get mostWaiting(): number {
+    return Math.max(0, ...[...this.#clients].map(({ waitingBytes }) => waitingBytes));
+  }
+
   /** Packets and cursors come from there from now on; null: from nowhere. */
   begin(source: HubSource | null): void {
     this.#source = source;
+    for (const head of this.#heads) head.frame = -1;
   }
 
   tellAll(message: ServerMessage): void {
@@ -100,14 +115,17 @@ export class StreamHub {
   }
 
   packet({ head, frame, key, width, height, bytes }: StreamPacket): void {
+    this.packets++;
     const state = this.#heads[head];
     if (!state.isShown) this.#look(head);
     if (key) this.#configure(head, width, height, bytes);
+    const isAgain = frame === state.frame;
+    state.frame = frame;
     const { describe } = state;
     if (describe === null) return;
     this.#seq = (this.#seq + 1) >>> 0;
     writeFrameHeader(bytes, head, key, this.#seq, frame);
-    const of = { head, key, seq: this.#seq, frame };
+    const of = { head, key, seq: this.#seq, frame, isAgain };
     for (const client of this.#clients) client.frame(bytes, of, state.config, describe);
   }
 
@@ -115,16 +133,14 @@ export class StreamHub {
   join(socket: WebSocket): void {
     const client = new Client(socket, this.#heads.length);
     this.#clients.add(client);
+    this.joined++;
     socket.on('message', (data, isBinary) => {
-      const text = isBinary || !client.mayTalk(this.#options.nowMs()) ? null : String(data);
-      if (text === null || !this.#hear(client, text)) {
-        this.refused++;
-        this.#drop(client);
-        client.close(POLICY_VIOLATION, 'this is no message of a client');
-      }
+      if (this.#mayTalk(client) && (isBinary || !this.#hear(client, String(data)))) this.#refuse(client);
     });
+    // ws answers it.
+    socket.on('ping', () => void this.#mayTalk(client));
     socket.on('pong', () => {
-      client.isAlive = true;
+      if (this.#mayTalk(client)) client.isAlive = true;
     });
     socket.on('close', () => this.#drop(client));
     // `close` follows.
@@ -142,6 +158,21 @@ export class StreamHub {
       client.close(GOING_AWAY, 'the stream has ended');
       this.#drop(client);
     }
+  }
+
+  /** Counts what a client says. @returns false: it is not heard, as it was let go, now or before */
+  #mayTalk(client: Client): boolean {
+    if (!this.#clients.has(client)) return false;
+    const mayTalk = client.mayTalk(this.#options.nowMs());
+    if (!mayTalk) this.#refuse(client);
+    return mayTalk;
+  }
+
+  /** It said what no client says. */
+  #refuse(client: Client): void {
+    this.refused++;
+    this.#drop(client);
+    client.close(POLICY_VIOLATION, 'this is no message of a client');
   }
 
   #drop(client: Client): void {
@@ -168,7 +199,7 @@ export class StreamHub {
 
   #control(client: Client, wish: unknown): boolean {
     const { control } = this.#options;
-    if (control === undefined) return false;
+    if (control === undefined || !client.mayTalk(this.#options.nowMs(), WISH_COST)) return false;
     const why = control(wish);
     if (why !== null) client.tell({ type: 'refused', why });
     return true;

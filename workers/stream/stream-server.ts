@@ -25,6 +25,8 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/wire.js': ['wire.js', 'text/javascript; charset=utf-8'],
 };
 export const SOCKET_PATH = '/stream';
+/** What a person reads whose address is not, or no longer, good: the same to all. */
+const NO_ENTRY = readFileSync(new URL('./page/no-entry.html', import.meta.url));
 
 const HEADERS = {
   'Content-Security-Policy':
@@ -37,9 +39,21 @@ const HEADERS = {
   'Cache-Control': 'no-store',
 };
 const MOST_CLIENTS = 64;
+/** Of these by one session: one browser's windows. */
+export const MOST_OF_A_SESSION = 8;
 const MOST_CONNECTIONS = 256;
-/** How long clients have to say goodbye, ms. */
+/** How long a connection may take for a request's headers; for the whole of it; and say nothing while it is answered, ms. */
+export const HEADERS_MS = 5000;
+const REQUEST_MS = 10_000;
+const IDLE_MS = 10_000;
+/** Between two looks at these, ms. */
+const CHECK_MS = 1000;
+/** How long clients have to say goodbye, ms: when the stream ends, and when they are let go. */
 const GOODBYE_MS = 300;
+/** Apart, as the types of ws do not know it yet. */
+const LET_GO = { closeTimeout: 2000 };
+/** Parts that a client's message may come in. */
+const MOST_FRAGMENTS = 8;
 /** A page sends so much in its requests' headers, bytes; more is refused. */
 const MOST_HEADER_BYTES = 8192;
 
@@ -54,7 +68,10 @@ export class StreamServer {
   readonly #hub: StreamHub;
   readonly #address: string;
   readonly #port: number;
+  /** Connections that have left HTTP, refused ones among them. */
   readonly #upgraded = new Set<Duplex>();
+  /** Clients of each session that has some. */
+  readonly #ofSession = new Map<string, number>();
   readonly #files = new Map<string, { readonly bytes: Buffer; readonly type: string }>();
 
   private constructor(server: Server, sockets: WebSocketServer, hub: StreamHub, address: string, page: ServedFiles) {
@@ -75,8 +92,14 @@ export class StreamServer {
   static async open(address: string, port: number, hub: StreamHub, page: ServedFiles = {}): Promise<StreamServer> {
     const ws = loadWs();
     if (typeof ws === 'string') throw new Error(ws);
-    const server = createServer({ maxHeaderSize: MOST_HEADER_BYTES });
+    const server = createServer({
+      maxHeaderSize: MOST_HEADER_BYTES,
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: CHECK_MS,
+    });
     server.maxConnections = MOST_CONNECTIONS;
+    server.setTimeout(IDLE_MS);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host: address, port }, () => resolve());
@@ -85,6 +108,8 @@ export class StreamServer {
       noServer: true,
       perMessageDeflate: false,
       maxPayload: MOST_CLIENT_BYTES,
+      maxFragments: MOST_FRAGMENTS,
+      ...LET_GO,
       clientTracking: false,
     });
     return new StreamServer(server, sockets, hub, address, page);
@@ -114,20 +139,24 @@ export class StreamServer {
     const cookie = url === null ? null : this.#letIn(request, url);
     const file = this.#files.get(url?.pathname ?? '');
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    if (cookie === null || !isRead || file === undefined) {
-      const status = cookie === null ? 403 : isRead ? 404 : 405;
-      response.writeHead(status, { ...HEADERS, 'Content-Length': 0, Connection: 'close' });
-      response.end();
+    if (cookie !== null && isRead && file !== undefined) {
+      response.writeHead(200, { ...HEADERS, ...cookie, 'Content-Type': file.type, 'Content-Length': file.bytes.length });
+      response.end(request.method === 'HEAD' ? undefined : file.bytes);
       return;
     }
-    response.writeHead(200, { ...HEADERS, ...cookie, 'Content-Type': file.type, 'Content-Length': file.bytes.length });
-    response.end(request.method === 'HEAD' ? undefined : file.bytes);
+    const status = cookie === null ? 403 : isRead ? 404 : 405;
+    // Whoever opened an old address by hand is told what to do; other sites' pages, and all that is no page, nothing.
+    const isPerson = status === 403 && request.method === 'GET' && url?.pathname === '/' && this.admission.isOwn(request.headers, false);
+    const body = isPerson ? NO_ENTRY : Buffer.alloc(0);
+    const type = isPerson ? { 'Content-Type': 'text/html; charset=utf-8' } : {};
+    response.writeHead(status, { ...HEADERS, ...type, 'Content-Length': body.length, Connection: 'close' });
+    response.end(body);
   }
 
   /** @returns the header that gives a new session its cookie, none to one that has it; null: the request is not let in */
   #letIn({ headers, method }: IncomingMessage, { pathname, searchParams }: URL): { 'Set-Cookie'?: string } | null {
     if (!this.admission.isOwn(headers, false)) return null;
-    if (this.admission.hasSession(headers)) return {};
+    if (this.admission.sessionOf(headers) !== null) return {};
     const token = searchParams.get('token');
     const cookie = token === null || pathname !== '/' || method !== 'GET' ? null : this.admission.admit(token);
     return cookie === null ? null : { 'Set-Cookie': cookie };
@@ -135,20 +164,36 @@ export class StreamServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const { admission } = this;
-    const isAllowed =
-      urlOf(request)?.pathname === SOCKET_PATH && admission.isOwn(request.headers, true) && admission.hasSession(request.headers);
-    if (!isAllowed || this.#hub.clients >= MOST_CLIENTS) {
-      refuse(socket, isAllowed ? '503 Service Unavailable' : '403 Forbidden');
-      return;
-    }
     this.#upgraded.add(socket);
     socket.once('close', () => this.#upgraded.delete(socket));
-    this.#sockets.handleUpgrade(request, socket, head, (client) => this.#hub.join(client));
+    const isOwn = urlOf(request)?.pathname === SOCKET_PATH && this.admission.isOwn(request.headers, true);
+    const session = isOwn ? this.admission.sessionOf(request.headers) : null;
+    if (session === null) {
+      refuse(socket, '403 Forbidden');
+      return;
+    }
+    const others = this.#ofSession.get(session) ?? 0;
+    if (this.#hub.clients >= MOST_CLIENTS || others >= MOST_OF_A_SESSION) {
+      refuse(socket, '503 Service Unavailable');
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (client) => {
+      this.#ofSession.set(session, others + 1);
+      client.once('close', () => this.#leave(session));
+      this.#hub.join(client);
+    });
+  }
+
+  #leave(session: string): void {
+    const left = (this.#ofSession.get(session) ?? 0) - 1;
+    if (left > 0) this.#ofSession.set(session, left);
+    else this.#ofSession.delete(session);
   }
 }
 
+/** Does not wait for the other end to close: who is refused could keep the connection for ever. */
 function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 

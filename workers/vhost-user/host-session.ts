@@ -103,8 +103,9 @@ export class HostSession {
     this.#counters = new Counters(plan.hostCounters);
     this.#recorder = task.record === null ? null : new Recorder(task.record, traceHeader(plan), clock, this.#memory);
     this.#frames = task.frames === null ? null : new FrameList(task.frames);
+    // First: it is locked.
+    this.#rings = task.state === null ? null : new KeptRings(`${task.state}.rings`, mappings, libc);
     this.#state = task.state === null ? null : new KeptState(task.state, this.#memory.space);
-    this.#rings = task.state === null ? null : new KeptRings(`${task.state}.rings`, mappings);
     if (task.send === 'memory') mappings.keepFiles();
     this.#sender = senderOf(libc, task, (region) => mappings.fileOf(region.memory));
     this.#cursors = encoder?.cursors ?? null;

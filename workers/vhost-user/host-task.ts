@@ -42,7 +42,8 @@ export interface HostStart {
 export type HostNews =
   /** The socket is there: a front end may connect. Or it connects to one. */
   | { readonly kind: 'listening' | 'connecting' }
-  | { readonly kind: 'connected' }
+  /** A front end; `process`: its id, 0: the system does not say. */
+  | { readonly kind: 'connected'; readonly process: number }
   /** The session's end and why; null: it was asked to stop. */
   | { readonly kind: 'disconnected'; readonly why: string | null; readonly commands: number; readonly errors: number }
   /** A line for people. */

@@ -1,6 +1,7 @@
 /** The thread of a vhost-user host: a worker's entry file. */
 import { statSync, unlinkSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { SessionWord } from '../../core/machine/plan.ts';
 import { MonotonicClock } from '../../core/measure/clock.ts';
 import { Counter, Counters } from '../../core/measure/counters.ts';
 import { DeviceRegisters } from '../../core/ring/registers.ts';
@@ -9,6 +10,7 @@ import { Libc, NativeError, SOCK_DGRAM } from '../native/libc.ts';
 import { FileMappings } from '../native/mapping.ts';
 import { PollSet } from '../native/poll.ts';
 import { socketAddress } from '../native/socket.ts';
+import { ownTask } from '../thread-usage.ts';
 import { HostSession } from './host-session.ts';
 import type { HostNews, HostStart, HostTask } from './host-task.ts';
 
@@ -30,7 +32,9 @@ try {
 function serve({ task, wakeFd, remote, watched, encode }: HostStart): void {
   const libc = Libc.load();
   if (typeof libc === 'string') throw new Error(libc);
-  const registers = new DeviceRegisters(new Int32Array(task.plan.control));
+  const cells = new Int32Array(task.plan.control);
+  const registers = new DeviceRegisters(cells);
+  Atomics.store(cells, SessionWord.hostTask, ownTask());
   const counters = new Counters(task.plan.hostCounters);
   const clock = new MonotonicClock(task.plan.originNs);
   const mappings = new FileMappings(libc);
@@ -42,7 +46,7 @@ function serve({ task, wakeFd, remote, watched, encode }: HostStart): void {
     tell({ kind: task.connect ? 'connecting' : 'listening' });
     let sessions = 0;
     for (let fd = next.socket(); fd >= 0; fd = task.once ? -1 : next.socket()) {
-      tell({ kind: 'connected' });
+      tell({ kind: 'connected', process: libc.peerProcess(fd) });
       const before = { commands: counters.get(Counter.commands), errors: counters.get(Counter.errorResponses) };
       const say = (text: string): void => tell({ kind: 'line', text });
       const session = new HostSession(

@@ -4,31 +4,39 @@ import type { AddressSpace } from '../../core/memory/address-space.ts';
 import { packedGoesOn } from '../../core/ring/packed/go-on.ts';
 import { QUEUES } from '../../core/ring/registers.ts';
 import { RingRecord } from '../../core/ring/ring-record.ts';
+import type { Libc } from '../native/libc.ts';
 import type { FileMappings } from '../native/mapping.ts';
 
 /** Of this file's form. */
 const MAGIC = 0x52494e31;
 const MAGIC_AT = 0;
 const FIRST_RECORD = 16;
+/** A host that ends its session, or is being killed, gives its lock back soon. */
+const LOCK_MS = 1000;
+const LOCK_STEP_MS = 5;
 
 /** Where packed rings stand, in a file that is mapped: written as memory is, kept when this process is killed. */
 export class KeptRings {
   readonly records: readonly RingRecord[];
   readonly #mappings: FileMappings;
   readonly #memory: WebAssembly.Memory;
+  /** Open and locked as long as this is in use: two hosts would write over each other. */
+  readonly #fd: number;
   /** Queues that were not started since this was opened: of those another process knew where they stand. */
   readonly #unknown = new Set(Array.from({ length: QUEUES }, (_, queue) => queue));
 
-  /** @throws when the file cannot be written, or is another one */
-  constructor(path: string, mappings: FileMappings) {
+  /** @throws when the file cannot be written, is another one, or is another host's */
+  constructor(path: string, mappings: FileMappings, libc: Pick<Libc, 'lock'>) {
     this.#mappings = mappings;
-    const fd = openSync(path, 'a+', 0o600);
+    this.#fd = openSync(path, 'a+', 0o600);
     try {
-      if (!isKept(fd)) throw new Error(`${path}: it is no state of a host; delete it`);
-      ftruncateSync(fd, PAGE_SIZE);
-      this.#memory = mappings.map(fd, 0, PAGE_SIZE, true);
-    } finally {
-      closeSync(fd);
+      if (!isKept(this.#fd)) throw new Error(`${path}: it is no state of a host; delete it`);
+      if (!takesLock(libc, this.#fd)) throw new Error(`${path}: another host keeps its state there; name another file`);
+      ftruncateSync(this.#fd, PAGE_SIZE);
+      this.#memory = mappings.map(this.#fd, 0, PAGE_SIZE, true);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
     }
     const cells = new Int32Array(this.#memory.buffer, 0, PAGE_SIZE / 4);
     this.records = Array.from({ length: QUEUES }, (_, queue) => new RingRecord(cells, FIRST_RECORD + queue * RingRecord.words));
@@ -55,7 +63,18 @@ export class KeptRings {
 
   close(): void {
     this.#mappings.unmap(this.#memory, PAGE_SIZE);
+    closeSync(this.#fd);
   }
+}
+
+/** @returns false: another has it, and keeps it */
+function takesLock(libc: Pick<Libc, 'lock'>, fd: number): boolean {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (let waited = 0; waited < LOCK_MS; waited += LOCK_STEP_MS) {
+    if (libc.lock(fd)) return true;
+    Atomics.wait(never, 0, 0, LOCK_STEP_MS);
+  }
+  return libc.lock(fd);
 }
 
 /** Whether a file is one of these, or one that was just made: a host may be killed between any two steps of that. */

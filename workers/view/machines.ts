@@ -5,8 +5,8 @@ import { Counter, Counters } from '../../core/measure/counters.ts';
 import { Remote } from '../remote.ts';
 import { type EncodeTap, type SessionOutcome, SessionRunner } from '../session.ts';
 import { Stream } from '../stream/stream.ts';
-import type { ServedFiles } from '../stream/stream-server.ts';
 import { cpuOfTask } from '../thread-usage.ts';
+import { VIEW_FILES } from './files.ts';
 import { type Migration, type ViewFigures, type ViewMessage, WISHES, type Wish } from './messages.ts';
 import { ViewMeter } from './meter.ts';
 
@@ -16,19 +16,25 @@ const AWAY_MS = 2000;
 /** What is left of a timer's 32 bits: 24 days. */
 const FOREVER_MS = 2 ** 31 - 1;
 
-const FILES: ServedFiles = {
-  '/': [new URL('./page/index.html', import.meta.url), 'text/html; charset=utf-8'],
-  '/view.css': [new URL('./page/view.css', import.meta.url), 'text/css; charset=utf-8'],
-  '/view.js': [new URL('./page/view.js', import.meta.url), 'text/javascript; charset=utf-8'],
-  '/diagram.js': [new URL('./page/diagram.js', import.meta.url), 'text/javascript; charset=utf-8'],
-};
-
 export interface ViewOptions {
   readonly wish: Wish;
   /** The machine that is wished for; or why it cannot be had. */
   readonly optionsOf: (wish: Wish) => MachineOptions | string;
   readonly address: string;
   readonly port: number;
+  /** Told in a line what is amiss and ends no machine. */
+  readonly notice?: (text: string) => void;
+  /** As `EncodeTap`'s. */
+  readonly fallBack?: (why: string) => void;
+}
+
+/** What the machines of one path have shown and copied before the encoder. */
+export interface PathTotal {
+  readonly path: string;
+  readonly frames: number;
+  readonly bytes: number;
+  /** While these machines ran. */
+  readonly seconds: number;
 }
 
 /** Machines one after the other under one page: what is wished for runs, and those who watch stay connected. */
@@ -44,9 +50,11 @@ export class ViewMachines {
   /** Ends the machine that runs. */
   #stop = new AbortController();
   #figures: ViewFigures | null = null;
+  readonly #totals = new Map<string, PathTotal>();
 
   private constructor(options: ViewOptions, originNs: number, first: Machine, stream: Stream) {
     this.#options = options;
+    this.#sessions.onNotice = options.notice ?? (() => {});
     this.#originNs = originNs;
     this.#wish = options.wish;
     this.#machine = first;
@@ -61,7 +69,7 @@ export class ViewMachines {
     const machine = new Machine(first, originNs);
     let view: ViewMachines | null = null;
     const stream = await Stream.open(machine.plan, options.address, options.port, {
-      files: FILES,
+      files: VIEW_FILES,
       control: (wish) => view?.control(wish) ?? null,
       greeting: () => view?.state() ?? { type: 'refused', why: 'the view starts' },
     });
@@ -72,6 +80,11 @@ export class ViewMachines {
   /** The newest; null: there are none yet. */
   get figures(): ViewFigures | null {
     return this.#figures;
+  }
+
+  /** By path, in the order in which they ran first. */
+  get totals(): readonly PathTotal[] {
+    return [...this.#totals.values()];
   }
 
   /** What runs. */
@@ -128,19 +141,36 @@ export class ViewMachines {
     // Wished for while the one before ended: this one need not start.
     if (this.#next !== null) this.#stop.abort();
     const window = { warmupMs: 0, warmupFrames: 0, measureMs: FOREVER_MS, measureFrames: 0, usageWindows: 1 };
+    const { fallBack } = this.#options;
     const tapped: EncodeTap = {
       packets: tap.packets,
+      ...(fallBack === undefined ? {} : { fallBack }),
       started: (encoder) => {
         tap.started(encoder);
         machine.meter.encoder = encoder.link.share;
+        machine.startedNs = monotonicNowNs();
         this.#isRunning = true;
         this.#tell();
       },
     };
     const signal = AbortSignal.any([ending, this.#stop.signal]);
+    let stoppedNs = 0;
+    signal.addEventListener('abort', () => {
+      stoppedNs = monotonicNowNs();
+    });
     const outcome = await this.#sessions.run(machine.plan, window, FOREVER_MS, signal, machine.remote.buffer, tapped);
     machine.close();
+    // That it winds up takes time, too, in which it shows nothing.
+    if (this.#isRunning) this.#account(machine, (stoppedNs || monotonicNowNs()) - machine.startedNs);
     return outcome;
+  }
+
+  #account({ meter, plan }: Machine, ranNs: number): void {
+    const { path } = plan.options;
+    const { frames, copied } = meter.total();
+    const before = this.#totals.get(path) ?? { frames: 0, bytes: 0, seconds: 0 };
+    const seconds = before.seconds + Math.max(0, ranNs) / 1e9;
+    this.#totals.set(path, { path, frames: before.frames + frames, bytes: before.bytes + copied, seconds });
   }
 
   /** The machine that is wished for; one that cannot be had (no memory) is refused to all, and the one before is made again. */
@@ -188,7 +218,7 @@ export class ViewMachines {
   #tick(): void {
     if (!this.#isRunning) return;
     this.#figures = this.#machine.meter.figures();
-    if (this.#machine.follow(this.#figures)) this.#tell();
+    if (this.#machine.follow()) this.#tell();
     this.stream.hub.tellAll({ type: 'meter', ...this.#figures });
   }
 }
@@ -200,6 +230,8 @@ class Machine {
   readonly meter: ViewMeter;
   readonly canMove: boolean;
   migration: Migration = 'none';
+  /** When its encoder began, `monotonicNowNs()`. */
+  startedNs = 0;
   readonly #counters: Counters;
   #moves = 0;
   #refused = 0;
@@ -228,8 +260,10 @@ class Machine {
   }
 
   /** Sees whether the guest has moved it. @returns whether the migration stands elsewhere now */
-  follow({ moves, movesRefused }: ViewFigures): boolean {
+  follow(): boolean {
     const before = this.migration;
+    const moves = this.#counters.get(Counter.moves);
+    const movesRefused = this.#counters.get(Counter.movesRefused);
     const hasMoved = moves > this.#moves;
     const isRefused = movesRefused > this.#refused;
     this.#moves = moves;

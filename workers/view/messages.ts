@@ -5,7 +5,7 @@ export const WISHES = ['path', 'resolution', 'rate', 'layout'] as const;
 export type WishName = (typeof WISHES)[number];
 export type Wish = Readonly<Record<WishName, string>>;
 
-/** What is copied on a frame's way; `migrate` moves a buffer, `encoder` is what the encoder's library takes for itself. */
+/** Bytes copied on a frame's way, or of them a second; `migrate` moves a buffer, `encoder` is what the encoder's library takes for itself. */
 export interface CopiedRates {
   readonly readback: number;
   readonly transfer: number;
@@ -16,9 +16,12 @@ export interface CopiedRates {
   readonly encoder: number;
 }
 
-/** Since the figures before these, unless said otherwise. */
+/**
+ * Since the figures before these, unless said otherwise. Of another program's guest times begin when the host took a frame's first
+ * command, and what nobody tells the host is null.
+ */
 export interface ViewFigures {
-  /** Frames a second, over all heads: of the guest, that the sink began to show, that were encoded. */
+  /** Frames a second, over all heads: of the guest (another program's: its flushes), that the sink began to show, that were encoded. */
   readonly guestFps: number;
   readonly presentedFps: number;
   readonly encodedFps: number;
@@ -29,8 +32,11 @@ export interface ViewFigures {
   readonly copied: number;
   /** Bytes a second. */
   readonly by: CopiedRates;
-  /** Of shown frames: whether the sink read the guest's own pages. */
+  /** Frames a second that were read from the guest's own pages, and those of them that lie in a device's memory. */
   readonly imported: number;
+  readonly importedDevice: number;
+  /** Buffers that could not be imported and are copied, of the guest that is served. */
+  readonly importsRefused: number;
   /** Medians of the newest frames, ms; null: none. Drawing; submission until taken, until shown, until its fence or answer; encoding. */
   readonly stages: {
     readonly draw: number | null;
@@ -41,9 +47,8 @@ export interface ViewFigures {
   };
   /** Of one processor's time, 0 … 1; null: the system does not say. */
   readonly cpu: { readonly guest: number | null; readonly host: number | null; readonly encoder: number };
-  /** Of the machine, ever. */
-  readonly moves: number;
-  readonly movesRefused: number;
+  /** Buffers moved, of the machine, ever. */
+  readonly moves: number | null;
 }
 
 /** `running`, or what happens meanwhile: another machine starts. */
@@ -60,6 +65,17 @@ export type ViewMessage =
       readonly phase: ViewPhase;
       readonly canMove: boolean;
       readonly migration: Migration;
+    }
+  /** In its place where the guest is another program's, whenever any of it changes. */
+  | {
+      readonly type: 'guest';
+      /** Whether a front end is connected, and how many were so far. */
+      readonly connected: boolean;
+      readonly sessions: number;
+      /** What each head is offered: WIDTHxHEIGHT, or off. */
+      readonly displays: readonly string[];
+      /** Whether ranges of PCI devices' memory are known. */
+      readonly hasDevices: boolean;
     }
   | ({ readonly type: 'meter' } & ViewFigures)
   /** What this client wanted is not done, and why. */

@@ -9,12 +9,19 @@ import type { CopiedRates, ViewFigures } from './messages.ts';
 /** Frames that latencies are drawn from: those of so long, ns. */
 const WINDOW_NS = 2e9;
 
+/** A guest of another program: of it is known what its host counts and writes down, and maybe its processor time. */
+export interface OtherGuest {
+  /** ns, so far; null: not known. */
+  cpuNs(): number | null;
+}
+
 /** What is read at two points, to say what was between. */
 interface Totals {
   readonly atNs: number;
   readonly flushes: number;
   readonly presented: number;
   readonly imported: number;
+  readonly importedDevice: number;
   readonly encoded: number;
   readonly encoderNs: number;
   readonly guestNs: number | null;
@@ -28,6 +35,7 @@ export class ViewMeter {
   encoder: EncodeShare | null = null;
   readonly #nowNs: () => number;
   readonly #cpuOfTask: (task: number) => number | null;
+  readonly #other: OtherGuest | null;
   readonly #guest: Counters;
   readonly #host: Counters;
   readonly #ledgers: readonly Ledger[];
@@ -36,17 +44,38 @@ export class ViewMeter {
   #encoderNs = 0;
   #encodedRows = 0;
   #last: Totals;
+  /** When the guest began that is measured now, and what had been counted by then. */
+  #sinceNs = Number.NEGATIVE_INFINITY;
+  #refusedBefore = 0;
 
-  /** @param nowNs on the session's timeline @param cpuOfTask a thread's CPU time, ns; null: not known */
-  constructor(plan: MachinePlan, nowNs: () => number, cpuOfTask: (task: number) => number | null) {
+  /**
+   * @param nowNs on the session's timeline
+   * @param cpuOfTask a thread's CPU time, ns; null: not known
+   * @param other whose guest it is; null: the machine's own, which counts and writes down what it does itself
+   */
+  constructor(plan: MachinePlan, nowNs: () => number, cpuOfTask: (task: number) => number | null, other: OtherGuest | null = null) {
     this.#nowNs = nowNs;
     this.#cpuOfTask = cpuOfTask;
+    this.#other = other;
     this.#guest = new Counters(plan.guestCounters);
     this.#host = new Counters(plan.hostCounters);
     this.#ledgers = [new Ledger(plan.guestLedger), new Ledger(plan.hostLedger)];
     this.#log = new FrameLog(plan.frameLog, plan.options.heads, plan.options.logCapacity);
     this.#tasks = new Int32Array(plan.control);
     this.#last = this.#totals();
+  }
+
+  /** Another guest: what was before is not its. */
+  restart(): void {
+    this.#last = this.#totals();
+    this.#sinceNs = this.#last.atNs;
+    this.#refusedBefore = this.#host.get(Counter.importFallbacks);
+  }
+
+  /** Frames shown and bytes copied before the encoder so far. */
+  total(): { readonly frames: number; readonly copied: number } {
+    const { presented, bytes } = this.#totals();
+    return { frames: presented, copied: beforeEncoder(bytes) };
   }
 
   /** Since it was asked last. */
@@ -67,16 +96,18 @@ export class ViewMeter {
       gather: rate(before.bytes.gather, now.bytes.gather),
       encoder: rate(before.bytes.encoder, now.bytes.encoder),
     };
-    const shown = this.#shownTimes(now.atNs - WINDOW_NS);
+    const shown = this.#shownTimes(Math.max(now.atNs - WINDOW_NS, this.#sinceNs));
     return {
       guestFps: rate(before.flushes, now.flushes),
       presentedFps: rate(before.presented, now.presented),
       encodedFps: rate(before.encoded, now.encoded),
       p50: quantile(shown.present, 0.5),
       p99: quantile(shown.present, 0.99),
-      copied: by.readback + by.transfer + by.fallback + by.upload + by.gather,
+      copied: beforeEncoder(by),
       by,
       imported: rate(before.imported, now.imported),
+      importedDevice: rate(before.importedDevice, now.importedDevice),
+      importsRefused: this.#host.get(Counter.importFallbacks) - this.#refusedBefore,
       stages: {
         draw: quantile(shown.draw, 0.5),
         pickup: quantile(shown.pickup, 0.5),
@@ -89,8 +120,7 @@ export class ViewMeter {
         host: share(before.hostNs, now.hostNs),
         encoder: rate(before.encoderNs, now.encoderNs) / 1e9,
       },
-      moves: this.#guest.get(Counter.moves),
-      movesRefused: this.#guest.get(Counter.movesRefused),
+      moves: this.#other === null ? this.#guest.get(Counter.moves) : null,
     };
   }
 
@@ -102,12 +132,13 @@ export class ViewMeter {
     };
     return {
       atNs: this.#nowNs(),
-      flushes: this.#guest.get(Counter.flushes),
+      flushes: (this.#other === null ? this.#guest : this.#host).get(Counter.flushes),
       presented: this.#host.get(Counter.framesPresented),
       imported: this.#host.get(Counter.framesImported),
+      importedDevice: this.#host.get(Counter.framesImportedFromDevice),
       encoded: this.#encodedRows,
       encoderNs: this.#encoderNs,
-      guestNs: this.#cpu(SessionWord.guestTask),
+      guestNs: this.#other === null ? this.#cpu(SessionWord.guestTask) : this.#other.cpuNs(),
       hostNs: this.#cpu(SessionWord.hostTask),
       bytes: {
         readback: bytes(CopyStage.readback),
@@ -138,25 +169,32 @@ export class ViewMeter {
     return task === 0 ? null : this.#cpuOfTask(task);
   }
 
-  /** ms, ascending, of frames that the sink began to show after `sinceNs`. */
+  /** ms, ascending, of frames that the sink began to show after `sinceNs`. Of another program's guest they begin when its host took them. */
   #shownTimes(sinceNs: number): Record<'draw' | 'pickup' | 'present' | 'answer', Float64Array> {
     const { cells } = this.#log;
     const found = { draw: [] as number[], pickup: [] as number[], present: [] as number[], answer: [] as number[] };
+    const isOwn = this.#other === null;
     for (let row = 0; row < cells.length; row += FRAME_COLUMNS) {
       const present = cells[row + FrameColumn.present];
-      const submit = cells[row + FrameColumn.submit];
+      const begin = cells[row + (isOwn ? FrameColumn.submit : FrameColumn.pickup)];
       // RACE: both threads write; a row that begins anew between two reads shows as a time that lies before its submission.
-      if (present <= sinceNs || submit === 0 || present < submit) continue;
-      found.present.push((present - submit) / 1e6);
+      if (present <= sinceNs || begin === 0 || present < begin) continue;
+      found.present.push((present - begin) / 1e6);
+      const seen = cells[row + FrameColumn.fenceSeen] || cells[row + FrameColumn.responseSeen];
+      const answered = isOwn ? seen : cells[row + FrameColumn.release];
+      if (answered >= begin) found.answer.push((answered - begin) / 1e6);
+      if (!isOwn) continue;
       found.draw.push((cells[row + FrameColumn.renderEnd] - cells[row + FrameColumn.renderStart]) / 1e6);
-      found.pickup.push((cells[row + FrameColumn.pickup] - submit) / 1e6);
-      const answered = cells[row + FrameColumn.fenceSeen] || cells[row + FrameColumn.responseSeen];
-      if (answered >= submit) found.answer.push((answered - submit) / 1e6);
+      found.pickup.push((cells[row + FrameColumn.pickup] - begin) / 1e6);
     }
     const sorted = (list: number[]): Float64Array => Float64Array.from(list).sort();
     return { draw: sorted(found.draw), pickup: sorted(found.pickup), present: sorted(found.present), answer: sorted(found.answer) };
   }
 }
+
+/** What the path copies: moves and cursors are not of it. */
+const beforeEncoder = ({ readback, transfer, fallback, upload, gather }: CopiedRates): number =>
+  readback + transfer + fallback + upload + gather;
 
 function quantile(sorted: Float64Array, part: number): number | null {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? null;

@@ -39,5 +39,6 @@ export const LEDGER = [
     'imported-frames-not-counted':
       'if (context.options.space.regions[region.id] === region) context.options.counters.add(Counter.framesImported, shown);',
     'copies-counted-as-imported': ['if (context.options.space.regions[region.id] === region) context', 'context'],
+    'ram-counted-as-a-device': ["if (region.kind === 'device') context", 'context'],
   }),
 ];

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { doctor, type Findings, factsOf, lines } from '../../../benchmarks/doctor.ts';
 
 const FINDINGS: Findings = {
@@ -26,7 +26,10 @@ const FINDINGS: Findings = {
   },
   koffiUnavailable: 'koffi is not installed',
   encoderUnavailable: 'node-av is not installed: npm install node-av',
-  encoderDevices: [],
+  encoderHardware: [
+    { hardware: 'vaapi', device: null, why: 'no /dev/dri/renderD*' },
+    { hardware: 'nvenc', device: null, why: 'no /dev/nvidia*' },
+  ],
   webSocketUnavailable: 'ws is not installed: npm install ws',
   browser: null,
   memfd: null,
@@ -51,21 +54,31 @@ describe('doctor', () => {
     expect(line(FINDINGS, 'imports')).toBe('imports       by remap, mremap makes them one range; for scattered pages of');
     expect(line({ ...FINDINGS, imports: 'udmabuf' }, 'imports')).toMatch(/by udmabuf, the kernel makes them one range/);
     expect(line(FINDINGS, 'cores')).toMatch(/2; one each for guest and host/);
-    expect(text(FINDINGS).join(' ')).toMatch(/no memcpy limit, no scanout host/);
+    expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'no memcpy limit, no scanout host or guest, no suite encode or glass',
+    );
     expect(line(FINDINGS, 'encoder')).toBe('encoder       no; node-av is not installed: npm install node-av; without it');
     expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
-      'npm install node-av; ws is not installed: npm install ws: no scanout stream',
+      'npm install node-av; ws is not installed: npm install ws; until then no scanout stream or view',
     );
+    vi.stubEnv('SCANOUT_CHROMIUM', '');
     expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain(
       'browser none; the suite glass needs one: install Chromium (Debian: apt-get install chromium)',
     );
+    vi.stubEnv('SCANOUT_CHROMIUM', '/no/browser');
+    expect(text(FINDINGS).join(' ').replaceAll(/\s+/g, ' ')).toContain('SCANOUT_CHROMIUM is /no/browser, which cannot be run');
+    vi.unstubAllEnvs();
     expect(line({ ...FINDINGS, browser: '/usr/bin/chromium' }, 'browser')).toMatch(/\/usr\/bin\/chromium; the suite glass/);
     const encodes = { ...FINDINGS, encoderUnavailable: null };
     expect(line({ ...encodes, webSocketUnavailable: null }, 'stream')).toBe(
       'stream        yes; scanout stream and view show frames in browsers',
     );
-    expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames can be encoded; no hardware for it could be opened');
-    expect(text({ ...encodes, encoderDevices: ['vaapi'] }).join(' ')).toMatch(/not by the hardware that is there:\s+vaapi/);
+    expect(line(encodes, 'encoder')).toBe('encoder       libx264; frames are encoded by software; VAAPI: no');
+    const [, nvenc] = FINDINGS.encoderHardware;
+    const works = { ...encodes, encoderHardware: [{ hardware: 'vaapi' as const, device: '/dev/dri/renderD128', why: null }, nvenc] };
+    expect(text(works).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'encoder libx264, VAAPI on /dev/dri/renderD128; --encoder auto takes it; NVENC: no /dev/nvidia*',
+    );
   });
 
   it('a busy machine and a hypervisor that takes time away are warned of', () => {

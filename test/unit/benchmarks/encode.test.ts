@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { checkRun } from '../../../benchmarks/checks.ts';
+import { conclusions } from '../../../benchmarks/encode/answers.ts';
 import { encodeChecks } from '../../../benchmarks/encode/checks.ts';
 import { encodeFigures } from '../../../benchmarks/encode/figures.ts';
 import { encodeGain, predictedFps } from '../../../benchmarks/encode/gains.ts';
 import { ENCODE } from '../../../benchmarks/encode/suite.ts';
 import { OtherLoad } from '../../../benchmarks/other-load.ts';
 import { checkScenario, scenario, scenarioOfId } from '../../../benchmarks/scenarios.ts';
+import type { Studied } from '../../../benchmarks/study.ts';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../../core/machine/options.ts';
 import { planMachine } from '../../../core/machine/plan.ts';
 import { FrameColumn, FrameLog } from '../../../core/measure/frame-log.ts';
@@ -77,7 +79,7 @@ describe('the figures of an encode thread', () => {
     });
     expect([metrics.gatherCpuUs, metrics.conversionCpuUs, metrics.encodingCpuUs]).toEqual([0, 3000, 5000]);
     // Of frame 2 the packet was out at 45 ms, and the guest saw its fence at 50.
-    expect(metrics.seenLate).toBe(1);
+    expect([metrics.seenLate, figures.fenced]).toEqual([1, 2]);
     expect(metrics.submitToPacketUs?.max).toBeCloseTo(20_000, -2);
     expect(metrics.heldUs?.p50).toBeCloseTo(4000, -1);
   });
@@ -110,6 +112,30 @@ describe('the checks of a scenario with an encoder', () => {
       [NOTHING, 'pass'],
     ]);
     expect(of({ path: 'copy' }, good)).toEqual([[EARLY, 'pass']]);
+  });
+
+  test.each([
+    [6, [], 'inconclusive'],
+    [4, [], 'pass'],
+    [0, [6], 'fail'],
+    [0, [5], 'fail'],
+    [10, [4], 'pass'],
+    [10, [7, 4, 3], 'pass'],
+  ] as const)('of %i and %j seen late of 10, want the most seen in time of what nothing disturbed: %s', (disturbed, calm, status) => {
+    const one = scenario({ width: 64, height: 32, sink: 'encode', maxRefreshHz: null, memory: 'memfd', path: 'vfio' });
+    const timed = [...calm, disturbed].map((seenLate, i) => ({
+      encode: Object.assign(encodeFigures(plan(), GUEST, written(good), null, 0, 0), { fenced: 10, seenLate }),
+      repetition: { disturbed: i === calm.length },
+    }));
+    const found = encodeChecks({ scenario: one, timed: timed as never }).find(({ name }) => name.includes('lets the guest see'));
+    expect(found?.status).toBe(status);
+  });
+
+  test('ask nothing of a guest that waits for no fence', () => {
+    const encode = encodeFigures(plan(), GUEST, written(good), null, 0, 0);
+    const one = scenario({ width: 64, height: 32, sink: 'encode', maxRefreshHz: null, memory: 'memfd', path: 'copy' });
+    const found = encodeChecks({ scenario: one, timed: [{ encode, repetition: { disturbed: false } }] as never });
+    expect(found.map(({ name }) => name.replace(`${one.id} `, ''))).toEqual([EARLY]);
   });
 
   test('fail where a buffer comes back after its packet', () => {
@@ -164,7 +190,7 @@ describe('what importing gains', () => {
     return one;
   };
 
-  test('is the ratio of repetitions in their order, with its interval', () => {
+  test('is the ratio of neighbouring repetitions, with its interval', () => {
     const gain = encodeGain(encoded('vfio', 120, 8000), encoded('copy', 100, 8000));
     expect([gain?.median, gain?.pairs]).toEqual([expect.closeTo(1.2, 5), 3]);
     expect(encodeGain(buildScenario({ path: 'vfio' }), buildScenario({ path: 'copy' }))).toBeNull();
@@ -173,24 +199,101 @@ describe('what importing gains', () => {
     expect(encodeGain(encoded('vfio', 120, 8000), busy)).toMatchObject({ median: expect.closeTo(1.2, 5), pairs: 2 });
   });
 
+  test('goes by rounds: one that failed on one side is left out, and so is what was measured once more', () => {
+    const slower = (by: number) => (each: { round?: number }, i: number) => ({
+      ...each,
+      encode: { ...encodeMetrics(), fps: by * (i + 1) },
+    });
+    const [one, other] = [encoded('vfio', 120, 8000), encoded('copy', 100, 8000)];
+    one.repetitions = one.repetitions.map(slower(120)) as typeof one.repetitions;
+    other.repetitions = other.repetitions.map(slower(100)) as typeof one.repetitions;
+    other.repetitions.shift();
+    expect(encodeGain(one, other)).toMatchObject({ median: expect.closeTo(1.2, 5), pairs: 2 });
+    const { round: _, ...later } = one.repetitions[0];
+    expect(encodeGain({ ...one, repetitions: [later] }, { ...other, repetitions: [later] })).toBeNull();
+  });
+
   test('is predicted from the CPU times: one thread encodes, and all have so many CPUs', () => {
     expect(predictedFps(encoded('vfio', 120, 8000), 2)).toBe(125);
     expect(predictedFps(encoded('vfio', 120, 8000), 1)).toBe(100);
     expect(predictedFps(buildScenario({ path: 'vfio' }), 2)).toBeNull();
   });
 
-  test('is told in sentences, with what was encoded', () => {
-    const answers = ENCODE.study?.answers(
-      [],
-      [
-        { options: scenario({ path: 'vfio' }).options, record: encoded('vfio', 120, 8000) },
-        { options: scenario({ path: 'copy' }).options, record: encoded('copy', 100, 8000) },
-      ],
-    );
-    expect(answers?.[0]).toMatch(
-      /^vfio at 1080p: 120 frames a second; 1\.20 \[1\.20, 1\.20\] times copy \(3 pairs\), .* predict 1\.00\)\.$/,
-    );
-    expect(answers?.[1]).toMatch(/^Encoded was stamp: /);
+  /** Encoded at so many frames a second each, `pairs` of them; the copying path's copies take a quarter of what encoding takes. */
+  const studied = (figures: Readonly<Record<'vfio' | 'copy', number>>, pairs: number): Studied[] =>
+    (['vfio', 'copy'] as const).map((path) => {
+      const record = encoded(path, figures[path], 8000);
+      const [one] = record.repetitions;
+      if (path === 'copy' && record.results.encode !== undefined) record.results.encode.transferUs = 2000;
+      record.repetitions = Array.from({ length: pairs }, () => one);
+      return { options: scenario({ path, rateHz: null }).options, record };
+    });
+
+  test('is kept for each zero-copy path over each that copies, size by size, with what is predicted and what the copies take', () => {
+    expect(ENCODE.study?.gains?.(studied({ vfio: 120, copy: 100 }, 5))).toEqual([
+      {
+        size: '1080p',
+        path: 'vfio',
+        over: 'copy',
+        ratio: expect.objectContaining({ median: expect.closeTo(1.2, 5), pairs: 5 }),
+        predicted: 1,
+        copiesShare: 0.25,
+      },
+    ]);
+    expect(ENCODE.study?.gains?.(studied({ vfio: 120, copy: 100 }, 5).slice(0, 1))).toEqual([]);
+    const paced = studied({ vfio: 120, copy: 100 }, 5).map(({ options, record }) => ({ options: { ...options, rateHz: 60 }, record }));
+    expect(ENCODE.study?.gains?.(paced)).toEqual([]);
+  });
+
+  test.each([
+    [{ vfio: 120, copy: 100 }, 5, /gets more frames a second by importing than by copying, .*: at 1080p in 1 of 1, 1\.20 times\.$/],
+    [{ vfio: 100, copy: 100 }, 5, /gets no more frames a second .*: in none of 1 comparisons\.$/],
+    [{ vfio: 120, copy: 100 }, 4, /^Too few pairs to tell a gain from noise: 5 a comparison/],
+  ])('%j in %d pairs is concluded in a sentence', (figures, pairs, words) => {
+    const answers = ENCODE.study?.answers([], studied(figures, pairs));
+    expect(answers?.[0]).toMatch(words);
+    expect(answers?.at(-1)).toMatch(/^Encoded was stamp: /);
+  });
+
+  test('names the file that the guest has shown', () => {
+    const film = {
+      file: '/film.mp4',
+      name: 'film.mp4',
+      codec: 'h264',
+      width: 640,
+      height: 360,
+      aspect: 16 / 9,
+      isStill: false,
+      digest: '1a2b3c4d',
+    };
+    const all = studied({ vfio: 100, copy: 100 }, 5).map((one) => ({
+      ...one,
+      options: { ...one.options, renderer: 'content', content: film } as const,
+    }));
+    expect(ENCODE.study?.answers([], all).at(-1)).toBe('Encoded was film.mp4, h264 640x360, 1a2b3c4d, decoded meanwhile on the same CPUs.');
+  });
+
+  test('that is a loss beyond noise is said as well', () => {
+    const answers = ENCODE.study?.answers([], studied({ vfio: 80, copy: 100 }, 5));
+    expect(answers?.[1]).toBe('Fewer, beyond noise: at 1080p in 1 of 1, 0.80 times.');
+  });
+
+  test('is bounded by the narrowest place, which the CPU times tell: the encode thread, or all threads together', () => {
+    const all = studied({ vfio: 125, copy: 110 }, 5);
+    expect(conclusions(all, [], 2)).toEqual([
+      'The narrowest place is the encode thread in 2 of 2 scenarios: it works 88 to 100% of the time, while other threads make the copies.',
+    ]);
+    expect(conclusions(studied({ vfio: 99, copy: 90 }, 5), [], 1)).toEqual([
+      "In 2 of 2 scenarios it is the machine's CPU, which all threads share and use up.",
+    ]);
+    expect(conclusions([], [], 2)).toEqual([]);
+  });
+
+  test('of frames that nothing but waiting bounds has no narrowest place', () => {
+    expect(conclusions(studied({ vfio: 125, copy: 40 }, 5), [], 2)).toEqual([
+      expect.stringMatching(/^The narrowest place is the encode thread in 1 of 2 scenarios: it works 100% /),
+      'In 1 of 2 scenarios no CPU time bounds the frames a second: threads waited, for each other or for other programs.',
+    ]);
   });
 });
 

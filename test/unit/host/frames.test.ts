@@ -232,6 +232,25 @@ describe('import', () => {
     expect(rig.vfio[0].exported).toHaveLength(0);
   });
 
+  test("frames of a device's memory are counted among the imported ones, and apart; those of RAM and of the host's copies are not", () => {
+    const rig = new Rig({ udmabuf: { listLimit: 1, sizeLimitMb: 64 } });
+    rig.createBlob(2, frame(BAR + PIXELS));
+    rig.createBlob(3, frame(HIGH + PIXELS));
+    rig.createBlob(4, scattered(HIGH + PIXELS, 4));
+    const counted: number[][] = [];
+    for (const resource of [2, 3, 4]) {
+      rig.setScanoutBlob(0, resource);
+      rig.flush(resource, { fenced: true });
+      rig.advance(1000);
+      counted.push([rig.counters.get(Counter.framesImported), rig.counters.get(Counter.framesImportedFromDevice)]);
+    }
+    expect(counted).toEqual([
+      [1, 1],
+      [2, 1],
+      [2, 1],
+    ]);
+  });
+
   test('past list_limit the host keeps a copy that FLUSH refreshes, and names the limit', () => {
     const rig = new Rig({ udmabuf: { listLimit: 3, sizeLimitMb: 64 } });
     expect(rig.createBlob(2, scattered(HIGH + PIXELS, 4))).toBe(OK);

@@ -29,7 +29,7 @@ describe('a stream that a browser showed', () => {
     for (const text of [renderTerminal(watched()), renderMarkdown(watched()), renderHtml(watched())]) {
       const plain = text.replaceAll(/\s+/g, ' ');
       expect(plain).toContain('Glass to glass');
-      for (const figure of ['29.6', '47.2', '71.9', '0.17', '104']) expect(plain).toContain(figure);
+      for (const figure of ['29.6', '98%', '47.2', '71.9', '0.17', '104']) expect(plain).toContain(figure);
     }
     for (const line of renderTerminal(watched()).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });

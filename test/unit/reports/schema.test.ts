@@ -6,7 +6,11 @@ import { buildRun } from '../../support/run-document.ts';
 type Steps = (string | number)[];
 
 /** Fields that a document may leave out. */
-const OPTIONAL = new Set(['limits.jsCopyToMemcpyRatio.pairs', 'limits.jsCopyToMemcpyRatio.confidence']);
+const OPTIONAL = new Set([
+  'limits.jsCopyToMemcpyRatio.pairs',
+  'limits.jsCopyToMemcpyRatio.confidence',
+  'scenarios[0].repetitions[0].round',
+]);
 
 /** Every field of the document, of each array's first element only. */
 function fieldsOf(value: unknown, steps: Steps = []): Steps[] {

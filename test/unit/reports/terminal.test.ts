@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Check, RunDocument } from '../../../reports/index.ts';
+import type { Check, RunDocument, Scenario } from '../../../reports/index.ts';
 import { NOT_REACHED, renderHtml, renderMarkdown, renderTerminal } from '../../../reports/index.ts';
 import { escapeMarkdown } from '../../../reports/markdown.ts';
 import { wrap } from '../../../reports/terminal.ts';
@@ -72,7 +72,7 @@ describe('the terminal report', () => {
     for (const [, what, figure, detail] of tiles) expect(text).toContain(`${what}: ${figure} (${detail})`);
     const answers = [...html.matchAll(/<p class="answer">([^<]*)</g)];
     expect(answers.length).toBeGreaterThan(1);
-    for (const [, answer] of answers) expect(text).toContain(answer);
+    for (const [, answer] of answers) expect(text).toContain(unwrapped(answer));
   });
 
   test('has what a manager asks before the first table', () => {
@@ -179,10 +179,33 @@ describe('the terminal report', () => {
     expect(text).toContain('unavailable: koffi could not be loaded');
   });
 
+  test('a worker that fails alike again is named once, with how often', () => {
+    const run = buildRun();
+    run.scenarios[0].workerFailures = ['no memory', 'lost', 'no memory'];
+    const text = unwrapped(renderTerminal(run));
+    expect(text).toContain('a worker failed 2 times: no memory');
+    expect(text).toContain('a worker failed: lost');
+    expect(text.match(/no memory/g)).toHaveLength(1);
+  });
+
   test('names no saving where readback-blob was not measured', () => {
     const text = unwrapped(renderTerminal(buildRun({ scenarios: [buildScenario({ path: 'udmabuf' }), buildScenario({ path: 'copy' })] })));
     expect(text).toContain('readback-blob has no results here, so no saving is named.');
     expect(text).not.toContain('saves');
+  });
+
+  test('of recorded guests, which have the path they were recorded with, nothing is missed', () => {
+    const recorded = (path: 'udmabuf' | 'copy'): Scenario => ({ ...buildScenario({ path }), id: `realguest-${path}`, layout: 'recorded' });
+    for (const scenarios of [[recorded('udmabuf'), recorded('copy')], [recorded('copy')]])
+      for (const render of [renderTerminal, renderMarkdown, renderHtml])
+        expect(unwrapped(render(buildRun({ scenarios })))).not.toMatch(/has no results|No importing path/);
+    const mixed = buildRun({ scenarios: [recorded('udmabuf'), buildScenario({ path: 'udmabuf', width: 1920, height: 1080 })] });
+    expect(unwrapped(renderTerminal(mixed))).toContain('readback-blob has no results here, so no saving is named.');
+  });
+
+  test('of a suite whose pairs are its headline no saving is missed', () => {
+    const run = buildRun({ scenarios: [buildScenario({ path: 'udmabuf' })], pairs: [] });
+    for (const render of [renderTerminal, renderMarkdown, renderHtml]) expect(unwrapped(render(run))).not.toContain('has no results');
   });
 
   test('a run that only imports has figures a layout, and says once that no saving is named', () => {

@@ -146,6 +146,21 @@ describe('a sink whose encoder is another thread', () => {
       expect([sink.holds(8), offers.take(now), released(sink)]).toEqual([false, false, []]);
     });
 
+    test('a buffer that was moved, or shows another part of itself, is no flip: the guest may draw into it once it is answered', () => {
+      for (const [frame, changes] of [
+        [1, {}],
+        [2, { offset: WIDTH * 4, height: HEIGHT - 1 }],
+      ] as const) {
+        now[0] = frame * 100e6;
+        sink.stop(7);
+        sink.setScanout(0, image(7, changes));
+        sink.present(0, frame, now);
+        released(sink);
+        at(now[0] + 60e6);
+        expect(released(sink)).toEqual([]);
+      }
+    });
+
     test('a single buffer, and a copy of the host, are not answered before they are read', () => {
       flip(1, 1e6);
       now[0] = 2e6;
@@ -204,6 +219,29 @@ describe('a sink whose encoder is another thread', () => {
     expect([offers.take(now), offers.head]).toEqual([true, 1]);
     offers.release(true, now);
     expect([offers.take(new Float64Array([9000])), offers.head]).toEqual([true, 0]);
+  });
+
+  test('a guest whose rate is the bound is not delayed for ever by one frame that was taken late, and never sped up', () => {
+    const interval = 1000;
+    sink.setScanout(0, image());
+    const takenAt = (frame: number, offeredAt: number, lookedAt: number): number => {
+      now[0] = offeredAt;
+      sink.present(0, frame, now);
+      now[0] = Math.max(lookedAt, offers.notBefore[0]);
+      expect([offers.take(now), offers.frame]).toEqual([true, frame]);
+      offers.spaceNext(interval, now);
+      offers.release(true, now);
+      released(sink);
+      return now[0];
+    };
+    const taken = [0, 1, 2, 3, 4, 5].map((frame) =>
+      takenAt(frame, 20_000 + frame * interval, 20_000 + frame * interval + (frame === 2 ? 400 : 0)),
+    );
+    expect(taken.map((at) => at - 20_000)).toEqual([0, 1000, 2400, 3000, 4000, 5000]);
+    // One that would go faster is held to the interval, but for the half that the first one after a pause is given.
+    let last = takenAt(6, 90_000, 90_000);
+    for (let frame = 7; frame < 107; frame++) last = takenAt(frame, last, last);
+    expect(last).toBe(90_000 + 100 * interval - interval / 2);
   });
 
   test('an image is announced once, before the first frame of it is offered, and again when it was forgotten', () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { monotonicNowNs } from '../../../core/measure/clock.ts';
 import { FrameFlag } from '../../../core/measure/frame-log.ts';
 import { CopyStage, Ledger } from '../../../core/memory/ledger.ts';
@@ -12,6 +12,7 @@ import type { ScanoutImage } from '../../../core/sink/sink.ts';
 import { EncodeColumn, EncodeLog } from '../../../workers/encode/encode-log.ts';
 import { EncodeSink } from '../../../workers/encode/encode-sink.ts';
 import { EncodeThread, encodeBell } from '../../../workers/encode/encode-thread.ts';
+import { deviceNodes } from '../../../workers/encode/hardware-nodes.ts';
 import { LinkWord, RecordState, recordAt } from '../../../workers/encode/link.ts';
 import { loadNodeAv } from '../../../workers/encode/node-av.ts';
 import { decodeH264, psnr } from '../../support/h264.ts';
@@ -31,8 +32,7 @@ describe.skipIf(typeof missing === 'string')('an encode thread', () => {
     folder = mkdtempSync(join(tmpdir(), 'scanout-encode-'));
     output = join(folder, 'stream.h264');
     control = new SharedArrayBuffer(DeviceRegisters.words * 4);
-    const originNs = monotonicNowNs();
-    thread = await EncodeThread.start({ heads: 2, wake: { kind: 'doorbell', control }, originNs, maxRefreshHz: null, output });
+    thread = await EncodeThread.start({ ...start(), output });
     const { share, port } = thread.link;
     sink = new EncodeSink({ share, bell: encodeBell(share), post: (news) => port.postMessage(news), everyFrame: true });
   });
@@ -42,6 +42,8 @@ describe.skipIf(typeof missing === 'string')('an encode thread', () => {
     rmSync(folder, { recursive: true });
   });
 
+  const start = () =>
+    ({ heads: 2, wake: { kind: 'doorbell', control }, originNs: monotonicNowNs(), maxRefreshHz: null, encoder: 'software' }) as const;
   const image = (width: number, height: number, piece: number, id = 7): ScanoutImage => {
     const stride = width * 4;
     const bytes = stride * height;
@@ -142,6 +144,33 @@ describe.skipIf(typeof missing === 'string')('an encode thread', () => {
     await thread.stop();
     for await (const decoded of decodeH264(output)) expect(psnr(decoded, (x, y) => cardPixel(5, x, y))).toBeGreaterThanOrEqual(35);
   });
+
+  test.skipIf(deviceNodes('vaapi').length > 0)(
+    'what hardware refuses is encoded by software, and said once; where that may not be the thread fails',
+    async () => {
+      const shown = image(CARD.width, CARD.height, CARD.width * CARD.height * 4);
+      const notes: string[] = [];
+      const other = join(folder, 'other.h264');
+      const falling = await EncodeThread.start({ ...start(), encoder: 'vaapi', output: other, fallBack: (why) => notes.push(why) });
+      const strict = await EncodeThread.start({ ...start(), encoder: 'vaapi', output: null });
+      for (const { link } of [falling, strict]) {
+        const { share, port } = link;
+        const into = new EncodeSink({ share, bell: encodeBell(share), post: (news) => port.postMessage(news), everyFrame: true });
+        for (const head of [0, 1]) into.setScanout(head, shown);
+        drawCard(shown.segments, 0, shown.stride, CARD.width, CARD.height, 5);
+        for (const head of [0, 1]) into.present(head, 0, now);
+      }
+      expect(await strict.failed).toBe('no /dev/dri/renderD*');
+      const log = new EncodeLog(falling.link.share.log);
+      await vi.waitUntil(() => log.count === 2);
+      await falling.stop();
+      await strict.stop();
+      for (const { link } of [falling, strict]) link.port.close();
+      const { width, height } = CARD;
+      expect(notes).toEqual([`vaapi refuses ${width}x${height}, which software encodes instead: no /dev/dri/renderD*`]);
+      for await (const decoded of decodeH264(other)) expect(psnr(decoded, (x, y) => cardPixel(5, x, y))).toBeGreaterThanOrEqual(35);
+    },
+  );
 
   test('a stop gives back a frame that is being read; its buffer may then change, and another one is encoded', () => {
     const large = image(3840, 2160, 3840 * 2160 * 4);

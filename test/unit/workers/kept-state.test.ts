@@ -166,7 +166,8 @@ describe('what a guest has set up, kept in a file', () => {
 
 const loaded = Libc.load();
 describe.skipIf(typeof loaded === 'string')('where packed rings stand, kept in a file', () => {
-  const mappings = new FileMappings(loaded as Libc);
+  const libc = loaded as Libc;
+  const mappings = new FileMappings(libc);
   let folder: string;
   let path: string;
   beforeEach(() => {
@@ -178,20 +179,30 @@ describe.skipIf(typeof loaded === 'string')('where packed rings stand, kept in a
   test('is there when it is opened again; a file that was just made holds nothing', () => {
     for (const made of [new Uint8Array(0), new Uint8Array(4096)]) {
       writeFileSync(path, made);
-      const rings = new KeptRings(path, mappings);
+      const rings = new KeptRings(path, mappings, libc);
       expect(rings.records.map(({ inUse }) => inUse)).toEqual([null, null]);
       rings.records[1].beginUse(5, 6, 7);
       rings.close();
-      const again = new KeptRings(path, mappings);
+      const again = new KeptRings(path, mappings, libc);
       expect(again.records.map(({ inUse }) => inUse)).toEqual([null, { head: 5, written: 6 }]);
       again.close();
     }
   });
 
+  test('is one host’s at a time', () => {
+    const rings = new KeptRings(path, mappings, libc);
+    rings.records[0].beginUse(1, 2, 3);
+    expect(() => new KeptRings(path, mappings, libc)).toThrow(/another host keeps its state there; name another file/);
+    expect(rings.records[0].inUse).toEqual({ head: 1, written: 2 });
+    rings.close();
+    new KeptRings(path, mappings, libc).close();
+    expect(mappings.count).toBe(0);
+  });
+
   test('is in no file of somebody else’s, which stays as it is', () => {
     for (const other of ['a letter', 'x'.repeat(4096), 'y'.repeat(10_000)]) {
       writeFileSync(path, other);
-      expect(() => new KeptRings(path, mappings)).toThrow(/it is no state of a host; delete it/);
+      expect(() => new KeptRings(path, mappings, libc)).toThrow(/it is no state of a host; delete it/);
       expect(readFileSync(path, 'utf8')).toBe(other);
     }
     expect(mappings.count).toBe(0);

@@ -169,6 +169,13 @@ describe.skipIf(typeof loaded === 'string')('native memory and sockets', () => {
       for (const fd of [a, b, event]) libc.close(fd);
     });
 
+    test('knows the process at its other end', () => {
+      const [a, b] = libc.socketpair();
+      const event = libc.eventfd();
+      expect([libc.peerProcess(a), libc.peerProcess(b), libc.peerProcess(event)]).toEqual([process.pid, process.pid, 0]);
+      for (const fd of [a, b, event]) libc.close(fd);
+    });
+
     test('has a path of 1 to 107 bytes', () => {
       expect(socketAddress('x'.repeat(107)).length).toBe(110);
       for (const path of ['', 'x'.repeat(108), '€'.repeat(36)]) expect(() => socketAddress(path)).toThrow(NativeError);

@@ -18,10 +18,13 @@ test('a token is good once, the session that it opens for long; another port has
   expect(told).toEqual([admission.token]);
   expect(admission.token).not.toBe(token);
   const [cookie] = text.split(';');
-  for (let i = 0; i < 3; i++) expect(admission.hasSession({ cookie: `a=b; ${cookie}; c=d` })).toBe(true);
-  expect(admission.hasSession({ cookie: cookie.replace('8080', '8081') })).toBe(false);
+  const session = admission.sessionOf({ cookie }) ?? '';
+  expect(session).not.toBe('');
+  expect(session).not.toContain(cookie.split('=')[1]);
+  for (let i = 0; i < 3; i++) expect(admission.sessionOf({ cookie: `a=b; ${cookie}; c=d` })).toBe(session);
+  expect(admission.sessionOf({ cookie: cookie.replace('8080', '8081') })).toBe(null);
   for (const other of [undefined, '', 'scanout-8080', 'scanout-8080=', `${cookie}x`, cookie.slice(0, -1)])
-    expect(admission.hasSession(other === undefined ? {} : { cookie: other }), other).toBe(false);
+    expect(admission.sessionOf(other === undefined ? {} : { cookie: other }), other).toBe(null);
 });
 
 test('each token and session is another one', () => {
@@ -34,7 +37,7 @@ test('each token and session is another one', () => {
 test('of many sessions the oldest goes', () => {
   const admission = admissionOf();
   const cookies = Array.from({ length: 257 }, () => (admission.admit(admission.token) ?? '').split(';')[0]);
-  expect(cookies.map((cookie) => admission.hasSession({ cookie }))).toEqual(cookies.map((_, i) => i > 0));
+  expect(cookies.map((cookie) => admission.sessionOf({ cookie }) !== null)).toEqual(cookies.map((_, i) => i > 0));
 });
 
 test.each([

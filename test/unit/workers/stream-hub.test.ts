@@ -120,6 +120,23 @@ describe('a hub', () => {
     expect(keys).toEqual([0, 1, 0, 1]);
   });
 
+  test('one that asks for key frames without end gets four a second at most, and another one loses no frame', () => {
+    const [bad, good] = [join(), join()];
+    packet(0, true);
+    vi.advanceTimersByTime(1000);
+    let made = 0;
+    for (let frame = 1; frame <= 300; frame++) {
+      keys.length = 0;
+      bad.say({ type: 'key', head: 0 });
+      vi.advanceTimersByTime(1000 / 30);
+      if (keys.includes(0)) made++;
+      packet(frame, keys.includes(0));
+    }
+    expect(made).toBeGreaterThan(30);
+    expect(made).toBeLessThanOrEqual(40);
+    expect(good.numbers()).toEqual(Array.from({ length: 301 }, (_, i) => i));
+  });
+
   test.each([
     ['bytes wait for it here', { bufferedAmount: MOST_WAITING_BYTES + 1 }, 1],
     ['frames wait at its end', { draws: false }, 1 + MOST_UNSHOWN],
@@ -238,6 +255,33 @@ describe('a hub', () => {
     expect([socket.closed, socket.of('pong').length]).toEqual([null, 1000]);
     socket.say({ type: 'ping', t: 0 });
     expect(socket.closed).toBe(1008);
+    // Nothing more is heard of it.
+    vi.advanceTimersByTime(1000);
+    for (let i = 0; i < 10; i++) socket.say('nonsense');
+    expect([hub.refused, socket.of('pong').length]).toEqual([1, 1000]);
+  });
+
+  test.each(['ping', 'pong'])("a client that sends WebSocket's own %ss without end is let go", (kind) => {
+    const socket = join();
+    for (let i = 0; i < 1000; i++) socket.emit(kind);
+    expect(socket.closed).toBe(null);
+    vi.advanceTimersByTime(1000);
+    for (let i = 0; i < 1000; i++) socket.emit(kind);
+    expect(socket.closed).toBe(null);
+    socket.emit(kind);
+    expect([socket.closed, hub.clients, hub.refused]).toEqual([1008, 0, 1]);
+  });
+
+  test('who joins has lost nothing before its first key frame', () => {
+    packet(0, true);
+    const socket = join();
+    packet(1);
+    packet(2, true);
+    packet(3);
+    expect([hub.lostBy(0), hub.packets, hub.joined]).toEqual([0, 4, 1]);
+    socket.bufferedAmount = MOST_WAITING_BYTES + 1;
+    packet(4);
+    expect([hub.lostBy(0), hub.mostWaiting]).toEqual([1, MOST_WAITING_BYTES + 1]);
   });
 
   test('answers are not heaped up for a client that does not read them', () => {
@@ -276,6 +320,31 @@ describe('a hub', () => {
     socket.draw(seven, 7, 1050);
     vi.advanceTimersByTime(1100);
     expect(socket.of('figures').at(-1)).toMatchObject({ p50: 40, p99: 40, samples: 1, clients: 1, lost: 0 });
+  });
+
+  test('a frame that is encoded again for one who joins is timed for nobody but a client that was not sent it before', () => {
+    log.cells[log.row(0, 5) + FrameColumn.submit] = 1000e6;
+    const [there, late] = [join(), join()];
+    for (const socket of [there, late]) socket.draws = false;
+    packet(4, true);
+    late.draw(late.frames[0]);
+    late.bufferedAmount = MOST_WAITING_BYTES + 1;
+    packet(5, false);
+    late.bufferedAmount = 0;
+    const joined = join();
+    joined.draws = false;
+    packet(5, true);
+    const shownAt = (socket: FakeSocket, index: number, at: number): void => {
+      socket.draw(socket.frames[index], 5, at);
+      vi.advanceTimersByTime(1100);
+    };
+    shownAt(there, 1, 1020);
+    expect(there.of('figures').at(-1)).toMatchObject({ p50: 20, samples: 1 });
+    shownAt(there, 2, 9000);
+    shownAt(joined, 0, 9000);
+    expect(there.of('figures').at(-1)).toMatchObject({ p50: 20, samples: 1 });
+    shownAt(late, 1, 1300);
+    expect([late.frames.length, late.of('figures').at(-1)]).toMatchObject([2, { p99: 300, samples: 2, lost: 1 }]);
   });
 
   test('the cursor goes apart: its image once, its places as they change, to those who join later, too', () => {

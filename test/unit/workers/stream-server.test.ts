@@ -66,17 +66,37 @@ describe.skipIf(typeof ws === 'string')('the server of a stream', () => {
   };
 
   test.each([
-    ['no token', '/', {}],
-    ['another token', '/?token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', {}],
     ['no token for a file', '/main.js', {}],
+    ['no token for the WebSocket', '/stream', {}],
     ['what is not there', '/etc/passwd', {}],
     ['a foreign Origin', null, { origin: 'http://evil.example' }],
+    ['a foreign Origin and no token', '/', { origin: 'http://evil.example' }],
     ['a foreign Host', null, { host: 'evil.example' }],
-    ['a session that there is not', '/', { cookie: 'scanout-1=x' }],
+    ['a foreign Host and no token', '/', { host: 'evil.example' }],
+    ['a foreign Host of the same Origin', '/', { host: 'evil.example', origin: 'http://evil.example' }],
   ])('a request with %s gets 403 and nothing else', async (_, path, headers) => {
     const { status, body, headers: told } = await ask(path ?? server.url.slice(origin.length), headers);
     expect([status, body, told['set-cookie'], told['content-length']]).toEqual([403, '', undefined, '0']);
     // The token is not used up by that.
+    expect((await ask(server.url.slice(origin.length))).status).toBe(200);
+  });
+
+  test('who opens the address without token or session gets 403, and words that are the same whatever was asked', async () => {
+    const used = server.url.slice(origin.length);
+    await ask(used);
+    const answers: Answer[] = [];
+    for (const path of ['/', used, '/?token=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', '/?token=', '/?token=%3Cscript%3E', '/?a=<b>'])
+      answers.push(await ask(path));
+    answers.push(await ask('/', { cookie: `scanout-${server.port}=x` }));
+    const [{ body }] = answers;
+    expect(body).toContain('It prints a new address whenever one was used. Open the newest.');
+    for (const { status, body: told, headers } of answers) {
+      expect([status, told, headers['set-cookie'], headers['content-type']]).toEqual([403, body, undefined, 'text/html; charset=utf-8']);
+      expect([headers['connection'], Number(headers['content-length'])]).toEqual(['close', Buffer.byteLength(body)]);
+    }
+    expect(body).not.toMatch(/token=|script|href|src/);
+    expect(await ask('/', {}, 'HEAD')).toMatchObject({ status: 403, body: '' });
+    expect(await ask('/', {}, 'POST')).toMatchObject({ status: 403, body: '' });
     expect((await ask(server.url.slice(origin.length))).status).toBe(200);
   });
 
@@ -93,7 +113,7 @@ describe.skipIf(typeof ws === 'string')('the server of a stream', () => {
   });
 
   test('each answer forbids all but the page itself, guessing types, and being shown in another page', async () => {
-    for (const path of ['/', server.url.slice(origin.length)]) {
+    for (const path of ['/', '/main.js', server.url.slice(origin.length)]) {
       const { headers } = await ask(path);
       expect(headers['content-security-policy']).toBe(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

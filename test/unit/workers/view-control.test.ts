@@ -50,6 +50,20 @@ test('a wish is heard as it is; a refusal is told to who wished alone, who stays
   expect(closed).toEqual([]);
 });
 
+test('a client that wishes without end is let go after some fifty wishes of a second', () => {
+  let wishes = 0;
+  const control = (): null => {
+    wishes++;
+    return null;
+  };
+  const { closed, say, hub } = watched({ control });
+  for (let i = 0; i < 100; i++) say({ type: 'control', wish: { set: { path: 'copy' } } });
+  expect([closed, hub.clients]).toEqual([[1008], 0]);
+  // Keys that are held down wish some thirty times a second.
+  expect(wishes).toBeGreaterThan(40);
+  expect(wishes).toBeLessThan(60);
+});
+
 test('who joins is told what runs, and all are told when that changes', () => {
   const { told, hub } = watched({ greeting: () => ({ type: 'refused', why: 'hello' }) });
   expect(told.map(({ type }) => type).slice(0, 2)).toEqual(['hello', 'refused']);

@@ -88,6 +88,50 @@ test('latencies are those of frames shown in the last two seconds; what was neve
   expect(stages.answer).toBeCloseTo(52);
 });
 
+test("of another program's guest the figures are what its host sees, and what nobody tells the host is not said", () => {
+  const { plan, at, log } = open();
+  const host = new Counters(plan.hostCounters);
+  let cpuNs: number | null = null;
+  const meter = new ViewMeter(
+    plan,
+    () => at.nowNs,
+    () => null,
+    { cpuNs: () => cpuNs },
+  );
+  const frame = (number: number, pickupNs: number): void => {
+    const row = log.row(0, number);
+    log.cells[row + FrameColumn.pickup] = pickupNs;
+    log.cells[row + FrameColumn.present] = pickupNs + 2 * MS;
+    log.cells[row + FrameColumn.release] = pickupNs + 5 * MS;
+  };
+  host.add(Counter.flushes, 30);
+  host.add(Counter.framesImported, 20);
+  host.add(Counter.framesImportedFromDevice, 5);
+  host.add(Counter.importFallbacks, 3);
+  frame(0, at.nowNs);
+  // Superseded: never shown.
+  frame(1, at.nowNs);
+  log.cells[log.row(0, 1) + FrameColumn.present] = 0;
+  at.nowNs += S / 2;
+  expect(meter.figures()).toMatchObject({
+    guestFps: 60,
+    imported: 40,
+    importedDevice: 10,
+    importsRefused: 3,
+    p50: expect.closeTo(2),
+    stages: { draw: null, pickup: null, answer: expect.closeTo(5) },
+    cpu: { guest: null },
+    moves: null,
+  });
+  // The next guest: what was before is not its.
+  cpuNs = S;
+  meter.restart();
+  at.nowNs += S;
+  cpuNs = 2.5 * S;
+  host.add(Counter.importFallbacks, 1);
+  expect(meter.figures()).toMatchObject({ guestFps: 0, importsRefused: 1, p50: null, p99: null, cpu: { guest: 1.5 } });
+});
+
 test("processor time is a part of one processor's, of the threads that the sides name", () => {
   const { plan, meter, at, cpuNs } = open();
   const words = new Int32Array(plan.control);

@@ -57,9 +57,16 @@ export class Connection {
       if (this.#hasEnded) this.#parts.say('The stream has ended.', true);
       else {
         this.#parts.say('No connection; trying again …', true);
-        setTimeout(() => this.#connect(), AGAIN_MS);
+        setTimeout(() => void this.#again(), AGAIN_MS);
       }
     });
+  }
+
+  /** Connects anew, unless the server lets this browser in no more: then a person has to do something. */
+  async #again() {
+    const answer = await fetch('/', { method: 'HEAD' }).catch(() => null);
+    if (answer?.status === 403) this.#parts.say('This browser is let in no more: open the newest address that the terminal shows.', true);
+    else this.#connect();
   }
 
   #hear(message) {

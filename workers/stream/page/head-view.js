@@ -18,6 +18,8 @@ export class HeadView {
   #needsKey = true;
   /** Decoded, and drawn at the next repaint. */
   #picture = null;
+  #repaints = false;
+  #reads = false;
   #reader = new CodeReader();
   #times = [];
   #figure;
@@ -136,12 +138,20 @@ export class HeadView {
 
   /** The latest at each repaint: a page that decodes faster than it draws does not fall behind. */
   #decoded(picture) {
-    if (this.#picture === null) requestAnimationFrame(() => this.#repaint());
-    else this.#picture.close();
+    this.#picture?.close();
     this.#picture = picture;
+    this.#repaintSoon();
+  }
+
+  /** Not before the number of what is shown is known: who hears of it finds that picture on the canvas. */
+  #repaintSoon() {
+    if (this.#repaints || this.#reads || this.#picture === null) return;
+    this.#repaints = true;
+    requestAnimationFrame(() => this.#repaint());
   }
 
   #repaint() {
+    this.#repaints = false;
     if (this.#picture !== null) this.#draw(this.#picture);
     this.#picture = null;
   }
@@ -157,11 +167,19 @@ export class HeadView {
     }
     this.#context.drawImage(picture, 0, 0);
     const at = this.#clock.now();
-    this.code = this.#reader.read(picture);
-    picture.close();
     this.frames++;
     this.#times.push(performance.now());
+    void this.#read(picture, seq, at);
+  }
+
+  /** Reads the number of what was drawn, and tells of it. */
+  async #read(picture, seq, at) {
+    this.#reads = true;
+    this.code = await this.#reader.read(picture).catch(() => null);
+    picture.close();
+    this.#reads = false;
     this.#tell({ type: 'shown', head: this.#head, seq, code: this.code, at });
     this.#canvas.dispatchEvent(new CustomEvent('shown', { bubbles: true, detail: { head: this.#head, code: this.code, seq } }));
+    this.#repaintSoon();
   }
 }

@@ -7,7 +7,8 @@ const QUICK = 8;
 
 /**
  * The server's clock, estimated as by NTP: of the newest round trips the shortest says most, its middle being when the server
- * looked at its clock. The error is at most half of that round trip.
+ * looked at its clock. The error is at most half of that round trip, and what the clocks of two computers drift apart while it is kept
+ * (half a minute: about 1 ms).
  */
 export class ServerClock {
   #send;

@@ -1,5 +1,7 @@
 /** Lights the way of a frame in the page's drawing. */
 
+import { msText, rateText } from './figures.js';
+
 /** A move takes a millisecond or two: it stays lit for so long, ms. */
 const MOVE_SHOWN_MS = 1500;
 
@@ -15,8 +17,6 @@ const PATHS = {
   ],
 };
 
-export const rateText = (bytes) => (bytes < 5e4 ? '0 GB/s' : `${(bytes / 1e9).toFixed(2)} GB/s`);
-export const msText = (value) => (value === null || value === undefined ? '–' : `${value.toFixed(value < 9.95 ? 2 : 1)} ms`);
 export const storyOf = (path) => PATHS[path]?.[1] ?? '';
 
 export class Diagram {
@@ -25,11 +25,14 @@ export class Diagram {
 
   /** Another machine runs. */
   machine({ wish }) {
-    this.#path = wish.path;
-    this.#movedAt = Number.NEGATIVE_INFINITY;
-    document.querySelector('#story').textContent = storyOf(wish.path);
-    for (const node of ['gpu', 'ram', 'host', 'encoder', 'browser']) this.#node(node, false, '');
-    for (const edge of document.querySelectorAll('.edge')) edge.setAttribute('class', 'edge');
+    this.#restart(wish.path);
+    set(document.querySelector('#story'), storyOf(wish.path));
+  }
+
+  /** Another guest of another program, or none: its path is what is seen of it. */
+  guest({ hasDevices }) {
+    this.#restart('');
+    this.#node('gpu', false, hasDevices ? '' : 'none named to the host');
   }
 
   /** @param meter what the server says @param mean of some before it, for the words @param move where a move stands @param shown frames shown here a second */
@@ -38,8 +41,10 @@ export class Diagram {
     const path = this.#path;
     const drawn = PATHS[path]?.[0];
     const flows = meter.presentedFps > 0;
-    const imports = meter.imported > 0;
-    const isAway = move === 'away' || move === 'back';
+    const readsGpu = meter.importedDevice > 0;
+    const readsRam = meter.imported > meter.importedDevice;
+    const copies = by.transfer + by.fallback > 0;
+    const readsHost = flows && (copies || !(readsGpu || readsRam));
     if (by.migrate > 0) this.#movedAt = performance.now();
     const moves = performance.now() - this.#movedAt < MOVE_SHOWN_MS;
     const hostCopies = mean.transfer + mean.fallback;
@@ -49,18 +54,25 @@ export class Diagram {
     this.#edge('migrate', moves ? 'copy' : '', 'moved');
     this.#edge('readback', by.readback > 0 ? 'copy' : '', `${rateText(mean.readback)} read back`);
     this.#edge('transfer', hostCopies > 0 ? 'copy' : '', `${rateText(hostCopies)} ${by.fallback > 0 ? 'fallback' : 'transfer'}`);
-    this.#edge('host', flows && !imports ? 'read' : '', 'read');
-    const readsRam = path === 'readback-blob' || path === 'udmabuf' || (path === 'vfio' && isAway);
-    const readsGpu = path === 'vfio' || (path === 'udmabuf' && isAway);
-    this.#edge('ram', imports && readsRam ? 'read' : '', 'imported');
-    this.#edge('gpu', imports && readsGpu ? 'read' : '', 'imported');
+    this.#edge('host', readsHost ? 'read' : '', 'read');
+    this.#edge('ram', readsRam ? 'read' : '', 'imported');
+    this.#edge('gpu', readsGpu ? 'read' : '', 'imported');
     this.#edge('packets', meter.encodedFps > 0 ? 'read' : '', `H.264, ${mean.encodedFps.toFixed(0)} a second`);
     const draws = meter.guestFps > 0 ? `drawn in ${msText(stages.draw)}` : '';
-    this.#node('gpu', drawn === 'gpu' || by.migrate > 0 || (imports && readsGpu), drawn === 'gpu' ? draws : '');
-    this.#node('ram', flows && (drawn === 'ram' || path !== 'vfio' || isAway), drawn === 'ram' ? draws : '');
-    this.#node('host', flows && !imports, hostCopies > 0 ? 'a copy of each frame' : '');
+    if (path !== '') this.#node('gpu', drawn === 'gpu' || by.migrate > 0 || readsGpu, drawn === 'gpu' ? draws : '');
+    else this.#light('gpu', readsGpu);
+    this.#node('ram', flows && (drawn === 'ram' || readsRam || copies || by.readback > 0), drawn === 'ram' ? draws : '');
+    this.#node('host', readsHost, hostCopies === 0 ? '' : path === '' ? 'copies of frames' : 'a copy of each frame');
     this.#node('encoder', meter.encodedFps > 0, stages.encode === null ? '' : `${msText(stages.encode)} of CPU a frame`);
     this.#node('browser', shown > 0, shown > 0 ? `${shown.toFixed(0)} shown a second` : '');
+  }
+
+  /** Nothing is lit. @param path that the guest is known to take; '': it is not */
+  #restart(path) {
+    this.#path = path;
+    this.#movedAt = Number.NEGATIVE_INFINITY;
+    for (const node of ['gpu', 'ram', 'host', 'encoder', 'browser']) this.#node(node, false, '');
+    for (const edge of document.querySelectorAll('.edge')) edge.setAttribute('class', 'edge');
   }
 
   #edge(name, kind, text) {
@@ -70,9 +82,12 @@ export class Diagram {
   }
 
   #node(name, isLit, text) {
-    const node = document.querySelector(`#node-${name}`);
-    node.classList.toggle('lit', isLit);
-    set(node.querySelector('.small'), text);
+    this.#light(name, isLit);
+    set(document.querySelector(`#node-${name} .small`), text);
+  }
+
+  #light(name, isLit) {
+    document.querySelector(`#node-${name}`).classList.toggle('lit', isLit);
   }
 }
 

@@ -17,7 +17,7 @@ const PLAN: PairPlan = {
 /** null: a round that failed. */
 const withRates = (id: string, ...rates: (number | null)[]) => ({
   id,
-  rounds: new Map(rates.flatMap((fps, round): [number, Repetition][] => (fps === null ? [] : [[round, { fps } as Repetition]]))),
+  repetitions: rates.flatMap((fps, round) => (fps === null ? [] : [{ fps, round } as Repetition])),
 });
 
 describe('two scenarios side by side', () => {
@@ -37,10 +37,10 @@ describe('two scenarios side by side', () => {
     expect([ratio?.median, ratio?.pairs]).toEqual([expect.closeTo(2), 2]);
   });
 
-  test('are those that nothing disturbed, unless these are less than half', () => {
+  test('are those that nothing disturbed, unless these are less than half, or less than two', () => {
     const rates = (id: string, figures: number[], disturbed: number[]) => ({
       id,
-      rounds: new Map(figures.map((fps, i) => [i, { fps, disturbed: disturbed.includes(i) } as Repetition])),
+      repetitions: figures.map((fps, round) => ({ fps, round, disturbed: disturbed.includes(round) }) as Repetition),
     });
     const theirs = rates('theirs', [10, 10, 10, 10], [1]);
     expect(ratiosOf([PLAN], [rates('ours', [20, 90, 20, 90], [3]), theirs])[0]?.ratio).toMatchObject({
@@ -51,6 +51,8 @@ describe('two scenarios side by side', () => {
       pairs: 4,
       median: expect.closeTo(9),
     });
+    // One alone has no interval.
+    expect(ratiosOf([PLAN], [rates('ours', [20, 20], []), rates('theirs', [10, 10], [1])])[0]?.ratio?.pairs).toBe(2);
   });
 
   test('have no ratio where fewer than two pairs have figures, and no entry where one was not measured', () => {
@@ -87,12 +89,18 @@ describe('two scenarios side by side', () => {
       expect(rowName({ ...ours, settings: { transferOnly: true } })).toBe('copy process, TRANSFER');
     });
 
+    test('too few for any ratio have no number in the headline of a pull request', () => {
+      const none = { ...run, pairs: (run.pairs ?? []).map((pair) => ({ ...pair, ratio: null })) };
+      expect(renderMarkdown(none)).toContain('**Side by side**\n');
+      expect(renderMarkdown(run)).toContain('**Side by side**, 10 pairs each\n');
+    });
+
     test('are the headline of the terminal, in 80 columns', () => {
       const text = renderTerminal(run);
       expect(text).toMatch(/Side by side, 10 pairs each/);
       expect(text.match(/imported at 4K/g)).toHaveLength(1);
       expect(text).toMatch(/CPU a frame +0\.0023 \[0\.002, 0\.0031\] +≤ 0\.02 met/);
-      expect(text).toMatch(/frames a second +- +≥ 50\.0 not measured/);
+      expect(text).toMatch(/frames a second +- +≥ 50\.0 too few pairs/);
       expect(text).toMatch(/^copy QEMU 7\.2 /m);
       expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     });

@@ -3,6 +3,8 @@ import { compareDocuments } from '../../../../reports/compare/documents.ts';
 import { changeWords, comparisonMarkdown, comparisonText } from '../../../../reports/compare/text.ts';
 import { InputError } from '../../../../reports/index.ts';
 import type { RunDocument } from '../../../../reports/run-document.ts';
+import { encodeMetrics } from '../../../support/encode-metrics.ts';
+import { glassMetrics } from '../../../support/glass-metrics.ts';
 import { buildRun, buildScenario, hostWork } from '../../../support/run-document.ts';
 
 /** Two paths, `repetitions` each, all times of head stretched. */
@@ -34,6 +36,21 @@ describe('stored runs', () => {
     const [base, head] = runs(10);
     for (const scenario of head.scenarios) for (const repetition of scenario.repetitions) repetition.fps /= 3;
     expect(compareDocuments(base, head, { metrics: ['fps'] }).verdict).toBe('regressed');
+  });
+
+  it('what an encoder gets and what a viewer waits are compared unless metrics are named, where they were measured', () => {
+    const [base, head] = runs(10);
+    expect(compareDocuments(base, head).notes.join()).not.toMatch(/encode|glass/);
+    for (const [run, by] of [
+      [base, 1],
+      [head, 1.3],
+    ] as const) {
+      const [first, second] = run.scenarios;
+      for (const [i, one] of first.repetitions.entries()) one.encode = { ...encodeMetrics(), fps: (100 + i * 0.01) / by };
+      for (const [i, one] of second.repetitions.entries()) one.glass = { ...glassMetrics(), p50Us: (40_000 + i) * by };
+    }
+    const found = compareDocuments(base, head).comparisons.filter(({ verdict }) => verdict === 'regressed');
+    expect(found.map(({ metric }) => metric)).toEqual(['encode.fps', 'glass.p50Us']);
   });
 
   it('three repetitions a side prove nothing, whatever they show, and the notes say how many would', () => {

@@ -4,10 +4,22 @@ import { exportRun } from '../../../../reports/export/index.ts';
 import { MEASURES } from '../../../../reports/export/measures.ts';
 import { plain } from '../../../../reports/format.ts';
 import { renderMarkdown } from '../../../../reports/index.ts';
+import type { RunDocument } from '../../../../reports/run-document.ts';
+import { encodeMetrics } from '../../../support/encode-metrics.ts';
+import { glassMetrics } from '../../../support/glass-metrics.ts';
 import { buildRun, buildScenario } from '../../../support/run-document.ts';
 import { type Element, parseXml } from './xml.ts';
 
 const EVIL = '"\'><&]]>\u0007\u2028\ud800\uffff,=cmd\r\nnext';
+
+/** A scenario whose frames were encoded and shown by a browser, and one of neither. */
+function watched(): RunDocument {
+  const [one, other] = (['udmabuf', 'copy'] as const).map((path) => buildScenario({ path }));
+  one.encoder = { name: 'libx264, ultrafast', devices: [], maxRefreshHz: null, toAlone: { median: 0.94, low: 0.9, high: 0.97 } };
+  one.settings = { browser: 'Chromium 140' };
+  for (const metrics of [one.results, ...one.repetitions]) Object.assign(metrics, { encode: encodeMetrics(), glass: glassMetrics() });
+  return buildRun({ scenarios: [one, other] });
+}
 
 describe('Bencher Metric Format', () => {
   // https://bencher.dev/bmf.json (draft-07), as published.
@@ -51,6 +63,19 @@ describe('Bencher Metric Format', () => {
     for (const repetition of scenario.repetitions.slice(1)) repetition.disturbed = true;
     for (const metric of Object.values(parsed(buildRun({ scenarios: [scenario] }))[scenario.id]))
       expect(Object.keys(metric)).toEqual(['value']);
+  });
+
+  test('has what an encoder and a browser did, smaller is better there too', () => {
+    const run = parsed(watched());
+    const value = (slug: string): number | undefined => run['udmabuf-2160p-60hz'][slug]?.value;
+    expect(value('encoded-interval')).toBeCloseTo(1e6 / 98.5, 6);
+    expect(value('encoded-interval-to-alone')).toBeCloseTo(104 / 98.5, 6);
+    expect([value('encode-conversion-cpu'), value('encode-encoding-cpu'), value('encode-gather-cpu')]).toEqual([3200, 5100, 0]);
+    expect([value('submit-to-packet-p50'), value('submit-to-packet-p99'), value('buffer-held-p50')]).toEqual([9000, 12_000, 3300]);
+    expect([value('glass-to-glass-p50'), value('glass-to-glass-p99')]).toEqual([47_200, 71_900]);
+    expect([value('frames-superseded'), value('frames-not-sent')]).toEqual([0, 3]);
+    expect(value('shown-interval')).toBeCloseTo(1e6 / 29.6, 6);
+    expect(Object.keys(run['copy-2160p-60hz']).join()).not.toMatch(/encode|glass|packet|shown|not-sent/);
   });
 
   test('a figure that a path does not have is left out, not 0', () => {
@@ -161,6 +186,16 @@ describe('JUnit', () => {
     expect(suite.attributes).toMatchObject({ tests: '5', failures: '2', errors: '0', skipped: '2', time: '79.000' });
   });
 
+  test('says which encoder and which browser, where there was one', () => {
+    const properties = (of: RunDocument): (string | undefined)[] =>
+      parseXml(exportRun(of, 'junit'))
+        .children[0].children.filter(({ name }) => name === 'properties')
+        .flatMap(({ children }) => children.map(({ attributes }) => `${attributes['name']}: ${attributes['value']}`));
+    expect(properties(watched())).toEqual(expect.arrayContaining(['encoder: libx264, ultrafast', 'browser: Chromium 140']));
+    expect(properties(buildRun()).join()).not.toMatch(/encoder|browser/);
+    holds(parseXml(exportRun(watched(), 'junit')));
+  });
+
   test('text from elsewhere stays text, without characters that XML has not', () => {
     const [suite] = parseXml(exportRun(run, 'junit')).children;
     const told = suite.children.find(({ attributes }) => attributes['name'] === 'c')?.children[0].attributes['message'];
@@ -196,6 +231,22 @@ describe('CSV', () => {
     expect(Number(cell(0, 'latencyUs.submitToPresent.p50'))).toBe(run.scenarios[0].results.latencyUs.submitToPresent?.p50);
     expect(cell(0, 'latencyUs.submitToResponse.p50')).toBe('');
     expect(cell(0, 'rateHz')).toBe('60');
+  });
+
+  test('has what an encoder and a browser did; what is of all repetitions together is in the row of the results', () => {
+    const [head, results, repetition, ...rest] = parseCsv(exportRun(watched(), 'csv'));
+    const cells = (row: readonly string[], ...names: string[]): string[] => names.map((name) => row[head.indexOf(name)]);
+    expect(cells(results, 'encode.fps', 'encode.submitToPacketUs.p99', 'encode.bytesCopied.gather', 'glass.p50Us')).toEqual([
+      '98.5',
+      '12000',
+      '0',
+      '47200',
+    ]);
+    const alone = ['encoder.name', 'encoder.toAlone.median', 'encoder.toAlone.high'];
+    expect(cells(results, ...alone)).toEqual(['libx264, ultrafast', '0.94', '0.97']);
+    expect(cells(repetition, 'encode.fps', ...alone)).toEqual(['98.5', '', '', '']);
+    for (const row of rest) expect(row).toHaveLength(head.length);
+    expect(head).not.toContain('encoder.toAlone');
   });
 
   test('text from elsewhere is one field and no formula', () => {

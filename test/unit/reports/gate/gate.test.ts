@@ -32,6 +32,8 @@ describe('thresholds', () => {
       expect(stateOf('hostServiceUs.p50 < +5%', figures(1, 16, paired))).toBe('pass');
       expect(stateOf('hostServiceUs.p50 < +5%', figures(1.05, 16, paired))).toBe('inconclusive');
       expect(stateOf('fps > -5%', figures(0.8, 16, paired))).toBe('fail');
+      expect(stateOf('encode.fps > -5%', figures(0.8, 16, paired))).toBe('fail');
+      expect(stateOf('glass.p50Us < +10%', figures(1.3, 16, paired))).toBe('fail');
       expect(stateOf('fps > -5%', figures(1.3, 16, paired))).toBe('pass');
       expect(stateOf('hostServiceUs.p50 < -5%', figures(0.8, 16, paired))).toBe('pass');
     }
@@ -65,6 +67,8 @@ describe('thresholds', () => {
     expect(stateOf('hostServiceUs.p50 < 10', of(9, 13, 12.5))).toBe('inconclusive');
     expect(stateOf('framesTorn <= 0', of(0, 0, 0))).toBe('pass');
     expect(stateOf('framesTorn <= 0', of(0, 1, 0))).toBe('fail');
+    for (const counted of ['glass.lost', 'glass.backwards', 'encode.releasedLate', 'encode.bytesCopied.gather'])
+      expect(stateOf(`${counted} <= 0`, of(0, 1, 0)), counted).toBe('fail');
     expect(stateOf('fps >= 60', of(60))).toBe('pass');
   });
 });
