@@ -1,5 +1,6 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { Libc } from './native/libc.ts';
 
 /** What one thread's isolate holds after a full collection, bytes. */
 export interface ThreadMemory {
@@ -28,6 +29,15 @@ export function collectGarbage(): void {
     collect = vm.runInNewContext('gc') as () => void;
   }
   collect();
+}
+
+/**
+ * Has the C library give back what the whole process has freed: it keeps tens of MiB of threads that have ended (malloc(3), arenas).
+ * @returns false: nobody could ask it to, for want of koffi or of glibc
+ */
+export function giveBackFreed(): boolean {
+  const libc = Libc.load();
+  return typeof libc !== 'string' && libc.trim();
 }
 
 /** @throws Error when another worker of the meeting does not come */

@@ -61,12 +61,14 @@ export interface MemorySample {
   readonly workerHeapBytes: number;
   readonly workerExternalBytes: number;
   readonly rssBytes: number;
+  /** The C library has given freed memory back before rssBytes was read; else that is in it too. */
+  readonly freedGivenBack: boolean;
   /** Address space: each shared memory reserves some, so one that is never given back shows at once. */
   readonly mappedBytes: number | null;
   readonly fds: number | null;
   readonly threads: number | null;
 }
-export type SeriesName = Exclude<keyof MemorySample, 'at'>;
+export type SeriesName = Exclude<keyof MemorySample, 'at' | 'freedGivenBack'>;
 
 /** How a series went over the judged part of the run. */
 export interface Growth {
@@ -81,6 +83,8 @@ export interface Growth {
   readonly warmUp: number;
   /** The check fails when the whole interval lies above it. */
   readonly bound: number;
+  /** What was only freed may be in it: growth above the bound shows no leak. */
+  readonly freedToo: boolean;
 }
 
 export interface SoakDocument {

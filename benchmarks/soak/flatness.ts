@@ -6,8 +6,8 @@ const MIB = 1024 * 1024;
 
 /**
  * Growth over the judged part of a run that is still called flat. For the whole run, whatever its length: the longer the run, the
- * smaller the leak a round that is found. Heaps: code is compiled and caches fill for minutes. The resident set: memory that was
- * freed is not always given back to the system. The address space: one memory of one machine that is left takes more than 8 GiB.
+ * smaller the leak a round that is found. Heaps: code is compiled and caches fill for minutes. The resident set: of pages that
+ * hold a little of what is in use, and of V8's own reserves, nothing is given back to the system. The address space: one memory of one machine that is left takes more than 8 GiB.
  */
 export const SERIES: readonly {
   readonly name: SeriesName;
@@ -68,6 +68,7 @@ export function judgeMemory(samples: readonly MemorySample[]): Growth[] {
       samples: all.length,
       warmUp,
       bound,
+      freedToo: name === 'rssBytes' && samples.some(({ freedGivenBack }) => !freedGivenBack),
     });
   }
   return growths;

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { ownMemory } from '../../workers/memory.ts';
+import { giveBackFreed, ownMemory } from '../../workers/memory.ts';
 import type { SessionRunner } from '../../workers/session.ts';
 import type { MemorySample } from './document.ts';
 
@@ -17,6 +17,7 @@ export async function sampleMemory(sessions: SessionRunner, at: number): Promise
   ownMemory();
   const workers = await sessions.memory();
   const own = ownMemory();
+  const freedGivenBack = giveBackFreed();
   await unmapped();
   const sum = (of: 'heapBytes' | 'externalBytes'): number => workers.reduce((total, worker) => total + worker[of], 0);
   return {
@@ -26,6 +27,7 @@ export async function sampleMemory(sessions: SessionRunner, at: number): Promise
     workerHeapBytes: sum('heapBytes'),
     workerExternalBytes: sum('externalBytes'),
     rssBytes: process.memoryUsage.rss(),
+    freedGivenBack,
     mappedBytes: mapped(),
     fds: entries('/proc/self/fd'),
     threads: entries('/proc/self/task'),

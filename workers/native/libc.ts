@@ -69,6 +69,11 @@ export class Libc {
       const calls = Object.fromEntries(
         PROTOTYPES.map((prototype) => [/(\w+)\(/.exec(prototype)?.[1] ?? '', library.func(prototype) as Native]),
       );
+      try {
+        calls['malloc_trim'] = library.func('int malloc_trim(size_t pad)') as Native;
+      } catch {
+        // Not glibc.
+      }
       return new Libc(
         () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
         (pointer) => koffi.address(pointer),
@@ -217,6 +222,13 @@ export class Libc {
   /** Reads a clock. @param time a struct timespec: seconds and nanoseconds, 64 bits each */
   clockGettime(clock: number, time: BigInt64Array): void {
     this.#check('clock_gettime', this.#call('clock_gettime', clock, time));
+  }
+
+  /** Gives memory that was freed back to the system (malloc_trim(3)). @returns false: this C library has no such call */
+  trim(): boolean {
+    if (this.#calls['malloc_trim'] === undefined) return false;
+    this.#call('malloc_trim', 0);
+    return true;
   }
 
   /** The CPUs that the calling thread may use, a bit each; those it starts from here on may use the same. */

@@ -7,7 +7,12 @@ import { Random } from '../../../../core/memory/random.ts';
 const MIB = 2 ** 20;
 
 /** Samples whose heap and resident set are told, everything else constant. */
-function samples(count: number, heap: (i: number) => number, rss: (i: number) => number = () => 300 * MIB): MemorySample[] {
+function samples(
+  count: number,
+  heap: (i: number) => number,
+  rss: (i: number) => number = () => 300 * MIB,
+  freedGivenBack = true,
+): MemorySample[] {
   return Array.from({ length: count }, (_, i) => ({
     at: i * 10,
     heapBytes: heap(i),
@@ -15,6 +20,7 @@ function samples(count: number, heap: (i: number) => number, rss: (i: number) =>
     workerHeapBytes: 20 * MIB,
     workerExternalBytes: 1 * MIB,
     rssBytes: rss(i),
+    freedGivenBack,
     mappedBytes: 50 * 1024 * MIB,
     fds: 30,
     threads: 9,
@@ -79,6 +85,19 @@ describe('memory over a run', () => {
         ),
       ),
     ).toMatchObject({ rssBytes: 'pass' });
+  });
+
+  it.each([
+    [true, 'fail'],
+    [false, 'inconclusive'],
+  ])('a resident set that rises by 76 MiB, freed memory given back before: %s: %s', (freedGivenBack, status) => {
+    const rises = samples(
+      20,
+      () => 16 * MIB,
+      (i) => (250 + i * 4) * MIB,
+      freedGivenBack,
+    );
+    expect(statuses(rises)).toMatchObject({ rssBytes: status, heapBytes: 'pass' });
   });
 
   it('an estimate above its bound passes never: it fails, or says that the samples jump about too much to tell', () => {
