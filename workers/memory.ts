@@ -40,6 +40,12 @@ export function giveBackFreed(): boolean {
   return typeof libc !== 'string' && libc.trim();
 }
 
+/** Bytes that native code of the whole process holds: V8 outside its heaps, Node, libraries. @returns null: as above */
+export function allocatedBytes(): number | null {
+  const libc = Libc.load();
+  return typeof libc === 'string' ? null : libc.allocated();
+}
+
 /** @throws Error when another worker of the meeting does not come */
 export function measureMemory(task: MemoryTask): ThreadMemory {
   const meeting = new Int32Array(task.meeting);

@@ -60,6 +60,8 @@ export interface MemorySample {
   /** Both workers. */
   readonly workerHeapBytes: number;
   readonly workerExternalBytes: number;
+  /** What native code has from malloc(3); null: the C library does not say. */
+  readonly nativeBytes: number | null;
   readonly rssBytes: number;
   /** The C library has given freed memory back before rssBytes was read; else that is in it too. */
   readonly freedGivenBack: boolean;

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { giveBackFreed, ownMemory } from '../../workers/memory.ts';
+import { allocatedBytes, giveBackFreed, ownMemory } from '../../workers/memory.ts';
 import type { SessionRunner } from '../../workers/session.ts';
 import type { MemorySample } from './document.ts';
 
@@ -15,6 +15,8 @@ const MOST_LOOKS = 40;
 export async function sampleMemory(sessions: SessionRunner, at: number): Promise<MemorySample> {
   // A shared memory is freed when the last isolate has let go of it: all collect before anything is read.
   ownMemory();
+  // What a worker was given last it lets go with the next task.
+  await sessions.memory();
   const workers = await sessions.memory();
   const own = ownMemory();
   const freedGivenBack = giveBackFreed();
@@ -26,6 +28,7 @@ export async function sampleMemory(sessions: SessionRunner, at: number): Promise
     externalBytes: own.externalBytes,
     workerHeapBytes: sum('heapBytes'),
     workerExternalBytes: sum('externalBytes'),
+    nativeBytes: allocatedBytes(),
     rssBytes: process.memoryUsage.rss(),
     freedGivenBack,
     mappedBytes: mapped(),

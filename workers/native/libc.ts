@@ -71,8 +71,9 @@ export class Libc {
       );
       try {
         calls['malloc_trim'] = library.func('int malloc_trim(size_t pad)') as Native;
+        calls['mallinfo2'] = library.func('mallinfo2', koffi.struct(MALLINFO2), []) as Native;
       } catch {
-        // Not glibc.
+        // Not glibc, or one before 2.33.
       }
       return new Libc(
         () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
@@ -231,6 +232,12 @@ export class Libc {
     return true;
   }
 
+  /** Bytes that the whole process has from malloc(3) and has not freed (mallinfo2(3)). @returns null: this C library does not say */
+  allocated(): number | null {
+    const info = this.#calls['mallinfo2']?.() as Record<keyof typeof MALLINFO2, number> | undefined;
+    return info === undefined ? null : info.uordblks + info.hblkhd;
+  }
+
   /** The CPUs that the calling thread may use, a bit each; those it starts from here on may use the same. */
   affinity(): Uint8Array {
     const mask = new Uint8Array(CPU_SET_BYTES);
@@ -278,6 +285,19 @@ export class Libc {
 
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
+/** struct mallinfo2. In use: uordblks, and hblkhd, which are mappings of their own. */
+const MALLINFO2 = {
+  arena: 'size_t',
+  ordblks: 'size_t',
+  smblks: 'size_t',
+  hblks: 'size_t',
+  hblkhd: 'size_t',
+  usmblks: 'size_t',
+  fsmblks: 'size_t',
+  uordblks: 'size_t',
+  fordblks: 'size_t',
+  keepcost: 'size_t',
+} as const;
 /** Of a cpu_set_t of 1024 CPUs. */
 const CPU_SET_BYTES = 128;
 const SOL_SOCKET = 1;
