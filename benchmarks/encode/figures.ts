@@ -99,9 +99,13 @@ export function encodeFigures(
     const released = at(EncodeColumn.released);
     if (released > packet) figures.releasedLate++;
     if (packet < guest.startNs || packet > guest.endNs) continue;
-    const row = frames.row(at(EncodeColumn.head), at(EncodeColumn.frame));
-    const submit = frames.cells[row + (options.rateHz === null ? FrameColumn.submit : FrameColumn.scheduled)];
-    const seen = frames.cells[row + FrameColumn.fenceSeen];
+    const head = at(EncodeColumn.head);
+    const frame = at(EncodeColumn.frame);
+    const row = frames.row(head, frame);
+    // Of a guest that is much faster than the encoder the row may be a later frame's by now.
+    const kept = frame + options.logCapacity >= guest.totalFrames[head];
+    const submit = kept ? frames.cells[row + (options.rateHz === null ? FrameColumn.submit : FrameColumn.scheduled)] : 0;
+    const seen = kept ? frames.cells[row + FrameColumn.fenceSeen] : 0;
     // Of a copy (and without fences) it waits for none.
     if (seen > 0) figures.fenced++;
     if (seen > packet) figures.seenLate++;

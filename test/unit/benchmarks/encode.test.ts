@@ -93,6 +93,22 @@ describe('the figures of an encode thread', () => {
     expect(metrics.submitToPacketUs?.max).toBeCloseTo(15_000, -2);
     expect([metrics.aloneFps, metrics.transferUs]).toEqual([null, 0]);
   });
+
+  test('hold no latency of a frame whose row has become a later one’s', () => {
+    const of = plan();
+    const log = new FrameLog(of.frameLog, 1, 64);
+    for (const frame of [66, 3]) {
+      log.cells[log.row(0, frame) + FrameColumn.submit] = 15 * MS;
+      log.cells[log.row(0, frame) + FrameColumn.fenceSeen] = 99 * MS;
+    }
+    const share = written([
+      { frame: 2, taken: 20, released: 24, packet: 30 },
+      { frame: 3, taken: 40, released: 44, packet: 55 },
+    ]);
+    const figures = encodeFigures(of, { ...GUEST, totalFrames: [67] }, share, null, 0, 0);
+    expect(figures.metrics()).toMatchObject({ framesEncoded: 2, seenLate: 1 });
+    expect([figures.toPacket.count, figures.toPacket.max / MS]).toEqual([1, expect.closeTo(40, 1)]);
+  });
 });
 
 describe('the checks of a scenario with an encoder', () => {
