@@ -67,7 +67,7 @@ export const SUITES: readonly Suite[] = [
   },
   {
     name: 'full',
-    summary: 'five paths at 1080p, 1440p, 4K and 8K, at 60 Hz and max, three layouts at 4K (about 10 min)',
+    summary: 'five paths at 1080p, 1440p, 4K and 8K, at 60 Hz and max, three layouts at 4K (about 13 min)',
     scenarios: () => [
       ...matrix({
         paths: PATHS,
